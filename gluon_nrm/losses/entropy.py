@@ -1,0 +1,25 @@
+"""Entropy of the prediction (the KL term of equation 12, as the released experiments use it)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mxnet.gluon import HybridBlock
+
+from ..typing import Operators, Tensor
+
+EPSILON = 1e-8
+
+
+class Entropy(HybridBlock):
+    """- sum_k q_k log(K q_k + 1e-8): the entropy of q less log K, which is minus the KL from the uniform distribution.
+
+    Minimising it makes predictions confident. Called with class probabilities (B, K). Range [-log K, 0].
+    """
+
+    def __init__(self, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._classes = classes
+
+    def hybrid_forward(self, F: Operators, q: Tensor) -> Tensor:
+        return -F.sum(q * F.log(q * self._classes + EPSILON), axis=1)

@@ -1,0 +1,95 @@
+"""The semi-supervised objective (equation 12): every term of one stream, in one graph."""
+
+from __future__ import annotations
+
+from typing import Any, Collection, Dict, List, Optional, Tuple
+
+from mxnet.gluon import HybridBlock
+
+from ..errors import ModelError
+from ..models.network import NRM, Joint
+from ..typing import Operators, Tensor
+from .consistency import Consistency, Probabilities
+from .cross_entropy import CrossEntropy
+from .entropy import Entropy
+from .moment_matching import MomentMatching
+from .path_norm import LayerwisePathNorm, ModePathNorm
+from .reconstruction import Reconstruction
+
+#: The terms, in the order in which the objective returns them.
+TERMS: Tuple[str, ...] = (
+    "cross_entropy", "reconstruction", "entropy", "moment_matching", "path_norm", "consistency",
+)  # fmt: skip
+
+#: Terms that need the rendering pass.
+RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
+
+
+class Objective(HybridBlock):
+    """Inference, rendering and loss terms of one batch.
+
+    Called with images (B, C, H, W), labels (B,), -1 where there is none, and, where consistency is among the terms, the
+    teacher's class probabilities (B, K). Returns the terms, one row each in the order of ``names``, (T, B). They are not yet
+    weighted: weights belong to the training step, which hands them to the backward pass.
+
+    Args:
+        net: the network.
+        names: the terms to compute; the others cost nothing.
+
+    Raises:
+        ModelError: an unknown term, none at all, or path_norm for a network built without it.
+    """
+
+    def __init__(self, net: NRM, names: Collection[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        unknown = sorted(set(names) - set(TERMS))
+        if unknown or not names:
+            raise ModelError(f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}")
+        self.names = tuple(term for term in TERMS if term in names)
+        self.renders = bool(RENDERED & set(names))
+        options = net.options
+        if "path_norm" in names and options.path_norm == "none":
+            raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
+        with self.name_scope():
+            self.net = net
+            self.probabilities = Probabilities(options.alphas)
+            self.cross_entropy = CrossEntropy(net.classes, options.alphas)
+            self.reconstruction = Reconstruction(options.alphas)
+            self.entropy = Entropy(net.classes)
+            self.moment_matching = MomentMatching()
+            self.consistency = Consistency()
+            if options.path_norm == "mode":
+                self.path_norm = ModePathNorm(net.classifier.bias)
+            else:
+                self.path_norm = LayerwisePathNorm([layer.bias for layer in net.layers])
+
+    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor, teacher: Optional[Tensor] = None) -> Tensor:
+        joint = self.net.joint(F, x, label, render=self.renders)
+        logits = [inference.logits for inference in joint.inferences]
+        q = self.probabilities(*logits)
+        terms: Dict[str, Any] = {
+            "cross_entropy": lambda: self.cross_entropy(label, *logits),
+            "reconstruction": lambda: self.reconstruction(x, *[each.image for each in joint.renderings]),
+            "entropy": lambda: self.entropy(q),
+            "moment_matching": lambda: F.broadcast_add(F.zeros_like(label), self._match_moments(joint)),
+            "path_norm": lambda: self._normalise_path(joint),
+            "consistency": lambda: self.consistency(q, teacher),
+        }
+        return F.stack(*[terms[name]() for name in self.names], axis=0)
+
+    def _match_moments(self, joint: Joint) -> Tensor:
+        """Pair what is rendered onto layer l's output with layer l's convolution, and average over the branches."""
+        total = 0.0
+        for inference, rendering in zip(joint.inferences, joint.renderings):
+            rendered = [step.moments for step in rendering.layers[1:]] + [rendering.template_moments]
+            inferred = [layer.moments for layer in inference.layers]
+            total = total + self.moment_matching(rendered, inferred) / len(joint.inferences)
+        return total
+
+    def _normalise_path(self, joint: Joint) -> Tensor:
+        """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
+        inference, layers = joint.inferences[0].layers, joint.renderings[0].layers
+        if isinstance(self.path_norm, ModePathNorm):
+            biases: List[Tensor] = [inferred.affine[1] for inferred in inference]
+            return self.path_norm(joint.code, joint.zero.logits, biases, [step.routed for step in layers])
+        return self.path_norm([step.masked for step in layers], [step.masked for step in joint.zero_layers])

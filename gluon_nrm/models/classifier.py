@@ -1,0 +1,85 @@
+"""The top of the network: global average pooling and the linear classifier, whose rows are the class templates."""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import Parameter
+
+from ..layers.sharing import share
+from ..layers.statistics import channel_moments, spatial_mean
+from ..rules.linear import transpose_fully_connected
+from ..rules.pooling import transpose_global_average_pool
+from ..typing import Operators, Tensor
+
+Pair = Tuple[int, int]
+
+
+class Classifier(HybridBlock):
+    """Scores mu_y^T psi(L) + log pi_y: (B, C, H, W) to logits (B, K)."""
+
+    def __init__(self, channels: int, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._classes = classes
+        with self.name_scope():
+            self.weight = self.params.get("weight", shape=(classes, channels))
+            self.bias = self.params.get("bias", shape=(classes,), init="zeros")
+
+    def hybrid_forward(self, F: Operators, psi: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.FullyConnected(spatial_mean(F, psi), weight, bias, num_hidden=self._classes)
+
+
+class ClassTemplate(HybridBlock):
+    """Rendering of a class code through the classifier's weight: (B, K) to the template mu_y, (B, C, 1, 1).
+
+    Returns [template, [mean, variance]], the (C,) moments over the batch.
+    """
+
+    def __init__(self, weight: Parameter, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        share(self, "weight", weight)
+
+    def hybrid_forward(self, F: Operators, code: Tensor, weight: Tensor) -> List[Any]:
+        template = F.reshape(transpose_fully_connected(F, code, weight), shape=(0, 0, 1, 1))
+        return [template, list(channel_moments(F, template))]
+
+
+class SpreadTemplate(HybridBlock):
+    """Transpose of the global average pooling: h(L), the template on every pixel of the top feature map."""
+
+    def __init__(self, size: Pair, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._size = size
+
+    def hybrid_forward(self, F: Operators, template: Tensor) -> Tensor:
+        return transpose_global_average_pool(F, template, self._size)
+
+
+class ClassCode(HybridBlock):
+    """One-hot class of every image, (B, K): its label where it has one (>= 0), else the most likely class (no gradient).
+
+    Called with the labels (B,) and the logits (B, K).
+    """
+
+    def __init__(self, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._classes = classes
+
+    def hybrid_forward(self, F: Operators, label: Tensor, logits: Tensor) -> Tensor:
+        guess = F.argmax(F.BlockGrad(logits), axis=1)
+        known = label >= 0
+        return F.one_hot(known * label + (1 - known) * guess, self._classes)
+
+
+class Mixture(HybridBlock):
+    """Weighted sum over the branches: alpha_max logits_max + alpha_min logits_min."""
+
+    def __init__(self, alphas: Tuple[float, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._alphas = alphas
+
+    def hybrid_forward(self, F: Operators, *branches: Tensor) -> Tensor:
+        if len(branches) == 1:
+            return branches[0]
+        return branches[0] * self._alphas[0] + branches[1] * self._alphas[1]

@@ -1,0 +1,123 @@
+"""The two halves of a layer: what it infers after its convolution, and what it renders.
+
+``Activation`` returns the latents z(l) = (s(l), t(l)) as values, ``Rendering`` takes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+from mxnet.gluon import HybridBlock
+
+from ..layers.convolution import Convolution
+from ..layers.named import NamedBlock
+from ..layers.statistics import channel_moments
+from ..rules import activation as relu
+from ..rules import pooling
+from ..typing import Operators, Tensor
+from .architecture import LayerSpec
+
+Pair = Tuple[int, int]
+
+
+class Inferred(NamedTuple):
+    """What one layer infers: its output, its latents, and what the losses want to know."""
+
+    #: input of the next layer, (B, C, H', W')
+    output: Tensor
+    #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
+    latents: List[Tensor]
+    #: (C,) mean and variance of the convolution's output, before any norm
+    moments: List[Tensor]
+    #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
+    affine: List[Tensor]
+
+
+class Rendered(NamedTuple):
+    """What one layer renders."""
+
+    #: h(l-1), before its norm: (B, C_in, H_in, W_in)
+    image: Tensor
+    #: s(l) . h(l), on the pixels of the activation: (B, C, H, W)
+    masked: Tensor
+    #: the same at the inferred positions only, t(l) . s(l) . h(l)
+    routed: Tensor
+    #: (C_in,) mean and variance of ``image``
+    moments: List[Tensor]
+
+
+class Activation(NamedBlock):
+    """The inference half after the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
+
+    ``norm`` maps the convolution's output to [output, scale, shift].
+    """
+
+    result_type = Inferred
+
+    def __init__(self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, branch: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._slope, self._branch = slope, branch
+        self._window, self._size = (spec.pool, spec.pool), size
+        self._dropout = spec.dropout
+        self.norm = norm
+
+    def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
+        normalised, scale, shift = self.norm(convolved)
+        y = relu.activate(F, normalised, self._slope, self._branch)
+        latents = [relu.state(F, y, self._slope, self._branch)]
+        if self._window != (1, 1):
+            pooled = pooling.pool(F, y, self._window, self._branch)
+            latents.append(pooling.position(F, y, pooled, self._window, self._size, self._branch))
+            y = pooled
+        if self._dropout:
+            y = F.Dropout(y, p=self._dropout)
+        return Inferred(y, latents, list(channel_moments(F, convolved)), [scale, shift])
+
+
+class ZeroActivation(HybridBlock):
+    """The same half for the zero image, without dropout: the path that the biases alone make likely.
+
+    Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that is to be
+    used in place of ``norm``; returns the layer's output and its state.
+    """
+
+    def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._slope, self._window = slope, (spec.pool, spec.pool)
+        self.norm = norm
+
+    def hybrid_forward(
+        self, F: Operators, convolved: Tensor, scale: Optional[Tensor] = None, shift: Optional[Tensor] = None
+    ) -> List[Tensor]:
+        if self.norm is not None:
+            normalised = self.norm(convolved)
+        else:
+            scaled = F.broadcast_mul(convolved, F.reshape(scale, shape=(1, -1, 1, 1)))
+            normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))
+        y = relu.activate(F, normalised, self._slope)
+        s = relu.state(F, y, self._slope)
+        return [pooling.pool(F, y, self._window) if self._window != (1, 1) else y, s]
+
+
+class Rendering(NamedBlock):
+    """The rendering half: one step of equation 5, from h(l) to h(l-1).
+
+    Called with h(l), the latents [s(l)] or, where the layer pools, [s(l), t(l)], and the (C,) scale of the norm that
+    inference applied; ``scaled`` says whether rendering multiplies by it, as the exact transpose does.
+    """
+
+    result_type = Rendered
+
+    def __init__(self, spec: LayerSpec, convolution: Convolution, size: Pair, inner: Pair, scaled: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._window, self._inner = (spec.pool, spec.pool), inner
+        self._scaled = scaled
+        self.transpose = convolution.transposed(size)
+
+    def hybrid_forward(self, F: Operators, h: Tensor, latents: List[Tensor], scale: Tensor) -> Rendered:
+        if self._window != (1, 1):
+            h = pooling.spread(F, h, self._window, self._inner)
+        masked = relu.apply_state(F, h, latents[0])
+        routed = pooling.apply_position(F, masked, latents[1]) if len(latents) > 1 else masked
+        image = self.transpose(routed, scale) if self._scaled else self.transpose(routed)
+        return Rendered(image, masked, routed, list(channel_moments(F, image)))

@@ -1,0 +1,93 @@
+"""One layer of the Neural Rendering Model, in both directions (Definition 3.1, Theorem 3.2).
+
+Bottom-up: convolution, normalisation and bias, (leaky) ReLU, pooling, dropout. Top-down: dropout, every pixel put at its
+place in its pooling window, the state's mask, the convolution's transpose, normalisation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+from mxnet.gluon import HybridBlock, nn
+
+from ..errors import ModelError
+from ..layers.convolution import Convolution
+from ..layers.normalisation import BatchNorm, Bias, InstanceNorm
+from ..typing import Operators, Tensor
+from .architecture import LayerSpec
+from .halves import Activation, Inferred, Rendered, Rendering, ZeroActivation
+from .options import NRMOptions
+from .render_norms import RenderNorms
+
+Pair = Tuple[int, int]
+
+
+class NRMLayer(HybridBlock):
+    """A layer and its transpose around one set of filters and one bias b(l) a feature map.
+
+    As a block it is the Max branch's inference: (B, C_in, *size) to (B, C, *output_size).
+
+    Args:
+        spec: the layer's own settings.
+        in_channels: C_in.
+        size: height and width of the layer's input.
+        options: the network's switches.
+        first: this is the layer on the image, where the zero-image path ends.
+
+    Raises:
+        ModelError: the image is smaller than the filters or the pooling window.
+    """
+
+    def __init__(
+        self, spec: LayerSpec, in_channels: int, size: Pair, options: NRMOptions, first: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.convolution = Convolution(in_channels, spec.channels, spec.kernel, spec.pad)
+            self.bias = self.params.get("bias", shape=(spec.channels,), init="zeros")
+            inner = self.convolution.output_size(size)
+            self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
+            if min(self.output_size) < 1:
+                raise ModelError(
+                    f"a {size[0]}x{size[1]} image is too small for a layer of {spec.channels} {spec.kernel}x{spec.kernel} "
+                    f"filters (padding {spec.pad}) and {spec.pool}x{spec.pool} pooling; use larger images or fewer poolings"
+                )
+            self.branches = nn.HybridSequential()
+            for branch in options.branches:
+                self.branches.add(Activation(spec, inner, self._norm(spec, options), options.slope, branch))
+            if options.path_norm != "none":
+                self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
+            self.dropout = nn.Dropout(spec.dropout if spec.pool > 1 else 0.0)
+            self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
+            self.render_norms = RenderNorms(in_channels, options, zero=not first)
+
+    def _norm(self, spec: LayerSpec, options: NRMOptions) -> HybridBlock:
+        if options.norm == "none":
+            return Bias(self.bias)
+        return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias)
+
+    def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
+        """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
+        if options.norm == "none" or options.path_norm == "mode":
+            return None
+        return InstanceNorm(spec.channels, self.bias, own_beta=options.released_bias, learn_beta=False)
+
+    def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> Tensor:
+        return self.branches[0](self.convolution(x)).output
+
+    def infer(self, convolved: Tensor, branch: int) -> Inferred:
+        """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min)."""
+        return self.branches[branch](convolved)
+
+    def infer_zero(self, x: Tensor, inferred: Inferred) -> List[Tensor]:
+        """Infer the zero image's [output, state], beside an image for which the layer ``inferred``."""
+        convolved = self.convolution(x)
+        return self.zero(convolved) if self.zero.norm is not None else self.zero(convolved, *inferred.affine)
+
+    def render(self, h: Tensor, inferred: Inferred) -> Rendered:
+        """Render h(l) through the inferred latents; dropout as in inference."""
+        return self.rendering(self.dropout(h), inferred.latents, inferred.affine[0])
+
+    def render_zero(self, h: Tensor, state: Tensor, inferred: Inferred) -> Rendered:
+        """Render h0(l) through the zero image's state and the image's own positions; no dropout."""
+        return self.rendering(h, [state] + inferred.latents[1:], inferred.affine[0])

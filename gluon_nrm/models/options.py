@@ -1,0 +1,79 @@
+"""What an NRM can be told besides its architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from ..errors import ModelError
+from ..rules.activation import MAX, MIN
+
+CHOICES = {
+    "norm": ("batch", "none"),
+    "render_norm": ("batch", "none"),
+    "render_norm_branches": ("shared", "separate"),
+    "path_norm": ("layerwise", "mode", "none"),
+}
+
+
+@dataclass(frozen=True)
+class NRMOptions:
+    """Switches of the network; the same names and meanings as in a recipe's ``model`` section.
+
+    Raises:
+        ModelError: a value is not one of its choices, or two of them exclude each other.
+    """
+
+    #: add the Min branch (Section 5)
+    maxmin: bool = False
+    #: weights of the branches in the logits and in the Max-Min cross-entropy; they sum to 1
+    alpha_max: float = 0.5
+    alpha_min: float = 0.5
+    #: normalisation of the inference pass
+    norm: str = "batch"
+    #: normalisation of the rendering pass; "none" renders by the exact transpose of inference
+    render_norm: str = "batch"
+    #: whether both branches render through the same norms (as in the paper's runs) or each through its own
+    render_norm_branches: str = "shared"
+    #: which Rendering Path Normalisation the network prepares
+    path_norm: str = "layerwise"
+    #: a beta of the norm besides the layer's bias, as in the released code
+    released_bias: bool = False
+    #: slope of the leaky ReLU; 0 is ReLU
+    slope: float = 0.1
+    #: dropout after every pooling, in both directions; None: the architecture's own
+    dropout: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ModelError(f"model.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
+        if self.path_norm == "mode" and self.render_norm != "none":
+            raise ModelError(
+                "model.path_norm: 'mode' compares exact prior weights of paths, which rendering norms change; "
+                "set model.render_norm to 'none'"
+            )
+        if not 0 <= self.slope < 1:
+            raise ModelError(f"model.slope: {self.slope} is outside [0, 1)")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ModelError(f"model.dropout: {self.dropout} is outside [0, 1)")
+        if min(self.alpha_max, self.alpha_min) < 0 or abs(self.alpha_max + self.alpha_min - 1) > 1e-6:
+            raise ModelError(f"model.alpha_max + model.alpha_min: {self.alpha_max} + {self.alpha_min} is not 1")
+
+    @property
+    def branches(self) -> Tuple[int, ...]:
+        """The branches of the network: (MAX,) or (MAX, MIN)."""
+        return (MAX, MIN) if self.maxmin else (MAX,)
+
+    @property
+    def alphas(self) -> Tuple[float, ...]:
+        """Weight of each branch."""
+        return (self.alpha_max, self.alpha_min) if self.maxmin else (1.0,)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether rendering multiplies by the frozen scale of inference's norm.
+
+        It does where it has no norm of its own: then it is the exact transpose of inference.
+        """
+        return self.render_norm == "none" and self.norm == "batch"

@@ -1,0 +1,39 @@
+"""What a network sees in an image, drawn layer by layer (Figure 4)."""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple
+
+from ..layers.named import NamedBlock
+from ..typing import Operators, Tensor
+from .network import NRM
+
+
+class Reconstruction(NamedTuple):
+    """An image rendered from its class through its own latents."""
+
+    #: scores of the classes, (B, K)
+    logits: Tensor
+    #: the class code that was rendered, (B, K)
+    code: Tensor
+    #: for each branch, Max first, the rendered image (B, C, H, W)
+    images: List[Tensor]
+    #: for each branch, h(l) entering each layer from above, l = 1..L
+    heads: List[List[Tensor]]
+
+
+class Reconstructor(NamedBlock):
+    """Reconstruct images with ``net``: called with images (B, *input_shape) and labels (B,), -1 for the predicted class."""
+
+    result_type = Reconstruction
+
+    def __init__(self, net: NRM, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.net = net
+
+    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor) -> Reconstruction:
+        joint = self.net.joint(F, x, label)
+        renderings = joint.renderings
+        return Reconstruction(
+            joint.prediction.logits, joint.code, [each.image for each in renderings], [each.heads for each in renderings]
+        )

@@ -1,0 +1,94 @@
+"""Convolution, and its exact transpose with the same weight.
+
+The transpose is written as a convolution of the stride-dilated rendering with the flipped filters: on the CPU wheel of
+MXNet 1.9.1 a ``Deconvolution`` whose weight is shared with a ``Convolution`` corrupts memory.
+"""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from ..typing import Operators, Tensor
+
+Pair = Tuple[int, int]
+
+
+def output_size(size: Pair, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilate: Pair = (1, 1)) -> Pair:
+    """Height and width after a convolution of an image of ``size`` pixels (below 1: the image is too small)."""
+    height, width = (
+        (size[i] + 2 * pad[i] - dilate[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2)
+    )
+    return height, width
+
+
+def flip_filters(F: Operators, weight: Tensor, kernel: Pair, num_group: int = 1) -> Tensor:
+    """Turn filters (out, in / groups, kh, kw) into those of the transpose, (in, out / groups, kh, kw)."""
+    if num_group == 1:
+        swapped = F.transpose(weight, axes=(1, 0, 2, 3))
+    else:
+        grouped = F.reshape(weight, shape=(-4, num_group, -1, 0, 0, 0))
+        swapped = F.reshape(F.transpose(grouped, axes=(0, 2, 1, 3, 4)), shape=(-3, 0, 0, 0))
+    if kernel == (1, 1):
+        return swapped
+    return F.slice(swapped, begin=(None,) * 4, end=(None,) * 4, step=(1, 1, -1, -1))
+
+
+def _insert_zeros(F: Operators, h: Tensor, axis: int, stride: int, length: int) -> Tensor:
+    """Follow every pixel along ``axis`` by ``stride - 1`` zeros, then keep the first ``length`` of them."""
+    if stride == 1:
+        return h
+    # (.., n, ..) -> (.., n, stride, ..) -> (.., n * stride, ..)
+    spread = F.stack(h, *[F.zeros_like(h)] * (stride - 1), axis=axis + 1)
+    merged = F.reshape(spread, shape=(0, 0, -3, 0) if axis == 2 else (0, 0, 0, -3))
+    return F.slice_axis(merged, axis=axis, begin=0, end=length)
+
+
+def transpose_convolution(
+    F: Operators,
+    h: Tensor,  # (B, out, H', W')
+    weight: Tensor,  # (out, in / groups, kh, kw)
+    *,
+    channels: int,
+    size: Pair,
+    kernel: Pair,
+    stride: Pair = (1, 1),
+    pad: Pair = (0, 0),
+    dilate: Pair = (1, 1),
+    num_group: int = 1,
+) -> Tensor:
+    """Apply the transpose of a convolution: spread every pixel through its template (equation 5).
+
+    Args:
+        F: the operator module.
+        h: what is rendered, shaped like the convolution's output (B, out, H', W').
+        weight: the convolution's own weight.
+        channels: channels of the convolution's input.
+        size: height and width of the convolution's input, in pixels.
+        kernel: filter height and width of the convolution; likewise ``stride``, ``pad``, ``dilate``, ``num_group``.
+        stride: see ``kernel``.
+        pad: see ``kernel``.
+        dilate: see ``kernel``.
+        num_group: see ``kernel``.
+
+    Returns:
+        The rendering one layer down, (B, channels, *size).
+    """
+    crop = [0, 0]
+    margin = [0, 0]
+    for i in range(2):
+        reach = dilate[i] * (kernel[i] - 1) + 1
+        # rows of the input that no window of the strided convolution covers are rendered as zeros
+        uncovered = (size[i] + 2 * pad[i] - reach) % stride[i]
+        count = (size[i] + 2 * pad[i] - reach) // stride[i] + 1
+        h = _insert_zeros(F, h, 2 + i, stride[i], (count - 1) * stride[i] + 1 + uncovered)
+        margin[i] = max(reach - 1 - pad[i], 0)
+        crop[i] = max(pad[i] - reach + 1, 0)
+    flipped = flip_filters(F, weight, kernel, num_group)
+    image = F.Convolution(
+        h, flipped, kernel=kernel, pad=tuple(margin), dilate=dilate, num_filter=channels, num_group=num_group,
+        no_bias=True,
+    )  # fmt: skip
+    for i in range(2):
+        if crop[i]:
+            image = F.slice_axis(image, axis=2 + i, begin=crop[i], end=-crop[i])
+    return image

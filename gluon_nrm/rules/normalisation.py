@@ -1,0 +1,13 @@
+"""Normalisation as the affine map it is once its statistics are frozen, and that map's transpose."""
+
+from __future__ import annotations
+
+from ..typing import Operators, Tensor
+
+
+def scale_filters(F: Operators, weight: Tensor, scale: Tensor) -> Tensor:
+    """Fold a normalisation's transpose, ``h -> scale . h`` per channel, into the filters it follows bottom-up.
+
+    Scaling (out, in, kh, kw) filters by (out,) costs less than scaling the image they render.
+    """
+    return F.broadcast_mul(weight, F.reshape(scale, shape=(-1, 1, 1, 1)))

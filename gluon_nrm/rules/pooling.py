@@ -1,0 +1,82 @@
+"""Max-, min- and average pooling over windows that tile the image, and their transposes.
+
+The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size that is 1 at
+the winners and 0 elsewhere (several ones where pixels tie). Windows do not overlap: the stride is the kernel. Rows and
+columns left over where the kernel does not divide the image belong to no window, and are rendered as zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from ..typing import Operators, Tensor
+from .activation import MAX, MIN
+
+Pair = Tuple[int, int]
+
+
+def pool(F: Operators, x: Tensor, kernel: Pair, branch: int = MAX) -> Tensor:
+    """Max-pooling, or min-pooling in the Min branch."""
+    if branch == MIN:
+        return -pool(F, -x, kernel)
+    return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="max")
+
+
+def _enlarge(F: Operators, h: Tensor, kernel: Pair) -> Tensor:
+    """Repeat every pixel over its window."""
+    if kernel[0] == kernel[1]:
+        return F.UpSampling(h, scale=kernel[0], sample_type="nearest")
+    return F.repeat(F.repeat(h, repeats=kernel[0], axis=2), repeats=kernel[1], axis=3)
+
+
+def _left_over(size: Pair, kernel: Pair) -> Pair:
+    return size[0] % kernel[0], size[1] % kernel[1]
+
+
+def _pad_bottom_right(F: Operators, h: Tensor, rows: int, columns: int) -> Tensor:
+    if not (rows or columns):
+        return h
+    return F.pad(h, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 0, rows, 0, columns))
+
+
+def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, branch: int = MAX) -> Tensor:
+    """Latent t of every pixel: 1 where it won its window (no gradient).
+
+    Args:
+        F: the operator module.
+        x: input of the pooling, (B, C, *size).
+        pooled: its output.
+        kernel: window height and width.
+        size: height and width of ``x``.
+        branch: ``MAX`` or ``MIN``; in the Min branch the winner is the smallest pixel.
+    """
+    rows, columns = _left_over(size, kernel)
+    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find that out
+    x, pooled = F.BlockGrad(x), F.BlockGrad(pooled)
+    if rows:
+        x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
+    if columns:
+        x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
+    difference = x - _enlarge(F, pooled, kernel)
+    won = difference >= 0 if branch == MAX else difference <= 0
+    return _pad_bottom_right(F, won, rows, columns)
+
+
+def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
+    """Copy every pixel over its window, zeros where no window was: (B, C, *size). Unpooling is this times t."""
+    return _pad_bottom_right(F, _enlarge(F, h, kernel), *_left_over(size, kernel))
+
+
+def apply_position(F: Operators, h: Tensor, t: Tensor) -> Tensor:
+    """Keep of a spread rendering what stands at the inferred positions: t . h; either may be of one image."""
+    return F.broadcast_mul(h, t)
+
+
+def transpose_average_pool(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
+    """Spread every pixel evenly over its window (weight 1 / pixels of the window)."""
+    return spread(F, h * (1.0 / (kernel[0] * kernel[1])), kernel, size)
+
+
+def transpose_global_average_pool(F: Operators, h: Tensor, size: Pair) -> Tensor:
+    """Spread a (B, C, 1, 1) rendering evenly over the image: (B, C, *size)."""
+    return F.broadcast_axis(h * (1.0 / (size[0] * size[1])), axis=(2, 3), size=size)

@@ -1,0 +1,34 @@
+"""Operators that move values without changing them: sums, concatenations, reshapes, padding."""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+from ..typing import Operators, Tensor
+
+
+def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
+    """A sum renders the same image into each of its summands (Appendix B.7: skip connections)."""
+    return [h] * summands
+
+
+def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis: int = 1) -> List[Tensor]:
+    """A concatenation renders into each part its own slice; ``sizes`` are the parts' lengths along ``axis``."""
+    parts, begin = [], 0
+    for size in sizes:
+        parts.append(F.slice_axis(h, axis=axis, begin=begin, end=begin + size))
+        begin += size
+    return parts
+
+
+def transpose_reshape(F: Operators, h: Tensor, like: Tensor) -> Tensor:
+    """A reshape (or flattening) renders by the reshape back to the shape of its input ``like``."""
+    return F.reshape_like(h, like)
+
+
+def transpose_pad(F: Operators, h: Tensor, before: Tuple[int, int], after: Tuple[int, int]) -> Tensor:
+    """Zero padding of height and width renders by the crop that undoes it."""
+    for axis in range(2):
+        if before[axis] or after[axis]:
+            h = F.slice_axis(h, axis=2 + axis, begin=before[axis], end=-after[axis] or None)
+    return h

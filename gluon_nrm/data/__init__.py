@@ -1,0 +1,29 @@
+"""Data sets, splits, augmentation and the two training streams; numpy only, never MXNet.
+
+The order of use is ``load_dataset`` -> ``draw_split`` -> ``Streams`` for training and ``evaluation_batches``
+for testing.
+"""
+
+from __future__ import annotations
+
+from gluon_nrm.data import digits  # noqa: F401  (importing a reader registers its data set)
+from gluon_nrm.data.augment import Augment
+from gluon_nrm.data.dataset import Dataset, ImageSet, list_datasets, load_dataset, register_dataset
+from gluon_nrm.data.splits import Split, check_split, draw_split
+from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
+
+__all__ = [
+    "Augment",
+    "Batch",
+    "Dataset",
+    "ImageSet",
+    "Split",
+    "Step",
+    "Streams",
+    "check_split",
+    "draw_split",
+    "evaluation_batches",
+    "list_datasets",
+    "load_dataset",
+    "register_dataset",
+]

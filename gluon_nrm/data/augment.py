@@ -1,0 +1,73 @@
+"""Random translation and mirroring of a batch of raw images, without a loop over images."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+
+from gluon_nrm.errors import DataError
+
+
+class Augment:
+    """Translate each image by random whole numbers of pixels, and mirror half of them left to right.
+
+    Rows and columns move independently, each uniformly from ``-shift`` to ``shift`` pixels; what comes in at
+    the border is raw 0 (black), as in a crop from an image padded before normalisation. Each image is
+    mirrored or not by a toss of a coin.
+
+    Parameters
+    ----------
+    shift   Largest translation in pixels; 0: none. Smaller than the images.
+    mirror  Whether to mirror.
+
+    Raises
+    ------
+    DataError  ``shift`` is negative.
+    """
+
+    def __init__(self, shift: int, mirror: bool) -> None:
+        if shift < 0:
+            raise DataError(f"data.shift: {shift} pixels; give 0 (no translation) or more")
+        self.shift = shift
+        self.mirror = mirror
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return augmented ``images`` (B, C, H, W), of the same type; the argument itself is not changed.
+
+        With nothing to do, the argument is returned as it is and ``rng`` is not used.
+
+        Raises
+        ------
+        DataError  As ``check``.
+        """
+        self.check(images.shape[1:])
+        if self.shift:
+            offsets = rng.integers(-self.shift, self.shift, size=(len(images), 2), endpoint=True)
+            images = translate(images, offsets, self.shift)
+        if self.mirror:
+            flipped = rng.random(len(images)) < 0.5
+            images = np.where(flipped[:, None, None, None], images[..., ::-1], images)
+        return images
+
+    def check(self, input_shape: Tuple[int, ...]) -> None:
+        """Raise DataError where an image of ``input_shape`` (C, H, W) could be moved out of its frame."""
+        height, width = input_shape[1:]
+        if self.shift >= min(height, width):
+            raise DataError(
+                f"data.shift: {self.shift} pixels; it must be smaller than the {height} x {width} images"
+            )
+
+
+def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarray:
+    """Move image b of ``images`` (B, C, H, W) down by ``offsets[b, 0]``, right by ``offsets[b, 1]`` pixels.
+
+    ``offsets`` (B, 2) are whole numbers from ``-largest`` to ``largest``; what comes in at the border is 0.
+    """
+    height, width = images.shape[2:]
+    border = (largest, largest)
+    padded = np.pad(images, ((0, 0), (0, 0), border, border))
+    # Every H x W window of the padded image, as a view; choosing one window per image is the only copy.
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, height, width))
+    start = largest - offsets
+    return np.ascontiguousarray(windows[np.arange(len(images)), :, start[:, 0], start[:, 1], 0, 0])

@@ -1,0 +1,144 @@
+"""What a data set is to the rest of the package, and the registry that finds one by name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Callable, Dict, List, NamedTuple, Tuple, Union
+
+import numpy as np
+
+from gluon_nrm.errors import DataError
+
+
+class ImageSet(NamedTuple):
+    """Images as they are on disk (raw pixel values, no normalisation) with their classes."""
+
+    images: np.ndarray  # (N, C, H, W) uint8 or float32, raw pixel values
+    labels: np.ndarray  # (N,) int64, 0 <= label < number of classes
+
+    def subset(self, indices: Union[np.ndarray, slice]) -> ImageSet:
+        """Return the images at ``indices`` (M,), in that order (a slice gives a view)."""
+        return ImageSet(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test set of equally sized images, with the constants that normalise them.
+
+    ``mean`` and ``std`` (C,) are per channel, in raw pixel values, and come from the training images alone.
+
+    Raises
+    ------
+    DataError  Shapes, types, labels or constants that do not fit together (see ``_check_images``).
+    """
+
+    name: str
+    class_names: Tuple[str, ...]
+    train: ImageSet
+    test: ImageSet
+    mean: np.ndarray
+    std: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse a data set that would only fail, or quietly mislead, during training."""
+        for part, image_set in (("train", self.train), ("test", self.test)):
+            _check_images(f"data set '{self.name}', {part} images", image_set, self.classes)
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise DataError(
+                f"data set '{self.name}': training images are {self.train.images.shape[1:]} and "
+                f"test images {self.test.images.shape[1:]}; both must be the same (channels, height, width)"
+            )
+        _check_constants(self.name, self.mean, self.std, self.input_shape[0])
+
+    @property
+    def input_shape(self) -> Tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def normalise(self, images: np.ndarray) -> np.ndarray:
+        """Return ``(images - mean) / std`` of raw ``images`` (B, C, H, W) as a new float32 array."""
+        result = images.astype(np.float32)
+        result -= self.mean.astype(np.float32)[:, None, None]
+        result /= self.std.astype(np.float32)[:, None, None]
+        return result
+
+
+def channel_statistics(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel of ``images`` (N, C, H, W): two float32 arrays (C,)."""
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+    std = images.std(axis=(0, 2, 3), dtype=np.float64)
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _check_images(where: str, image_set: ImageSet, classes: int) -> None:
+    """Raise DataError unless the images are (N, C, H, W) uint8 or float32, N > 0, with labels to match."""
+    images, labels = image_set
+    if images.ndim != 4 or images.size == 0:
+        raise DataError(f"{where}: shape {images.shape}; expected (images, channels, height, width), none 0")
+    if images.dtype not in (np.uint8, np.float32):
+        raise DataError(f"{where}: pixels of type {images.dtype}; convert them to uint8 or float32")
+    if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        raise DataError(
+            f"{where}: {labels.dtype} labels of shape {labels.shape}; "
+            f"expected int64, one for each of the {len(images)} images"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"{where}: labels from {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
+
+
+def _check_constants(name: str, mean: np.ndarray, std: np.ndarray, channels: int) -> None:
+    """Raise DataError unless ``mean`` and ``std`` are finite, one per channel, and ``std`` positive."""
+    if mean.shape != (channels,) or std.shape != (channels,):
+        raise DataError(
+            f"data set '{name}': mean of shape {mean.shape} and std of shape {std.shape}; "
+            f"expected ({channels},), one per channel"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise DataError(f"data set '{name}': mean {mean}, std {std}; both must be finite and std above 0")
+
+
+Loader = Callable[[], Dataset]
+_LOADERS: Dict[str, Loader] = {}
+
+
+def register_dataset(name: str) -> Callable[[Loader], Loader]:
+    """Make the decorated function the loader of the data set called ``name`` in recipes (``data.name``).
+
+    Raises
+    ------
+    DataError  The name is taken.
+    """
+
+    def add(loader: Loader) -> Loader:
+        if name in _LOADERS:
+            raise DataError(f"a data set called '{name}' is registered already; choose another name")
+        _LOADERS[name] = loader
+        return loader
+
+    return add
+
+
+def list_datasets() -> List[str]:
+    """Names of all registered data sets, in alphabetical order."""
+    return sorted(_LOADERS)
+
+
+def load_dataset(name: str) -> Dataset:
+    """Load the data set registered as ``name``.
+
+    Raises
+    ------
+    DataError  There is no such data set (the closest name is given), or its reader cannot read it.
+    """
+    if name not in _LOADERS:
+        close = difflib.get_close_matches(name, list_datasets(), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(list_datasets())}"
+        raise DataError(f"data.name: no data set called '{name}'; {hint}")
+    return _LOADERS[name]()

@@ -1,0 +1,178 @@
+"""The labelled and the unlabelled stream of a training epoch, and the batches of an evaluation.
+
+Everything random in an epoch is a function of (seed, epoch) alone: not of what ran before, of the number of
+devices or of numpy's global state. That is what makes a resumed run equal to one never stopped.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Optional
+
+import numpy as np
+
+from gluon_nrm.data.augment import Augment
+from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.splits import Split
+from gluon_nrm.errors import DataError
+
+# Names of an epoch's random sequences; each is independent: switching one off leaves the others unchanged.
+_LABELLED, _UNLABELLED = 0, 1
+_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION = 0, 1, 2
+
+NO_LABEL = -1.0
+
+
+class Batch(NamedTuple):
+    """Images ready for the network."""
+
+    images: np.ndarray  # (B, C, H, W) float32, normalised
+    labels: np.ndarray  # (B,) float32, -1 where unlabelled
+    teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented on their own; None: images
+
+
+class Step(NamedTuple):
+    """What one training step sees."""
+
+    labelled: Batch
+    unlabelled: Optional[Batch]  # None where there is no unlabelled stream
+
+
+class Streams:
+    """Pairs of a labelled and an unlabelled batch, epoch by epoch.
+
+    Each stream runs through fresh permutations of its images for as long as the epoch lasts, so that within
+    an epoch any two images are seen equally often, give or take one. A batch may reach over the end of a
+    permutation, and may be larger than the stream.
+
+    Parameters
+    ----------
+    dataset              Where the images come from.
+    split                Which training images are labelled and which are not.
+    augment              Applied to the raw images of both streams.
+    batch_labelled       Labelled images in a step, over all devices; at least 1.
+    batch_unlabelled     Unlabelled images in a step; 0: no unlabelled stream.
+    seed                 Chooses order and augmentation; 0 or more.
+    epoch_steps          Steps in an epoch; None: one pass over the longer stream, without its last incomplete
+                         batch, and at least one step.
+    independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
+
+    Raises
+    ------
+    DataError  A batch size, seed or number of steps out of range, a stream without images, or a translation
+               as large as the images.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        *,
+        augment: Augment,
+        batch_labelled: int,
+        batch_unlabelled: int,
+        seed: int,
+        epoch_steps: Optional[int] = None,
+        independent_teacher: bool = False,
+    ) -> None:
+        _check_at_least("train.batch_labelled", batch_labelled, 1)
+        _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
+        _check_at_least("train.seed", seed, 0)
+        if epoch_steps is not None:
+            _check_at_least("train.epoch_steps", epoch_steps, 1)
+        _check_not_empty(split, batch_unlabelled)
+        augment.check(dataset.input_shape)
+        self.dataset = dataset
+        self.split = split
+        self.augment = augment
+        self.batch_labelled = batch_labelled
+        self.batch_unlabelled = batch_unlabelled
+        self.seed = seed
+        self.independent_teacher = independent_teacher
+        self.steps_per_epoch = epoch_steps or self._one_pass()
+
+    def epoch(self, epoch: int) -> Iterator[Step]:
+        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more), the same ones each time."""
+        _check_at_least("epoch", epoch, 0)
+        return self._steps(epoch)
+
+    def _steps(self, epoch: int) -> Iterator[Step]:
+        """Yield the steps of ``epoch``."""
+        labelled = self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled)
+        if not self.batch_unlabelled:
+            for batch in labelled:
+                yield Step(batch, None)
+            return
+        unlabelled = self._batches(epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled)
+        for batch, partner in zip(labelled, unlabelled):
+            yield Step(batch, partner)
+
+    def _batches(self, epoch: int, stream: int, indices: np.ndarray, batch: int) -> Iterator[Batch]:
+        """Yield ``steps_per_epoch`` batches of one stream, the training images at ``indices``."""
+        order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
+        student_rng = self._rng(epoch, stream, _AUGMENTATION)
+        teacher_rng = self._rng(epoch, stream, _TEACHER_AUGMENTATION)
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            raw = self.dataset.train.images[chosen]
+            yield Batch(
+                images=self._prepare(raw, student_rng),
+                labels=self._labels(chosen, stream),
+                teacher_images=self._prepare(raw, teacher_rng) if self.independent_teacher else None,
+            )
+
+    def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
+        """Labels (B,) the losses may see: the true ones of the unlabelled stream never leave this class."""
+        if stream == _UNLABELLED:
+            return np.full(len(chosen), NO_LABEL, dtype=np.float32)
+        return self.dataset.train.labels[chosen].astype(np.float32)
+
+    def _prepare(self, raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Augment raw images, then normalise: the border brought in by a translation is raw black."""
+        return self.dataset.normalise(self.augment(raw, rng))
+
+    def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
+        """Generator of one random sequence of one epoch, independent of all others."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream, purpose)))
+
+    def _one_pass(self) -> int:
+        """Whole batches in the stream with more images (with as many: in the one with more batches)."""
+        passes = [(len(self.split.labelled), len(self.split.labelled) // self.batch_labelled)]
+        if self.batch_unlabelled:
+            passes.append((len(self.split.unlabelled), len(self.split.unlabelled) // self.batch_unlabelled))
+        return max(1, max(passes)[1])
+
+
+def evaluation_batches(dataset: Dataset, images: ImageSet, batch: int) -> Iterator[Batch]:
+    """Return every one of the raw ``images`` once, in order, not augmented; the last batch may be short.
+
+    Raises
+    ------
+    DataError  ``batch`` is below 1.
+    """
+    _check_at_least("train.eval_batch", batch, 1)
+    starts = range(0, len(images.labels), batch)
+    parts = (images.subset(slice(start, start + batch)) for start in starts)
+    return (Batch(dataset.normalise(part.images), part.labels.astype(np.float32)) for part in parts)
+
+
+def _cycle(indices: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Concatenate fresh permutations of ``indices`` up to ``length`` entries."""
+    passes = -(-length // len(indices))
+    return np.concatenate([rng.permutation(indices) for _ in range(passes)])[:length]
+
+
+def _check_not_empty(split: Split, batch_unlabelled: int) -> None:
+    """Raise DataError for a stream that is asked for and has no image."""
+    if not len(split.labelled):
+        raise DataError("the split has no labelled image: give data.labels a number above 0")
+    if batch_unlabelled and not len(split.unlabelled):
+        raise DataError(
+            f"train.batch_unlabelled: {batch_unlabelled}, but every training image is labelled; "
+            "set it to 0, lower data.labels or set data.unlabelled_includes_labelled to true"
+        )
+
+
+def _check_at_least(key: str, value: int, least: int) -> None:
+    """Raise DataError for a ``value`` of the setting ``key`` below ``least``."""
+    if value < least:
+        raise DataError(f"{key}: {value}; it must be at least {least}")

@@ -1,0 +1,62 @@
+"""Checks of a typed recipe: the limits each key declares in the schema, then the rules between keys."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any, Mapping, Optional, Sequence
+
+from gluon_nrm.recipe.fields import Range, is_section
+from gluon_nrm.recipe.messages import Problem, Problems, did_you_mean, join, recipe_error, shorten
+from gluon_nrm.recipe.rules import RULES
+from gluon_nrm.recipe.schema import Recipe
+
+
+def check(recipe: Recipe, places: Optional[Mapping[str, str]] = None, source: str = "recipe") -> None:
+    """Raise RecipeError for the first problem of a recipe; works for one built in Python too.
+
+    places maps dotted keys to where they were given; a key not in it is reported at its section, else at
+    ``source``.
+    """
+    for problems in (limit_problems, *RULES):
+        for problem in problems(recipe):
+            raise recipe_error(_place(problem.key, places or {}, source), problem)
+
+
+def limit_problems(section: Any, prefix: str = "") -> Problems:
+    """Values outside the choices and ranges declared in the schema, in a section and all below it."""
+    for declared in fields(section):
+        key, value = join(prefix, declared.name), getattr(section, declared.name)
+        entries = (
+            [(join(key, i), entry) for i, entry in enumerate(value)]
+            if isinstance(value, list)
+            else [(key, value)]
+        )
+        for place, entry in entries:
+            if is_section(type(entry)):
+                yield from limit_problems(entry, place)
+            else:
+                yield from _value_problems(
+                    place, entry, declared.metadata["choices"], declared.metadata["range"]
+                )
+
+
+def _value_problems(key: str, value: Any, choices: Sequence[str], allowed: Range) -> Problems:
+    """What is wrong with one scalar."""
+    if isinstance(value, str):
+        if choices and value not in choices:
+            yield Problem(key, f"'{shorten(value, 40)}' is not a choice; {did_you_mean(value, choices)}")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            yield Problem(key, f"must be a finite number, found {value}")
+        elif not allowed.holds(value):
+            yield Problem(key, f"must be {allowed}, found {value}")
+
+
+def _place(key: str, places: Mapping[str, str], source: str) -> str:
+    """Where a key, or failing that the nearest section around it, was given."""
+    while key:
+        if key in places:
+            return places[key]
+        key = key.rpartition(".")[0]
+    return source

@@ -1,0 +1,121 @@
+"""Recipes in and out: from a file or text with overrides to a checked Recipe, and back to YAML."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import MISSING, asdict, fields, replace
+from pathlib import Path
+from typing import Any, Dict, Sequence, Union
+
+from gluon_nrm.errors import RecipeError
+from gluon_nrm.recipe.checks import check
+from gluon_nrm.recipe.convert import Converter
+from gluon_nrm.recipe.fields import default_of, is_section
+from gluon_nrm.recipe.overrides import override
+from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.recipe.yaml_io import Item, read_yaml, write_yaml
+
+
+def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override, type and check a recipe file.
+
+    Parameters
+    ----------
+    path       The YAML file; its stem becomes the recipe's name unless the file gives one.
+    overrides  ``a.b=value`` each, value in YAML; entries of lists by number (``optimiser.phases.0.lr=1e-2``).
+               They beat the file, and the file beats the defaults. Of two for one key the later holds.
+
+    Raises RecipeError, one or two lines with file, line, key, value and remedy, for whatever is wrong.
+    """
+    return recipe_from_text(_read(Path(path)), str(path), overrides)
+
+
+def recipe_from_text(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """As ``load_recipe``, from a text; ``source`` stands for the file in messages and gives the name."""
+    tree = read_yaml(text, lambda line: source if line is None else f"{source}:{line + 1}")
+    if tree is None:
+        raise RecipeError(f"{source}: the recipe is empty; copy one of recipes/ and change it")
+    tree = tree._replace(place=source)
+    if isinstance(tree.value, dict):  # else the converter tells what is wrong
+        for given in overrides:
+            tree = override(tree, given)
+        tree = _named(tree, source)
+    converter = Converter()
+    recipe = converter.section(tree, Recipe)
+    check(recipe, converter.places, source)
+    return recipe
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """The complete recipe, defaults and name included; ``recipe_from_text`` reads it back equal."""
+    return write_yaml({"name": recipe.name, **asdict(recipe)})
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Twelve hex digits that tell apart what is trained, whatever it is called and whichever its seed.
+
+    They are of the SHA-256 of the values that differ from the defaults, without ``name`` and ``train.seed``:
+    a key added to the schema later leaves the hashes of old recipes as they were.
+    """
+    canonical = _chosen(replace(recipe, name="", train=replace(recipe.train, seed=0)))
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def _chosen(section: Any) -> Dict[str, Any]:
+    """The values of a section that are not the default, as plain data."""
+    chosen: Dict[str, Any] = {}
+    for declared in fields(section):
+        value = getattr(section, declared.name)
+        if is_section(type(value)):
+            value = _chosen(value)
+            if value:
+                chosen[declared.name] = value
+        elif default_of(declared) is MISSING or value != default_of(declared):
+            entries = value if isinstance(value, list) else [value]
+            plain = [_chosen(entry) if is_section(type(entry)) else entry for entry in entries]
+            chosen[declared.name] = plain if isinstance(value, list) else plain[0]
+    return chosen
+
+
+def _named(tree: Item, source: str) -> Item:
+    """The tree with the name of its source, where it gives none."""
+    if "name" in tree.value:
+        return tree
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem).strip("-.") or "recipe"
+    return tree._replace(value={**tree.value, "name": Item(stem, source, stem)})
+
+
+def _read(path: Path) -> str:
+    """The text of a recipe file. Raises RecipeError unless it is readable UTF-8 of a recipe's size."""
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise RecipeError(
+                f"{path}: {path.stat().st_size} bytes are too many for a recipe; is it another file?"
+            )
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; {_neighbour(path)}") from None
+    except IsADirectoryError:
+        raise RecipeError(
+            f"{path}: is a folder; name a recipe file in it, e.g. {path / 'recipe.yaml'}"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{path}:{line}: not UTF-8 text; save the recipe as UTF-8, or name another file"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _neighbour(path: Path) -> str:
+    """A file of nearly that name, or where to look."""
+    names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1) or difflib.get_close_matches(
+        f"{path.name}.yaml", names, n=1
+    )
+    return f"did you mean '{path.parent / close[0]}'?" if close else "those of the package are in recipes/"

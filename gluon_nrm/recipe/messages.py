@@ -1,0 +1,44 @@
+"""The words of recipe errors: where, what was found, and the closest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+
+from gluon_nrm.errors import RecipeError
+
+
+class Problem(NamedTuple):
+    """What is wrong with one key, before it is known where that key was given."""
+
+    key: str
+    what: str
+
+
+Problems = Iterator[Problem]
+
+
+def recipe_error(place: str, problem: Problem) -> RecipeError:
+    """The error ``PLACE: KEY: WHAT``, with place such as ``recipes/x.yaml:12`` or ``--set a.b=value``."""
+    return RecipeError(f"{place}: {problem.key}: {problem.what}")
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """The text on one line of at most ``width`` characters, unprintable ones replaced."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def join(prefix: str, name: Any) -> str:
+    """The dotted key of an entry of a section or list."""
+    return f"{prefix}.{name}" if prefix else str(name)
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?`` where a valid name is close, else the list of the valid names."""
+    names: Sequence[str] = list(valid)
+    by_lower = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{by_lower[close[0]]}'?"
+    return "valid here: " + ", ".join(names)

@@ -1,0 +1,55 @@
+"""Overrides of single keys, ``a.b=value``: put into the tree before it is typed, so they can mend it."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Union
+
+from gluon_nrm.recipe.messages import Problem, recipe_error, shorten
+from gluon_nrm.recipe.yaml_io import Item, read_yaml
+
+
+def override(tree: Item, text: str) -> Item:
+    """The tree with one override put in, e.g. ``train.epochs=3`` or ``optimiser.phases.0.lr=1e-2``.
+
+    Raises RecipeError where the text is no ``key=value``, or its key leads through a scalar or past the end
+    of a list.
+    """
+    place = f"--set {shorten(text, 80)}"
+    key, equals, value = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise recipe_error(
+            place, Problem(shorten(key) or "no key", "expected KEY=VALUE, e.g. train.epochs=3")
+        )
+    item = read_yaml(value, lambda line: place)
+    if item is None:
+        raise recipe_error(place, Problem(shorten(key), "no value after '='; write null if none is meant"))
+    return _put(tree, parts, 0, item)
+
+
+def _put(tree: Item, parts: List[str], depth: int, item: Item) -> Item:
+    """A copy of ``tree`` with ``item`` at the path ``parts[depth:]``."""
+    if depth == len(parts):
+        return item
+    here, name = ".".join(parts[:depth]), parts[depth]
+    entries: Union[Dict[str, Item], List[Item]]
+    if isinstance(tree.value, list):
+        if not name.isdecimal() or int(name) >= len(tree.value):
+            last = len(tree.value) - 1
+            what = (
+                f"no entry '{shorten(name)}'; its entries are numbered 0 to {last}"
+                if last >= 0
+                else "is an empty list"
+            )
+            raise recipe_error(item.place, Problem(here, what))
+        entries = list(tree.value)
+        entries[int(name)] = _put(entries[int(name)], parts, depth + 1, item)
+    elif isinstance(tree.value, dict):
+        entries = dict(tree.value)
+        entries[name] = _put(entries.get(name, Item({}, item.place, "a mapping")), parts, depth + 1, item)
+    else:
+        what = (
+            f"is {tree.text} ({tree.place}), so it has no key '{shorten(name)}'; set {shorten(here)} itself"
+        )
+        raise recipe_error(item.place, Problem(shorten(here), what))
+    return tree._replace(value=entries)

@@ -1,0 +1,158 @@
+"""The rules that involve several keys of a recipe; docs/recipes.md tells them too (``describe.py``)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Sequence, Tuple
+
+from gluon_nrm.recipe.messages import Problem, Problems, shorten
+from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe
+
+
+def name_problems(recipe: Recipe) -> Problems:
+    """The name becomes part of folder names; data set and network must be named."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", recipe.name):
+        found = shorten(repr(recipe.name), 40)
+        yield Problem(
+            "name",
+            f"must be of letters, digits, '_', '-' and '.', and not start with '-' or '.'; found {found}",
+        )
+    for key, name in (("data.name", recipe.data.name), ("model.name", recipe.model.name)):
+        if not name.strip():
+            yield Problem(key, "is empty; give a registered name")
+
+
+def data_problems(recipe: Recipe) -> Problems:
+    """The streams must have images."""
+    data: Data = recipe.data
+    if data.labels is None and recipe.train.batch_unlabelled > 0 and not data.unlabelled_includes_labelled:
+        yield Problem(
+            "train.batch_unlabelled",
+            f"{recipe.train.batch_unlabelled}, but data.labels null leaves no image unlabelled; "
+            "set it to 0, or data.unlabelled_includes_labelled to true",
+        )
+
+
+def model_problems(recipe: Recipe) -> Problems:
+    """Shares add up; RPN by mode is derived without rendering norms; a network has a convolution."""
+    model: Model = recipe.model
+    if abs(model.alpha_max + model.alpha_min - 1) > 1e-6:
+        found = f"{model.alpha_max} + {model.alpha_min}"
+        yield Problem("model.alpha_max", f"alpha_max + alpha_min must be 1, found {found}; set both")
+    if model.path_norm == "mode" and model.render_norm != "none":
+        yield Problem("model.path_norm", f"'mode' needs model.render_norm none, found '{model.render_norm}'")
+    if model.channels is not None and not any(isinstance(entry, int) for entry in model.channels):
+        yield Problem(
+            "model.channels",
+            f"needs at least one convolution (a number of feature maps), found {model.channels}",
+        )
+
+
+def loss_problems(recipe: Recipe) -> Problems:
+    """No term without what it works with, and no teacher without its term."""
+    weights: LossWeights = recipe.loss.weights
+    if not any(vars(weights).values()):
+        yield Problem("loss.weights", "all are 0, so nothing would be learned; set at least cross_entropy")
+    if weights.path_norm > 0 and recipe.model.path_norm == "none":
+        what = (
+            f"{weights.path_norm} while model.path_norm is none; set that to layerwise, or this weight to 0"
+        )
+        yield Problem("loss.weights.path_norm", what)
+    if weights.consistency > 0 and not recipe.teacher.enabled:
+        what = f"{weights.consistency} needs a teacher; set teacher.enabled to true, or this weight to 0"
+        yield Problem("loss.weights.consistency", what)
+    if recipe.teacher.enabled and weights.consistency == 0:
+        yield Problem(
+            "teacher.enabled", "true, but loss.weights.consistency is 0; set a weight or enabled to false"
+        )
+
+
+def phase_list_problems(recipe: Recipe) -> Problems:
+    """The phases cover the run: each has a length but the last, which may be open."""
+    phases = recipe.optimiser.phases
+    if not phases:
+        yield Problem("optimiser.phases", "is empty; give at least one phase with name and lr")
+        return
+    for i, phase in enumerate(phases[:-1]):
+        if phase.epochs is None:
+            yield Problem(
+                f"optimiser.phases.{i}.epochs",
+                "only the last phase may leave its length open; give its epochs",
+            )
+    total = sum(phase.epochs or 0 for phase in phases)
+    if phases[-1].epochs is not None and total < recipe.train.epochs:
+        what = (
+            f"the phases end after {total} of {recipe.train.epochs} epochs; leave epochs out of the last one"
+        )
+        yield Problem(f"optimiser.phases.{len(phases) - 1}.epochs", what)
+
+
+PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
+    (
+        lambda p: p.name == "adam" and p.momentum > 0,
+        "momentum",
+        "is for sgd and nag; remove it or change name",
+    ),
+    (
+        lambda p: p.schedule == "exponential" and not p.final_lr,
+        "final_lr",
+        "the exponential schedule needs a final_lr above 0",
+    ),
+    (
+        lambda p: p.schedule not in ("exponential", "cosine") and p.final_lr is not None,
+        "final_lr",
+        "is for the schedules exponential and cosine; remove it or change schedule",
+    ),
+    (
+        lambda p: p.schedule != "exponential" and p.decay_epochs is not None,
+        "decay_epochs",
+        "is for the exponential schedule; remove it or change schedule",
+    ),
+    (
+        lambda p: p.schedule == "steps" and not p.milestones,
+        "milestones",
+        "the steps schedule needs milestones, e.g. [30, 60]",
+    ),
+    (
+        lambda p: p.schedule != "steps" and bool(p.milestones),
+        "milestones",
+        "is for the steps schedule; remove it or change schedule",
+    ),
+    (
+        lambda p: any(b <= a for a, b in zip(p.milestones, p.milestones[1:])),
+        "milestones",
+        "must rise from one to the next",
+    ),
+    (
+        lambda p: p.epochs is not None and p.warmup_epochs > p.epochs,
+        "warmup_epochs",
+        "is longer than the phase; lower it or give the phase more epochs",
+    ),
+)
+"""What must not be in a phase: when, the key at fault, the message."""
+
+
+def phase_problems(recipe: Recipe) -> Problems:
+    """Keys that do not go with the optimiser or the schedule of their phase."""
+    for i, phase in enumerate(recipe.optimiser.phases):
+        for broken, name, what in PHASE_RULES:
+            if broken(phase):
+                yield Problem(
+                    f"optimiser.phases.{i}.{name}", f"{what} (found {_found(getattr(phase, name))})"
+                )
+
+
+def _found(value: Any) -> str:
+    """A value as YAML writes it."""
+    return "null" if value is None else shorten(str(value), 40)
+
+
+RULES: Sequence[Callable[[Recipe], Problems]] = (
+    name_problems,
+    data_problems,
+    model_problems,
+    loss_problems,
+    phase_list_problems,
+    phase_problems,
+)
+"""The rules that involve several keys, in the order in which they are tried."""

@@ -1,0 +1,289 @@
+"""Every key of a recipe: one frozen dataclass per section, each field with its meaning, default and limits.
+
+To add a key, declare it here: the loader, the range check, the hash and docs/recipes.md follow. Give it the
+default that keeps old recipes as they were, and never change the default of an existing key: hashes of past
+results leave defaults out. Rules that involve several keys are in ``rules.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List, Optional, Union
+
+from gluon_nrm.recipe.fields import about
+
+MAX_SEED = 2**31 - 1
+"""MXNet keeps seeds in a signed 32-bit integer."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images, which of them keep their labels, and how they are augmented."""
+
+    name: str = field(metadata=about("data set, by its registered name, e.g. digits"))
+    labels: Optional[int] = field(
+        default=None,
+        metadata=about(
+            "labelled images in all, drawn class-balanced; null keeps the label of every training image",
+            at_least=1,
+        ),
+    )
+    split_seed: int = field(
+        default=0,
+        metadata=about("seed of the labelled and the validation draw", at_least=0, at_most=MAX_SEED),
+    )
+    validation: int = field(
+        default=0,
+        metadata=about(
+            "images held out of the training set, to be evaluated in place of the test set; 0: none",
+            at_least=0,
+        ),
+    )
+    unlabelled_includes_labelled: bool = field(
+        default=False, metadata=about("whether the labelled images are in the unlabelled stream too")
+    )
+    shift: int = field(
+        default=0,
+        metadata=about(
+            "largest random translation in pixels, each way; the border is filled with raw 0", at_least=0
+        ),
+    )
+    mirror: bool = field(default=False, metadata=about("random horizontal mirror"))
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network and the form of its rendering (top-down) pass."""
+
+    name: str = field(metadata=about("network, by its registered name, e.g. digits_cnn"))
+    maxmin: bool = field(
+        default=False, metadata=about("Max-Min: a second branch from min-pooling beside the usual one")
+    )
+    alpha_max: float = field(
+        default=0.5, metadata=about("share of the max branch in the Max-Min mixture", at_least=0, at_most=1)
+    )
+    alpha_min: float = field(
+        default=0.5,
+        metadata=about("share of the min branch; alpha_max + alpha_min must be 1", at_least=0, at_most=1),
+    )
+    norm: str = field(
+        default="batch",
+        metadata=about("normalisation of the inference (bottom-up) pass", choices=("batch", "none")),
+    )
+    render_norm: str = field(
+        default="batch",
+        metadata=about("normalisation of the rendering (top-down) pass", choices=("batch", "none")),
+    )
+    render_norm_branches: str = field(
+        default="shared",
+        metadata=about(
+            "whether the max and the min branch share the rendering norms", choices=("shared", "separate")
+        ),
+    )
+    path_norm: str = field(
+        default="layerwise",
+        metadata=about(
+            "form of the rendering path normalisation (RPN); none leaves it out",
+            choices=("layerwise", "mode", "none"),
+        ),
+    )
+    released_bias: bool = field(
+        default=False,
+        metadata=about(
+            "the released form: a bias beside the beta of each norm; false: one bias per feature map"
+        ),
+    )
+    slope: float = field(
+        default=0.1, metadata=about("slope of the leaky ReLU below zero; 0 is ReLU", at_least=0, below=1)
+    )
+    dropout: Optional[float] = field(
+        default=None, metadata=about("dropout rate; null keeps the network's own", at_least=0, below=1)
+    )
+    channels: Optional[List[Union[int, str]]] = field(
+        default=None,
+        metadata=about(
+            "layers in place of the network's own: feature maps per convolution, pool for a 2x2 max-pool, "
+            "e.g. [32, 32, pool, 64, 64]",
+            choices=("pool",),
+            at_least=1,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss term in the total; a term of weight 0 takes no part."""
+
+    cross_entropy: float = field(default=1.0, metadata=about("class label, labelled images only", at_least=0))
+    reconstruction: float = field(
+        default=0.0, metadata=about("distance of the rendered image from the image", at_least=0)
+    )
+    entropy: float = field(default=0.0, metadata=about("entropy of the predicted class", at_least=0))
+    moment_matching: float = field(
+        default=0.0, metadata=about("distance of rendered from inferred feature statistics", at_least=0)
+    )
+    path_norm: float = field(
+        default=0.0, metadata=about("rendering path normalisation (RPN); needs model.path_norm", at_least=0)
+    )
+    consistency: float = field(
+        default=0.0,
+        metadata=about("distance from the teacher's prediction; needs teacher.enabled", at_least=0),
+    )
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The terms of the objective and how they are brought in."""
+
+    weights: LossWeights = field(default_factory=LossWeights, metadata=about("weight of each term"))
+    consistency_rampup_epochs: float = field(
+        default=0.0,
+        metadata=about(
+            "epochs over which the consistency weight rises from 0 along a sigmoid; 0: full at once",
+            at_least=0,
+        ),
+    )
+    generative_rampup_epochs: float = field(
+        default=0.0,
+        metadata=about("the same for reconstruction, entropy, moment_matching and path_norm", at_least=0),
+    )
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Mean Teacher: a moving average of the network whose predictions the network is drawn to."""
+
+    enabled: bool = field(
+        default=False,
+        metadata=about("whether there is a teacher; it is what loss.weights.consistency works with"),
+    )
+    decay: float = field(
+        default=0.99, metadata=about("decay per step of the moving average", at_least=0, below=1)
+    )
+    late_decay: Optional[float] = field(
+        default=None,
+        metadata=about("decay from step late_decay_from_step on; null keeps decay", at_least=0, below=1),
+    )
+    late_decay_from_step: int = field(
+        default=40000, metadata=about("step, counted from 1, from which late_decay holds", at_least=1)
+    )
+    bn_statistics: str = field(
+        default="average",
+        metadata=about(
+            "running statistics of the teacher's norms: averaged with the rest, or copied from the student",
+            choices=("average", "copy"),
+        ),
+    )
+    augmentation: str = field(
+        default="same",
+        metadata=about(
+            "whether the teacher sees the student's augmented images or a draw of its own",
+            choices=("same", "independent"),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one optimiser, which starts afresh, and one learning-rate schedule."""
+
+    name: str = field(metadata=about("optimiser", choices=("adam", "sgd", "nag")))
+    lr: float = field(metadata=about("learning rate at the start of the phase, after its warm-up", above=0))
+    epochs: Optional[int] = field(
+        default=None, metadata=about("length; null, in the last phase only, lasts until the end", at_least=1)
+    )
+    momentum: float = field(default=0.0, metadata=about("momentum of sgd and nag", at_least=0, below=1))
+    schedule: str = field(
+        default="constant",
+        metadata=about(
+            "how the learning rate changes from epoch to epoch",
+            choices=("constant", "exponential", "cosine", "steps"),
+        ),
+    )
+    final_lr: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "rate reached: by cosine at the end of the phase (null: 0), by exponential (required) "
+            "decay_epochs after the start of the phase",
+            at_least=0,
+        ),
+    )
+    decay_epochs: Optional[float] = field(
+        default=None,
+        metadata=about("exponential: epochs from lr to final_lr; null is the length of the phase", above=0),
+    )
+    milestones: List[int] = field(
+        default_factory=list,
+        metadata=about(
+            "steps: epochs, counted over the whole run, at which the rate is multiplied by factor", at_least=1
+        ),
+    )
+    factor: float = field(default=0.1, metadata=about("steps: factor at each milestone", above=0))
+    warmup_epochs: float = field(
+        default=0.0, metadata=about("epochs of linear rise from 0 at the start of the phase", at_least=0)
+    )
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """The optimisers, in the order in which they take over, and weight decay."""
+
+    phases: List[Phase] = field(metadata=about("one or more phases, in order"))
+    weight_decay: float = field(
+        default=5e-4, metadata=about("L2 weight decay, added to the gradient", at_least=0)
+    )
+    weight_decay_on: str = field(
+        default="all",
+        metadata=about(
+            "whether every parameter decays, as released, or convolution and classifier weights only",
+            choices=("all", "weights"),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Train:
+    """Length, batches and bookkeeping of the run."""
+
+    epochs: int = field(metadata=about("epochs in all", at_least=1))
+    batch_labelled: int = field(metadata=about("labelled images per step, over all devices", at_least=1))
+    batch_unlabelled: int = field(
+        default=0,
+        metadata=about(
+            "unlabelled images per step, over all devices; 0 leaves the unlabelled stream out", at_least=0
+        ),
+    )
+    epoch_steps: Optional[int] = field(
+        default=None, metadata=about("steps per epoch; null is one pass over the longer stream", at_least=1)
+    )
+    eval_batch: int = field(default=500, metadata=about("images per evaluation batch", at_least=1))
+    checkpoint_every_epochs: int = field(default=1, metadata=about("epochs between checkpoints", at_least=1))
+    kvstore: str = field(
+        default="device",
+        metadata=about(
+            "how gradients are summed over devices and machines",
+            choices=("device", "local", "nccl", "dist_sync", "dist_device_sync", "dist_async"),
+        ),
+    )
+    seed: int = field(
+        default=0,
+        metadata=about(
+            "seed of initialisation, order, augmentation and dropout", at_least=0, at_most=MAX_SEED
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment, complete."""
+
+    data: Data = field(metadata=about("images, labels and augmentation"))
+    model: Model = field(metadata=about("network and rendering"))
+    loss: Loss = field(metadata=about("terms of the objective"))
+    teacher: Teacher = field(metadata=about("Mean Teacher"))
+    optimiser: Optimiser = field(metadata=about("optimisers and learning rates"))
+    train: Train = field(metadata=about("length, batches and bookkeeping"))
+    name: str = field(
+        default="",
+        metadata=about("name of the recipe and its runs; left out, it is the file's name without .yaml"),
+    )

@@ -1,0 +1,191 @@
+"""Strict YAML, in and out: a tree that knows the line of every key, without YAML's surprises.
+
+Numbers are decimal and may be written 1e-3, 1E5 or .5; only true and false are booleans (yes, no, on and off
+are texts); a value left empty, a key given twice, anchors and tags are errors. Nothing but null, booleans,
+numbers, texts, lists and mappings can come out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional
+
+import yaml
+
+from gluon_nrm.errors import RecipeError
+from gluon_nrm.recipe.messages import Problem, join, recipe_error, shorten
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", list("-+0123456789")),
+    (
+        "float",
+        (
+            r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        ),
+        list("-+.0123456789"),
+    ),
+)
+
+
+class Item(NamedTuple):
+    """A value and where it was given."""
+
+    value: Any
+    """None, bool, int, float, str, List[Item] or Dict[str, Item]."""
+    place: str
+    """``FILE:LINE`` of its key (of itself, in a list), or ``--set KEY=VALUE``."""
+    text: str
+    """As written, shortened: for messages."""
+
+
+PlaceOf = Callable[[Optional[int]], str]
+"""From a line, counted from 0, or None, to the place named in a message."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's reader with the plain scalars of ``_PLAIN`` in place of YAML 1.1's."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer that quotes whatever ``_Loader`` would not read back as the same text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write every value out in full."""
+        return True
+
+
+def _write_list(dumper: yaml.SafeDumper, entries: Any) -> yaml.Node:
+    """Lists of scalars on one line, lists of mappings below each other."""
+    flat = not any(isinstance(entry, (dict, list)) for entry in entries)
+    return dumper.represent_sequence(_TAG + "seq", entries, flow_style=flat)
+
+
+def _write_float(dumper: yaml.SafeDumper, number: Any) -> yaml.Node:
+    """The shortest form that reads back as the same number."""
+    return dumper.represent_scalar(_TAG + "float", repr(number))
+
+
+for _class in (_Loader, _Dumper):
+    _class.yaml_implicit_resolvers = {}
+    for _name, _pattern, _first in _PLAIN:
+        _class.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
+_Dumper.add_representer(list, _write_list)
+_Dumper.add_representer(float, _write_float)
+
+
+def read_yaml(text: str, place_of: PlaceOf) -> Optional[Item]:
+    """The tree of a YAML text, or None where it holds nothing but comments.
+
+    Raises RecipeError where the text is not the plain YAML described above.
+    """
+    try:
+        _refuse_decorations(text, place_of)
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        place, code = place_of(text.count("\n", 0, error.position)), int(error.character)
+        raise RecipeError(f"{place}: the character U+{code:04X} cannot stand in YAML; remove it") from None
+    except yaml.MarkedYAMLError as error:
+        _refuse_syntax(error, text, place_of)
+    except RecursionError:
+        raise RecipeError(f"{place_of(None)}: nested too deeply; a recipe has three levels") from None
+    return None if node is None else _item(node, "", place_of(node.start_mark.line), place_of)
+
+
+def write_yaml(tree: Dict[str, Any]) -> str:
+    """A tree of plain values as YAML that ``read_yaml`` reads back equal, keys in the given order."""
+    return yaml.dump(
+        tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=110
+    )
+
+
+def _refuse_decorations(text: str, place_of: PlaceOf) -> None:
+    """Recipes are read by people: values are written out where they hold, and none builds an object."""
+    for token in yaml.scan(text, Loader=_Loader):
+        where = place_of(token.start_mark.line)
+        if isinstance(token, yaml.TagToken):
+            tag = shorten("".join(part or "" for part in token.value))
+            raise RecipeError(f"{where}: the tag '{tag}' is not allowed in a recipe; write the plain value")
+        if isinstance(token, (yaml.AnchorToken, yaml.AliasToken)):
+            mark = "&" if isinstance(token, yaml.AnchorToken) else "*"
+            raise RecipeError(
+                f"{where}: '{mark}{shorten(token.value)}': anchors are not allowed; write the value out"
+            )
+
+
+def _refuse_syntax(error: yaml.MarkedYAMLError, text: str, place_of: PlaceOf) -> NoReturn:
+    """Raise PyYAML's complaint in one line, with the line at fault below it."""
+    mark = error.problem_mark or error.context_mark
+    what = shorten(" ".join(filter(None, (error.context, error.problem))), 110)
+    lines = text.splitlines()
+    if mark is None or mark.line >= len(lines):
+        raise RecipeError(f"{place_of(max(len(lines) - 1, 0))}: not valid YAML: {what}") from None
+    hint = " (indent with spaces, not tabs)" if "\\t" in what else ""
+    here = f"{place_of(mark.line)}: not valid YAML: {what}{hint}"
+    raise RecipeError(f"{here}\n  column {mark.column + 1} of: {shorten(lines[mark.line], 80)}") from None
+
+
+def _item(node: yaml.Node, key: str, place: str, place_of: PlaceOf) -> Item:
+    """A YAML node with everything below it."""
+    if isinstance(node, yaml.MappingNode):
+        return Item(_mapping(node, key, place_of), place, "a mapping")
+    if isinstance(node, yaml.SequenceNode):
+        entries = [
+            _item(child, join(key, i), place_of(child.start_mark.line), place_of)
+            for i, child in enumerate(node.value)
+        ]
+        return Item(entries, place, "a list")
+    return Item(_scalar(node, key, place), place, _as_written(node))
+
+
+def _mapping(node: yaml.MappingNode, key: str, place_of: PlaceOf) -> Dict[str, Item]:
+    """The entries of a mapping by name; each name once."""
+    entries: Dict[str, Item] = {}
+    for name_node, value_node in node.value:
+        place = place_of(name_node.start_mark.line)
+        if not isinstance(name_node, yaml.ScalarNode):
+            raise recipe_error(place, Problem(key or "the recipe", "a key must be a single word"))
+        name = join(key, name_node.value)
+        if name_node.value in entries:
+            first = entries[name_node.value]
+            where = "" if first.place == place else f" and before at {first.place} ({first.text})"
+            what = f"given twice, here ({_as_written(value_node)}){where}; remove one"
+            raise recipe_error(place, Problem(shorten(name), what))
+        entries[name_node.value] = _item(value_node, name, place, place_of)
+    return entries
+
+
+def _scalar(node: yaml.Node, key: str, place: str) -> Any:
+    """The value of a scalar node."""
+    kind, text = node.tag[len(_TAG) :], node.value
+    if kind == "null" and not text:
+        raise recipe_error(
+            place, Problem(key or "value", "no value after the key; write null if none is meant")
+        )
+    if kind == "int":
+        if len(text) > 19:
+            raise recipe_error(place, Problem(key, f"the number {shorten(text, 24)} is too large"))
+        return int(text)
+    if kind == "float":
+        return _float(text)
+    return {"null": None, "bool": text.lower() == "true"}.get(kind, text)
+
+
+def _float(text: str) -> float:
+    """A float; YAML writes infinity and not-a-number with a dot in front."""
+    lower = text.lower()
+    return float(lower.replace(".", "")) if lower.endswith(("inf", "nan")) else float(text)
+
+
+def _as_written(node: yaml.Node) -> str:
+    """A value for a message: as written, quoted where it was quoted."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    text = shorten(node.value, 40)
+    quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
+    return f"'{text}'" if quoted else text

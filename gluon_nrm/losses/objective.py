@@ -56,7 +56,7 @@ class Objective(HybridBlock):
             self.cross_entropy = CrossEntropy(net.classes, options.alphas)
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
-            self.moment_matching = MomentMatching()
+            self.moment_matching = MomentMatching([layer.bias.shape[0] for layer in net.layers])
             self.consistency = Consistency()
             if options.path_norm == "mode":
                 self.path_norm = ModePathNorm(net.classifier.bias)

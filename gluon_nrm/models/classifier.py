@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from ..layers.sharing import share
-from ..layers.statistics import channel_moments, spatial_mean
+from ..layers.statistics import spatial_moments, spatial_mean
 from ..rules.linear import transpose_fully_connected
 from ..rules.pooling import transpose_global_average_pool
 from ..typing import Operators, Tensor
@@ -33,7 +33,7 @@ class Classifier(HybridBlock):
 class ClassTemplate(HybridBlock):
     """Rendering of a class code through the classifier's weight: (B, K) to the template mu_y, (B, C, 1, 1).
 
-    Returns [template, [mean, variance]], the (C,) moments over the batch.
+    Returns [template, [mean, mean square]], the moments (B, C) each.
     """
 
     def __init__(self, weight: Parameter, **kwargs: Any) -> None:
@@ -42,7 +42,7 @@ class ClassTemplate(HybridBlock):
 
     def hybrid_forward(self, F: Operators, code: Tensor, weight: Tensor) -> List[Any]:
         template = F.reshape(transpose_fully_connected(F, code, weight), shape=(0, 0, 1, 1))
-        return [template, list(channel_moments(F, template))]
+        return [template, spatial_moments(F, template)]
 
 
 class SpreadTemplate(HybridBlock):

@@ -11,7 +11,7 @@ from mxnet.gluon import HybridBlock
 
 from ..layers.convolution import Convolution
 from ..layers.named import NamedBlock
-from ..layers.statistics import channel_moments
+from ..layers.statistics import spatial_moments
 from ..rules import activation as relu
 from ..rules import pooling
 from ..typing import Operators, Tensor
@@ -27,7 +27,7 @@ class Inferred(NamedTuple):
     output: Tensor
     #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
     latents: List[Tensor]
-    #: (C,) mean and variance of the convolution's output, before any norm
+    #: (B, C) spatial mean and mean square of the convolution's output, before any norm
     moments: List[Tensor]
     #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
     affine: List[Tensor]
@@ -42,7 +42,7 @@ class Rendered(NamedTuple):
     masked: Tensor
     #: the same at the inferred positions only, t(l) . s(l) . h(l)
     routed: Tensor
-    #: (C_in,) mean and variance of ``image``
+    #: (B, C_in) spatial mean and mean square of ``image``
     moments: List[Tensor]
 
 
@@ -71,7 +71,7 @@ class Activation(NamedBlock):
             y = pooled
         if self._dropout:
             y = F.Dropout(y, p=self._dropout)
-        return Inferred(y, latents, list(channel_moments(F, convolved)), [scale, shift])
+        return Inferred(y, latents, spatial_moments(F, convolved), [scale, shift])
 
 
 class ZeroActivation(HybridBlock):
@@ -120,4 +120,4 @@ class Rendering(NamedBlock):
         masked = relu.apply_state(F, h, latents[0])
         routed = pooling.apply_position(F, masked, latents[1]) if len(latents) > 1 else masked
         image = self.transpose(routed, scale) if self._scaled else self.transpose(routed)
-        return Rendered(image, masked, routed, list(channel_moments(F, image)))
+        return Rendered(image, masked, routed, spatial_moments(F, image))

@@ -41,7 +41,7 @@ class BranchRendering(NamedTuple):
     layers: List[Rendered]
     #: what enters each layer from above, h(l) for l = 1..L
     heads: List[Tensor]
-    #: (C,) mean and variance of the class templates over the batch
+    #: (B, C) mean and mean square of the class templates
     template_moments: List[Tensor]
 
 
@@ -75,6 +75,9 @@ class NRM(NamedBlock):
         input_shape: channels, height and width of the images.
         options: the switches.
 
+    Attributes:
+        stochastic: whether training draws random numbers (dropout).
+
     Raises:
         ModelError: fewer than two classes, or images too small for the layers.
     """
@@ -88,6 +91,7 @@ class NRM(NamedBlock):
         if classes < 2:
             raise ModelError(f"a classifier needs at least 2 classes, not {classes}")
         self.options, self.classes, self.input_shape = options, classes, input_shape
+        self.stochastic = any(spec.dropout > 0 for spec in architecture)
         channels, size = input_shape[0], (input_shape[1], input_shape[2])
         with self.name_scope():
             self.layers = nn.HybridSequential()

@@ -1,0 +1,93 @@
+# make train    install what is needed, then train (RECIPE=..., ARGS="--seed 1 --set train.epochs=5")
+# make test     install what is needed, then ruff, mypy and pytest
+# `make` alone lists the rest. Works with GNU make 3.81 and later and any POSIX shell.
+
+RECIPE = recipes/digits_maxmin_mt.yaml
+ARGS =
+VENV = .venv
+BIN = $(VENV)/bin
+
+# The CUDA build needs NVIDIA's driver to be imported at all, so it is installed only where the driver is. To choose for
+# yourself: make install REQUIREMENTS=requirements.txt
+NVIDIA := $(shell { test "`uname -sm`" = "Linux x86_64" && \
+	{ command -v nvidia-smi || test -e /proc/driver/nvidia || ldconfig -p | grep -qF libcuda.so.1; } >/dev/null && \
+	echo driver; } 2>/dev/null)
+REQUIREMENTS = $(if $(NVIDIA),requirements-gpu.txt,requirements.txt)
+# Both builds write the same files, so the other one has to go first.
+OTHER_BUILD = $(if $(findstring gpu,$(REQUIREMENTS)),mxnet,mxnet-cu112)
+
+# An empty file for each list that is installed; make compares its date with that of the list.
+INSTALLED = $(VENV)/.installed-$(REQUIREMENTS)
+INSTALLED_DEV = $(VENV)/.installed-requirements-dev.txt
+
+# The last pip for Python 3.8. What old Pythons bring cannot read the wheels' newer platform names.
+PIP_VERSION = 25.0.1
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev train test bench doctor clean
+
+help:
+	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
+	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
+	@echo 'make bench    run every benchmark'
+	@echo 'make doctor   look at the set-up and say what has to be mended'
+	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
+
+install: $(INSTALLED)
+
+install-dev: $(INSTALLED) $(INSTALLED_DEV)
+
+train: install
+	$(BIN)/python tools/train.py $(RECIPE) $(ARGS)
+
+test: install-dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy gluon_nrm tools
+	$(BIN)/python -m pytest -q $(ARGS)
+
+bench: install
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done
+
+# Without installing first: it is for when that has failed.
+doctor:
+	@$(or $(wildcard $(BIN)/python),python3) tools/doctor.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Prints the version; succeeds where it is one that MXNet runs on and can make a virtual environment.
+define SUITABLE
+import sys; print(sys.version.split()[0]); import ensurepip, venv; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))
+endef
+
+$(BIN)/python:
+	@if test -e $(VENV); then echo "error: $(VENV) is there without a Python of its own: run make clean, or move it away" >&2; exit 2; fi; \
+	found=; \
+	for name in $(PYTHON) python3.11 python3.10 python3.9 python3.8 python3 python; do \
+		if version=$$("$$name" -c '$(SUITABLE)' 2>/dev/null); then \
+			echo "making $(VENV) with $$name ($$version)"; \
+			"$$name" -m venv $(VENV) && exit 0; \
+			rm -rf $(VENV); found="$$found $$name $$version (its venv module failed),"; \
+		elif test -n "$$version"; then found="$$found $$name $$version,"; \
+		fi; \
+	done; \
+	echo "error: MXNet 1.9.1 needs Python 3.8 to 3.11 with the venv module; found:$${found:- no Python at all,}" \
+		"none of them will do. Install one (Debian, Ubuntu: apt install python3.11-venv) or name it: make install PYTHON=/path/to/python3.11" >&2; \
+	exit 2
+
+$(INSTALLED): $(REQUIREMENTS) requirements-common.txt | $(BIN)/python
+	@$(BIN)/python -c '$(SUITABLE)' >/dev/null || { echo "error: $(VENV) holds a Python that is not 3.8 to 3.11: run make clean, or move it away" >&2; exit 2; }
+	@echo 'installing $(REQUIREMENTS)'
+	@$(PIP) install -q pip==$(PIP_VERSION)
+	@$(PIP) uninstall -q -y $(OTHER_BUILD) 2>/dev/null || true
+	@$(PIP) install -q -r $(REQUIREMENTS)
+	@rm -f $(VENV)/.installed-requirements.txt $(VENV)/.installed-requirements-gpu.txt
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED) requirements-dev.txt
+	@echo 'installing requirements-dev.txt'
+	@$(PIP) install -q -r requirements-dev.txt
+	@touch $@

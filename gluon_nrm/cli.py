@@ -1,0 +1,37 @@
+"""How a command-line tool ends: what a person reads, and the exit code that a script sees."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Callable, NoReturn, Sequence
+
+from gluon_nrm.errors import NRMError
+
+# As a shell reports a program that a signal ended: 128 + the signal's number.
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run a tool's ``main`` on the command line's arguments and leave with its exit code.
+
+    A user's mistake (``NRMError``) becomes ``error: message`` and the error's own exit code; Ctrl-C one word
+    and 130; a reader that went away (``| head``) ends the tool without a word. Anything else is a defect of
+    ours: its traceback stays.
+    """
+    try:
+        code = main(sys.argv[1:])
+        # Here, and not when Python shuts down, where a closed pipe could no longer be dealt with.
+        sys.stdout.flush()
+    except NRMError as error:
+        sys.stderr.write(f"error: {error}\n")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered has to go somewhere when Python shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = PIPE_CLOSED
+    raise SystemExit(code)

@@ -1,0 +1,103 @@
+"""From a recipe to everything a run needs: data, network, teacher, objective, step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Iterator, List, Optional
+
+import mxnet as mx
+
+from gluon_nrm.data import Augment, Batch, Dataset, Split, Streams, draw_split, evaluation_batches, load_dataset
+from gluon_nrm.losses.objective import TERMS, Objective
+from gluon_nrm.models import NRM, get_model, initialise
+from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.training.devices import check_batch, check_kvstore
+from gluon_nrm.training.step import TrainStep
+from gluon_nrm.training.teacher import Teacher
+
+
+@dataclass
+class Parts:
+    """What a run is made of."""
+
+    recipe: Recipe
+    devices: List[Any]
+    dataset: Dataset
+    split: Split
+    streams: Streams
+    net: NRM
+    teacher: Optional[Teacher]
+    objective: Objective
+    step: TrainStep
+
+    def evaluation(self) -> Iterator[Batch]:
+        """Batches to evaluate on: the held-out validation part where the recipe holds one out, else the test set."""
+        held_out = self.recipe.data.validation > 0
+        images = self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
+        return evaluation_batches(self.dataset, images, self.recipe.train.eval_batch)
+
+    @property
+    def networks(self) -> Dict[str, NRM]:
+        """The networks that are evaluated: the student and, where there is one, the teacher."""
+        return {"student": self.net, **({"teacher": self.teacher.net} if self.teacher else {})}
+
+
+def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Parts:
+    """Build everything a recipe describes, initialised from its seed.
+
+    Args:
+        recipe: what to build.
+        devices: where it will run.
+        hybridise: trace each part into one static graph; False runs operator by operator, for debugging.
+
+    Raises:
+        NRMError: the data, the network or the devices do not allow it.
+    """
+    check_kvstore(recipe.train.kvstore)
+    check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
+    check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
+    dataset = load_dataset(recipe.data.name)
+    split = draw_split(
+        dataset.train.labels,
+        labelled=recipe.data.labels,
+        split_seed=recipe.data.split_seed,
+        validation=recipe.data.validation,
+        include_labelled=recipe.data.unlabelled_includes_labelled,
+        classes=dataset.classes,
+    )
+    net = _network(recipe, dataset, devices)
+    teacher = Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
+    weights = asdict(recipe.loss.weights)
+    objective = Objective(net, [name for name in TERMS if weights[name] > 0])
+    if hybridise:
+        for block in [net, objective] + ([teacher.net] if teacher else []):
+            block.hybridize(static_alloc=True, static_shape=True)
+    step = TrainStep(objective, devices, teacher)
+    return Parts(recipe, devices, dataset, split, _streams(recipe, dataset, split), net, teacher, objective, step)
+
+
+def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> NRM:
+    settings = asdict(recipe.model)
+    net = get_model(settings.pop("name"), dataset.classes, dataset.input_shape, **settings)
+    return initialise(net, ctx=devices, seed=recipe.train.seed)
+
+
+def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
+    return Streams(
+        dataset,
+        split,
+        augment=Augment(recipe.data.shift, recipe.data.mirror),
+        batch_labelled=recipe.train.batch_labelled,
+        batch_unlabelled=recipe.train.batch_unlabelled,
+        seed=recipe.train.seed,
+        epoch_steps=recipe.train.epoch_steps,
+        independent_teacher=recipe.teacher.enabled and recipe.teacher.augmentation == "independent",
+    )
+
+
+def seed_step(net: NRM, seed: int, step: int) -> None:
+    """Seed MXNet's random streams (dropout) for one training step, so that a run may stop and go on after any step."""
+    if not net.stochastic:
+        return  # seeding takes over a millisecond
+    # a large odd multiplier keeps runs of neighbouring seeds from sharing steps
+    mx.random.seed((seed * 1_000_003 + step) % (2**31 - 1))

@@ -1,0 +1,70 @@
+"""Devices and kvstores: which there are, and how a global batch is dealt out to them."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, List, Optional
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.errors import DeviceError
+
+ENTRY = re.compile(r"(cpu|gpu)(?:\((\d+)(?:-(\d+))?\))?")
+
+
+def parse_devices(text: Optional[str]) -> List[Any]:
+    """Read a list such as ``cpu(0),cpu(1)`` or ``gpu(0-3)``; None takes every GPU there is, or the CPU.
+
+    Raises:
+        DeviceError: the text cannot be read, names a device twice, or names a GPU that is not there.
+    """
+    gpus = mx.context.num_gpus()
+    if text is None:
+        return [mx.gpu(i) for i in range(gpus)] or [mx.cpu(0)]
+    devices: List[Any] = []
+    for entry in text.split(","):
+        match = ENTRY.fullmatch(entry.strip())
+        if match is None:
+            raise DeviceError(f"--devices: {entry.strip()!r} is no device; write cpu(0),cpu(1) or gpu(0-3)")
+        first = int(match.group(2) or 0)
+        kind = mx.cpu if match.group(1) == "cpu" else mx.gpu
+        devices += [kind(i) for i in range(first, int(match.group(3) or first) + 1)]
+    if not devices or len(set(devices)) < len(devices):
+        raise DeviceError(f"--devices: {text!r} names {'a device twice' if devices else 'no device'}")
+    for device in devices:
+        if device.device_type == "gpu" and device.device_id >= gpus:
+            raise DeviceError(f"--devices: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)")
+    return devices
+
+
+def check_kvstore(kvstore: str) -> None:
+    """Check that this build and this process can use a kvstore.
+
+    Raises:
+        DeviceError: nccl without a build that has it, or a distributed store outside a distributed job.
+    """
+    if kvstore == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
+        raise DeviceError("train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements")
+    if kvstore.startswith("dist") and "DMLC_PS_ROOT_URI" not in os.environ:
+        raise DeviceError(
+            f"train.kvstore: {kvstore!r} needs a scheduler and servers (DMLC_PS_ROOT_URI is not set); "
+            "start the job with MXNet's launcher, or use 'device'"
+        )
+
+
+def check_batch(key: str, batch: int, devices: List[Any]) -> None:
+    """Check that a global batch divides evenly.
+
+    Raises:
+        DeviceError: it does not.
+    """
+    if batch % len(devices):
+        raise DeviceError(f"{key}: {batch} images do not divide over {len(devices)} devices; batches are global")
+
+
+def deal(array: np.ndarray, devices: List[Any]) -> List[Any]:
+    """Deal a global batch out, an equal slice to each device: (B, ...) to arrays of (B / devices, ...)."""
+    share = len(array) // len(devices)
+    return [mx.nd.array(array[i * share : (i + 1) * share], ctx=device) for i, device in enumerate(devices)]

@@ -1,0 +1,125 @@
+"""Train a recipe: open its run folder, go on from where it stands, leave a finished run with its pictures."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List, Optional, TextIO, Union
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.environment import describe_environment
+from gluon_nrm.errors import NRMError
+from gluon_nrm.models import Reconstructor
+from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
+from gluon_nrm.report.figures import plot_curves, plot_rendering_grid
+from gluon_nrm.report.tables import summarise
+from gluon_nrm.training.assemble import Parts, assemble
+from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.loop import Loop
+from gluon_nrm.training.progress import Progress
+from gluon_nrm.training.runs import RunFolder, open_run, run_name
+
+#: Test images in the picture of renderings.
+SHOWN = 10
+
+
+def fit(
+    recipe: Recipe,
+    *,
+    seed: Optional[int] = None,
+    devices: Optional[str] = None,
+    kvstore: Optional[str] = None,
+    root: Union[str, Path] = "runs",
+    fresh: bool = False,
+    hybridise: bool = True,
+    go_on: str = "the same command",
+    stream: Optional[TextIO] = None,
+) -> RunFolder:
+    """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
+
+    Args:
+        recipe: what to train (``gluon_nrm.load_recipe``).
+        seed: in place of the recipe's ``train.seed``.
+        devices: such as ``"cpu(0),cpu(1)"`` or ``"gpu(0-3)"``; None takes every GPU there is, or the CPU.
+        kvstore: in place of the recipe's ``train.kvstore``.
+        root: folder of all runs.
+        fresh: start a new folder, whatever is there.
+        hybridise: False runs operator by operator, for debugging.
+        go_on: the command that goes on with the run, shown when it is interrupted.
+        stream: where progress is shown (standard error).
+
+    Returns:
+        The finished run.
+
+    Raises:
+        NRMError: see its subclasses; the message says what to do.
+        KeyboardInterrupt: stopped by the user, after saving.
+    """
+    changes: Dict[str, Any] = {key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None}
+    recipe = replace(recipe, train=replace(recipe.train, **changes))
+    contexts = parse_devices(devices)
+    parts = assemble(recipe, contexts, hybridise)
+    environment = {**describe_environment(), "devices": [str(context) for context in contexts]}
+    name = run_name(recipe, recipe.train.seed)
+    run = open_run(Path(root), name, recipe_to_yaml(recipe), environment, fresh=fresh)
+    with run:
+        if run.finished:
+            (stream or sys.stderr).write(f"{run.path} is finished; give --fresh to train it again in a new folder\n")
+            return run
+        loop = Loop(parts, run)
+        with Progress(
+            recipe.train.epochs, loop.epoch_steps, loop.number // loop.epoch_steps, run.log_path, stream=stream
+        ) as progress:
+            for line in opening_lines(parts, run, loop.number):
+                progress.note(line)
+            try:
+                loop.train(progress)
+            except KeyboardInterrupt:
+                progress.note(f"stopped after step {loop.number}; to go on: {go_on}")
+                raise
+            except NRMError as problem:
+                progress.note(str(problem))
+                raise
+            draw(parts, run)
+            run.mark_finished(summarise(run))
+            progress.note(f"finished: {run.path}")
+    return run
+
+
+def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
+    """Say in a few lines what is about to be trained, enough to stop a wrong run early."""
+    recipe, split = parts.recipe, parts.split
+    count = sum(int(np.prod(p.shape)) for p in parts.net.collect_params().values())
+    switches = "Max-Min, " if recipe.model.maxmin else ""
+    held_out = f", {len(split.validation)} held out for validation" if len(split.validation) else ""
+    labelled = f"{len(split.labelled)} labelled" + (
+        f", {len(split.unlabelled)} unlabelled" if recipe.train.batch_unlabelled else ""
+    )
+    return [
+        f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
+        f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
+        f"model    {recipe.model.name}: {switches}{count:,} parameters; terms: {', '.join(parts.objective.names)}",
+        f"devices  {', '.join(map(str, parts.devices))}",
+        f"run      {run.path}" + (f", going on after step {steps_done}" if steps_done else ""),
+    ]
+
+
+def draw(parts: Parts, run: RunFolder) -> None:
+    """Draw the curves of the run and, where the network learned to render, what it renders for a few test images."""
+    plot_curves(run.read_metrics(), run.figures / "curves.png")
+    if not parts.objective.renders:
+        return
+    net = parts.networks.get("teacher", parts.net)
+    batch = next(iter(parts.evaluation()))
+    images = mx.nd.array(batch.images[:SHOWN], ctx=parts.devices[0])
+    result = Reconstructor(net)(images, mx.nd.array(batch.labels[:SHOWN], ctx=parts.devices[0]))
+    columns = [("image", batch.images[:SHOWN])]
+    for level in range(len(result.heads[0]), 0, -1):
+        columns.append((f"layer {level}", result.heads[0][level - 1].asnumpy()))
+    for branch, image in zip(("max", "min"), result.images):
+        columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
+    names = [parts.dataset.class_names[int(label)] for label in batch.labels[:SHOWN]]
+    plot_rendering_grid(columns, run.figures / "renderings.png", labels=names)

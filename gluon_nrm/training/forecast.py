@@ -1,0 +1,59 @@
+"""What a run will cost, from a few steps of it."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from itertools import islice
+from typing import List, Optional
+
+from gluon_nrm.recipe import Recipe
+from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.optimisers import make_trainer, trained_parameters
+from gluon_nrm.training.progress import format_duration
+from gluon_nrm.training.schedules import loss_weights
+
+#: Steps taken; the first ones build graphs and are not timed.
+STEPS, WARM_UP = 20, 3
+
+
+def forecast(recipe: Recipe, *, devices: Optional[str] = None, hybridise: bool = True) -> str:
+    """Take a few real steps, write nothing, and say how long the recipe takes and how much memory.
+
+    Args:
+        recipe: what would be trained.
+        devices: as for ``fit``.
+        hybridise: as for ``fit``.
+
+    Raises:
+        NRMError: as ``fit``, for the recipe, the data and the devices.
+    """
+    parts = assemble(recipe, parse_devices(devices), hybridise)
+    parameters = trained_parameters(parts.objective, 3 if parts.teacher else 2)
+    trainer = make_trainer(parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore)
+    weights = loss_weights(recipe.loss, 0.0)
+    seconds: List[float] = []
+    for number, step in enumerate(islice(parts.streams.epoch(0), STEPS), 1):
+        started = time.monotonic()
+        parts.step(step, weights, trainer, number)
+        seconds.append(time.monotonic() - started)
+    each = statistics.median(seconds[WARM_UP:] or seconds)
+    images = recipe.train.batch_labelled + recipe.train.batch_unlabelled
+    per_epoch = each * parts.streams.steps_per_epoch
+    return "\n".join(
+        [
+            f"step     {1000 * each:.1f} ms (median of {len(seconds)}), {images / each:.0f} images a second",
+            f"epoch    {parts.streams.steps_per_epoch} steps, {format_duration(per_epoch)} without evaluation",
+            f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",
+            f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
+        ]
+    )
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

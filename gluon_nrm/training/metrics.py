@@ -1,0 +1,101 @@
+"""The metrics file of a run, ``metrics.jsonl``: one JSON object a line, one line an epoch.
+
+A line is appended and flushed to the disk before anything else happens. A process killed while it appends
+leaves a torn last line; it is passed over when reading and cut off by ``mend``. Other damage is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Tuple
+
+from gluon_nrm.errors import RunError
+from gluon_nrm.files import os_errors, write_bytes
+
+Row = Dict[str, Any]
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one row and wait until it is on the disk; numbers that are not finite are stored as null.
+
+    Raises:
+        RunError: the line cannot be written; what was written of it is taken back.
+    """
+    text = json.dumps({key: plain(value) for key, value in row.items()}, allow_nan=False)
+    line = f"{text}\n".encode("utf-8")
+    with os_errors(RunError, "write to", path), open(path, "ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                # An unbuffered write may take only a part; the next one then gives the reason.
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            os.ftruncate(file.fileno(), size)
+            raise
+
+
+def plain(value: Any) -> Any:
+    """A number as JSON knows it: numpy scalars unwrapped, NaN and infinities None; others as they are."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read(path: Path) -> List[Row]:
+    """All whole rows, oldest first.
+
+    Raises:
+        RunError: the file is missing or unreadable, or a line other than a torn last one is no row.
+    """
+    return [row for row, _ in _read_lines(path)]
+
+
+def truncate(path: Path, epochs: int) -> None:
+    """Keep the rows of the first ``epochs`` epochs and cut off a torn last line; one atomic replacement.
+
+    Raises:
+        RunError: as ``read``, or the file cannot be replaced.
+    """
+    kept = b"".join(line + b"\n" for row, line in _read_lines(path) if row["epoch"] <= epochs)
+    _replace_if_different(path, kept)
+
+
+def mend(path: Path) -> None:
+    """Cut off a torn last line, so that the next append starts a line of its own.
+
+    Raises:
+        RunError: as ``read``, or the file cannot be replaced.
+    """
+    _replace_if_different(path, b"".join(line + b"\n" for _, line in _read_lines(path)))
+
+
+def _replace_if_different(path: Path, data: bytes) -> None:
+    with os_errors(RunError, "write", path):
+        if path.read_bytes() != data:
+            write_bytes(path, data)
+
+
+def _read_lines(path: Path) -> List[Tuple[Row, bytes]]:
+    with os_errors(RunError, "read", path):
+        *lines, last = path.read_bytes().split(b"\n")
+    found = [(_parse(line, path, number), line) for number, line in enumerate(lines, start=1)]
+    try:
+        # Without its line end the last line is torn, unless just the line end is missing.
+        return found + [(_parse(last, path, len(lines) + 1), last)]
+    except RunError:
+        return found
+
+
+def _parse(line: bytes, path: Path, number: int) -> Row:
+    try:
+        row: Row = json.loads(line.decode("utf-8"))
+    except ValueError as problem:
+        raise RunError(f"{path}:{number}: this line is not JSON ({problem}); mend or remove it") from None
+    epoch = row.get("epoch") if isinstance(row, dict) else None
+    if not isinstance(epoch, int) or isinstance(epoch, bool):
+        raise RunError(f"{path}:{number}: this line has no whole number 'epoch'; mend or remove it")
+    return row

@@ -1,0 +1,79 @@
+"""The optimiser of a phase, and its state as plain arrays (MXNet's own files of it are pickles)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import HybridBlock, Trainer
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.errors import CheckpointError
+from gluon_nrm.recipe.schema import Optimiser, Phase
+
+_MAKERS = {"adam": "adam", "sgd": "sgd", "nag": "nag"}
+
+
+def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
+    """List the parameters that a block's output depends on and that learn, in a fixed order.
+
+    What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does not decay.
+
+    Args:
+        graph: the objective.
+        inputs: how many arguments it is called with.
+    """
+    outputs = graph(*[mx.sym.var(f"input{i}") for i in range(inputs)])
+    reached = set(outputs.list_inputs())
+    return [p for name, p in graph.collect_params().items() if name in reached and p.grad_req != "null"]
+
+
+def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase, kvstore: str) -> Trainer:
+    """Make a fresh trainer for one phase; the loop sets its learning rate at every step."""
+    everything = optimiser.weight_decay_on == "all"
+    for parameter in parameters:
+        parameter.wd_mult = 1.0 if everything or parameter.name.endswith("weight") else 0.0
+    settings: Dict[str, Any] = {"learning_rate": phase.lr, "wd": optimiser.weight_decay}
+    if phase.name != "adam":
+        settings["momentum"] = phase.momentum
+    return Trainer(
+        {p.name: p for p in parameters}, _MAKERS[phase.name], settings, kvstore=kvstore, update_on_kvstore=False
+    )
+
+
+def _slots(state: Any) -> List[Any]:
+    if state is None:
+        return []
+    return list(state) if isinstance(state, (list, tuple)) else [state]
+
+
+def trainer_arrays(trainer: Trainer) -> Dict[str, np.ndarray]:
+    """Read the optimiser's state, the same on every device: entries ``INDEX.SLOT`` by the parameter's place."""
+    states = trainer._updaters[0].states
+    return {
+        f"{index}.{slot}": array.asnumpy()
+        for index, state in states.items()
+        for slot, array in enumerate(_slots(state))
+    }
+
+
+def load_trainer(trainer: Trainer, arrays: Mapping[str, np.ndarray], updates: int, where: str) -> None:
+    """Put a saved state back, on every device, and the count of updates that Adam corrects its bias by.
+
+    Raises:
+        CheckpointError: an entry is missing or misshapen.
+    """
+    optimiser = trainer._optimizer
+    for updater, device in zip(trainer._updaters, trainer._contexts):
+        for index, parameter in enumerate(trainer._params):
+            state = optimiser.create_state_multi_precision(index, parameter.data(device))
+            for slot, target in enumerate(_slots(state)):
+                found = arrays.get(f"{index}.{slot}")
+                if found is None or found.shape != target.shape:
+                    raise CheckpointError(f"{where}: optimiser entry {index}.{slot} does not fit {parameter.name}")
+                target[:] = mx.nd.array(found, ctx=device)
+            updater.states[index] = state
+            updater.states_synced[index] = True
+        optimiser._all_index_update_counts[device.device_id] = {i: updates for i in range(len(trainer._params))}
+    optimiser.num_update = updates

@@ -1,0 +1,78 @@
+"""How rates and weights change over a run: pure functions of the step, so that a resumed run continues exactly."""
+
+from __future__ import annotations
+
+import math
+from typing import Dict, List, NamedTuple, Sequence
+
+from gluon_nrm.recipe.schema import Loss, Phase, Teacher
+
+#: Loss terms that ``loss.generative_rampup_epochs`` brings in.
+GENERATIVE = ("reconstruction", "entropy", "moment_matching", "path_norm")
+
+
+class Stretch(NamedTuple):
+    """A phase and the epochs it covers: start (0-based) up to, but without, end."""
+
+    phase: Phase
+    start: int
+    end: int
+
+
+def stretches(phases: Sequence[Phase], epochs: int) -> List[Stretch]:
+    """Lay the optimiser's phases out over a run of ``epochs``; those that would start after its end are left out."""
+    laid_out, start = [], 0
+    for phase in phases:
+        end = epochs if phase.epochs is None else min(start + phase.epochs, epochs)
+        if start < end:
+            laid_out.append(Stretch(phase, start, end))
+        start = end
+    return laid_out
+
+
+def learning_rate(stretch: Stretch, epoch: float) -> float:
+    """Compute the rate at ``epoch``, a real number of epochs since the start of the run.
+
+    Warm-up and cosine change it at every step, the exponential and the stepped schedule at every epoch.
+    """
+    phase, inside = stretch.phase, epoch - stretch.start
+    if inside < phase.warmup_epochs:
+        return phase.lr * inside / phase.warmup_epochs
+    if phase.schedule == "cosine":
+        length = max(stretch.end - stretch.start - phase.warmup_epochs, 1e-9)
+        share = min((inside - phase.warmup_epochs) / length, 1.0)
+        final = phase.final_lr or 0.0
+        return final + (phase.lr - final) * 0.5 * (1 + math.cos(math.pi * share))
+    if phase.schedule == "exponential" and phase.final_lr is not None:
+        length = phase.decay_epochs or float(stretch.end - stretch.start)
+        return phase.lr * float(phase.final_lr / phase.lr) ** (math.floor(inside) / length)
+    if phase.schedule == "steps":
+        return phase.lr * phase.factor ** sum(epoch >= milestone for milestone in phase.milestones)
+    return phase.lr
+
+
+def sigmoid_rampup(epoch: float, length: float) -> float:
+    """Rise from exp(-5) to 1 over ``length`` epochs: exp(-5 (1 - t)^2) (Tarvainen and Valpola 2017); 1 at once if 0."""
+    if epoch >= length:
+        return 1.0
+    return math.exp(-5.0 * (1.0 - epoch / length) ** 2)
+
+
+def loss_weights(loss: Loss, epoch: float) -> Dict[str, float]:
+    """Compute the weight of every term at ``epoch``."""
+    weights = dict(vars(loss.weights))
+    generative = sigmoid_rampup(epoch, loss.generative_rampup_epochs)
+    for name in GENERATIVE:
+        weights[name] *= generative
+    weights["consistency"] *= sigmoid_rampup(epoch, loss.consistency_rampup_epochs)
+    return weights
+
+
+def teacher_decay(teacher: Teacher, step: int) -> float:
+    """Decay of the teacher's moving average after training step ``step``, counted from 1.
+
+    min(1 - 1 / (step + 1), decay): at first a plain average of all steps.
+    """
+    late = teacher.late_decay is not None and step >= teacher.late_decay_from_step
+    decay = teacher.late_decay if late and teacher.late_decay is not None else teacher.decay
+    return min(1.0 - 1.0 / (step + 1), decay)

@@ -1,0 +1,84 @@
+"""One training step: both streams through the objective, one backward pass, one update."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import Trainer
+
+from gluon_nrm.data.streams import Batch, Step
+from gluon_nrm.losses.objective import Objective
+from gluon_nrm.training.devices import deal
+from gluon_nrm.training.tally import StreamTerms, check_finite
+from gluon_nrm.training.teacher import Teacher
+
+
+class TrainStep:
+    """Runs steps on all devices.
+
+    The streams go through the network in two calls, so that each has batch statistics of its own, the unlabelled one first,
+    as released. The total is the sum of both streams' weighted mean terms.
+
+    Args:
+        objective: the loss terms; hybridised, it is one graph.
+        devices: where to run; a global batch is dealt out evenly.
+        teacher: supplies the consistency target, if that is among the terms.
+    """
+
+    def __init__(self, objective: Objective, devices: List[Any], teacher: Optional[Teacher] = None) -> None:
+        self.objective, self.devices, self.teacher = objective, devices, teacher
+
+    def __call__(self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int) -> List[StreamTerms]:
+        """Take training step ``number``, counted from 1, and return the unweighted terms of each stream.
+
+        Args:
+            step: the global batches.
+            weights: of each term.
+            trainer: updates the parameters at the rate that it has.
+            number: the step's number, which the teacher's decay depends on.
+
+        Raises:
+            NonFiniteLoss: a term is infinite or not a number; the parameters are as before the step.
+        """
+        terms = self.backward(step, weights)
+        check_finite(terms, self.objective.names, number)
+        trainer.step(1)
+        if self.teacher is not None:
+            self.teacher.update(number)
+        return terms
+
+    def backward(self, step: Step, weights: Dict[str, float]) -> List[StreamTerms]:
+        """Compute the terms of both streams and the gradient of their weighted sum."""
+        streams = [("labelled", step.labelled)]
+        if step.unlabelled is not None:
+            streams.insert(0, ("unlabelled", step.unlabelled))
+        inputs = [(name, batch, self._inputs(batch)) for name, batch in streams]
+        heads: List[Any] = []
+        head_gradients: List[Any] = []
+        found: List[StreamTerms] = []
+        with mx.autograd.record():
+            for name, batch, arguments in inputs:
+                parts = [self.objective(*each) for each in arguments]
+                heads += parts
+                head_gradients += [self._weigh(part, weights, len(batch.labels)) for part in parts]
+                found.append(StreamTerms(name, parts))
+        mx.autograd.backward(heads, head_gradients)
+        # The norms move their running statistics behind the scheduler's back in the backward pass: what reads those next
+        # (teacher, checkpoint, evaluation) has to wait for it.
+        mx.nd.waitall()
+        return found
+
+    def _weigh(self, part: Any, weights: Dict[str, float], batch: int) -> Any:
+        """Gradient of the weighted mean over the global batch with respect to one device's terms, (T, B / devices)."""
+        column = np.array([[weights[name] / batch] for name in self.objective.names], dtype=np.float32)
+        return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
+
+    def _inputs(self, batch: Batch) -> List[Tuple[Any, ...]]:
+        """Arguments of the objective for each device."""
+        images, labels = deal(batch.images, self.devices), deal(batch.labels, self.devices)
+        if self.teacher is None:
+            return list(zip(images, labels))
+        views = images if batch.teacher_images is None else deal(batch.teacher_images, self.devices)
+        return list(zip(images, labels, [self.teacher.probabilities(view) for view in views]))

@@ -1,0 +1,69 @@
+"""Mean Teacher (Tarvainen and Valpola 2017): a moving average of the student, run bottom-up only."""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+import mxnet as mx
+from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.losses.consistency import Probabilities
+from gluon_nrm.models.network import NRM
+from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
+from gluon_nrm.training.schedules import teacher_decay
+from gluon_nrm.typing import Operators, Tensor
+
+
+class ClassProbabilities(HybridBlock):
+    """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
+
+    def __init__(self, net: NRM, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.net = net
+            self.mix = Probabilities(net.options.alphas)
+
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
+        return self.mix(*[each.logits for each in self.net.infer(x)])
+
+
+class Teacher:
+    """A second copy of the network, drawn after the student by an exponential moving average of its parameters.
+
+    Its dropout is on, as released; it is never recorded, so no gradient reaches it, and nothing top-down runs.
+
+    Args:
+        net: a network like the student, initialised on the same devices; it starts as a copy of the student.
+        student: the network that is trained.
+        recipe: decay and the treatment of running statistics.
+    """
+
+    def __init__(self, net: NRM, student: NRM, recipe: TeacherRecipe) -> None:
+        self.net, self._recipe = net, recipe
+        own, other = net.collect_params(), student.collect_params()
+        self._pairs: List[Tuple[Parameter, Parameter]] = list(zip(own.values(), other.values()))
+        for ours, theirs in self._pairs:
+            ours.set_data(theirs.data(theirs.list_ctx()[0]))
+            ours.grad_req = "null"
+        self._probabilities = ClassProbabilities(net)
+        self._probabilities.hybridize(static_alloc=True, static_shape=True)
+
+    def probabilities(self, images: Any) -> Any:
+        """Class probabilities (B, K) of images (B, C, H, W) on one device."""
+        with mx.autograd.pause(train_mode=True):
+            return self._probabilities(images)
+
+    def update(self, step: int) -> None:
+        """Move towards the student after training step ``step``, counted from 1, on every device.
+
+        The caller makes sure that the student's running statistics have been written (``TrainStep`` waits for them).
+        """
+        decay = teacher_decay(self._recipe, step)
+        copies = self._recipe.bn_statistics == "copy"
+        for ours, theirs in self._pairs:
+            statistic = ours.name.endswith(("running_mean", "running_var"))
+            rate = 1.0 if statistic and copies else 1.0 - decay
+            for mine, new in zip(ours.list_data(), theirs.list_data()):
+                # mine <- mine - rate (mine - new), in one pass over the memory
+                mx.nd.sgd_update(mine, new, out=mine, lr=rate, wd=1.0, rescale_grad=-1.0)

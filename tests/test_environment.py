@@ -1,0 +1,203 @@
+"""The checks before MXNet is imported, and what env.json holds."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fakes import QUIET, ROOT, fake_distribution, pretend_installed, python
+
+from gluon_nrm import environment, wheels
+from gluon_nrm.errors import SetupError
+
+GOOD = {"mxnet": "1.9.1", "numpy": "1.23.5"}
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that exactly the given distributions are installed."""
+    return partial(pretend_installed, monkeypatch)
+
+
+def refusal() -> str:
+    with pytest.raises(SetupError) as caught:
+        environment.check_environment()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("build", ["mxnet", "mxnet-cu112"])
+@pytest.mark.parametrize("numpy", ["1.19.0", "1.23.5"])
+def test_a_good_setup_passes(install, build, numpy):
+    install({build: "1.9.1", "numpy": numpy})
+    environment.check_environment()
+
+
+@pytest.mark.parametrize(
+    ("version", "good"), [((3, 7), False), ((3, 8), True), ((3, 11), True), ((3, 12), False)]
+)
+def test_python_versions(install, monkeypatch, version, good):
+    install(GOOD)
+    monkeypatch.setattr(sys, "version_info", (*version, 4, "final", 0))
+    monkeypatch.setattr(platform, "python_version", lambda: "{}.{}.4".format(*version))
+    if good:
+        environment.check_environment()
+    else:
+        assert re.match(r"Python 3\.\d+\.4 .*3\.8 to 3\.11.*make install PYTHON=", refusal())
+
+
+def test_python_is_looked_at_first(install, monkeypatch):
+    install({}, importable=False)
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0, "final", 0))
+    assert refusal().startswith("Python")
+
+
+def test_no_mxnet(install):
+    install({"numpy": "1.23.5"}, importable=False)
+    assert re.search(r"MXNet is not installed.*pip install -r requirements\.txt", refusal())
+
+
+@pytest.mark.parametrize("version", ["1.8.0", "2.0.0b1"])
+def test_another_mxnet(install, version):
+    install({"mxnet": version, "numpy": "1.23.5"})
+    assert re.search(rf"MXNet {re.escape(version)} .*1\.9\.1.*pip install", refusal())
+
+
+def test_no_numpy(install):
+    install({"mxnet": "1.9.1"})
+    assert re.search(r'numpy is not installed.*pip install "numpy==1\.23\.5"', refusal())
+
+
+@pytest.mark.parametrize("version", ["1.24.0", "2.1.3"])
+def test_numpy_too_new(install, version):
+    install({"mxnet": "1.9.1", "numpy": version})
+    assert re.search(rf'numpy {re.escape(version)} is too new.*pip install "numpy==1\.23\.5"', refusal())
+
+
+def test_an_mxnet_without_metadata_tells_its_version_in_its_source(install, monkeypatch, tmp_path):
+    install({"numpy": "1.23.5"})
+    (tmp_path / "libinfo.py").write_text("import os\n__version__ = '1.9.1'\n", encoding="utf-8")
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    assert wheels.mxnet_version() == "1.9.1"
+    (tmp_path / "libinfo.py").unlink()
+    assert wheels.mxnet_version() == "unknown"
+    assert "MXNet unknown is installed" in refusal()
+
+
+# --- importing the package, as a user does, in a process of its own ---
+
+
+def test_importing_the_package_does_not_import_mxnet():
+    ended = python("import sys, gluon_nrm; print('mxnet' in sys.modules)")
+    assert (ended.stdout, ended.stderr) == ("False\n", "")
+
+
+def test_importing_the_package_quiets_mxnet_unless_told_otherwise():
+    code = f"import os, gluon_nrm; print(os.environ[{QUIET!r}])"
+    assert python(code).stdout == "0\n"
+    assert python(code, **{QUIET: "1"}).stdout == "1\n"
+
+
+def test_importing_the_package_refuses_a_wrong_numpy(tmp_path):
+    ended = python("import gluon_nrm", fake_distribution(tmp_path, "numpy", "1.26.4"))
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("gluon_nrm.errors.SetupError: numpy 1.26.4 is too new")
+
+
+def test_the_check_can_be_skipped(tmp_path):
+    wrong = fake_distribution(tmp_path, "numpy", "1.26.4")
+    assert python("import gluon_nrm", wrong, GLUON_NRM_SKIP_CHECK="1").returncode == 0
+
+
+def test_a_tool_ends_in_one_line_on_a_wrong_numpy(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import _checkout"
+    ended = python(code, fake_distribution(tmp_path, "numpy", "1.26.4"))
+    assert ended.returncode == 2
+    assert re.fullmatch(r"error: numpy 1\.26\.4 is too new .*\n", ended.stderr)
+
+
+def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
+    shutil.copy(ROOT / "tools" / "_checkout.py", tmp_path)
+    (tmp_path / "gluon_nrm.py").write_text("1 / 0\n", encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _checkout"
+    ended = python(code, tmp_path)
+    assert ended.returncode == 1
+    assert "ZeroDivisionError" in ended.stderr
+
+
+def test_lazy_names():
+    import gluon_nrm
+
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = gluon_nrm.fitt
+    assert {"fit", "get_model", "list_models", "load_recipe"} <= set(dir(gluon_nrm))
+    assert gluon_nrm.load_recipe is importlib.import_module("gluon_nrm.recipe").load_recipe
+
+
+# --- env.json ---
+
+
+def test_the_description_is_json_and_names_neither_machine_nor_folders():
+    text = json.dumps(environment.describe_environment())
+    described = json.loads(text)
+    assert described["python"].startswith(platform.python_version())
+    assert described["mxnet"] == importlib.metadata.version(wheels.mxnet_builds()[0])
+    assert described["numpy"] == importlib.metadata.version("numpy")
+    assert 1 <= described["cores"] <= os.cpu_count()
+    assert described["cpu"]
+    # A machine may have a name as common as the name of a processor's maker.
+    if len(platform.node()) > 8:
+        assert platform.node() not in text
+    for folder in (ROOT, sys.prefix, Path.home()):
+        assert len(str(folder)) < 4 or str(folder) not in text
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", *identity, "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
+    package = tmp_path / "gluon_nrm"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (tmp_path / "tools").mkdir()
+    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
+
+    def described():
+        values = environment.describe_environment()
+        return values["commit"], values["uncommitted_changes"]
+
+    assert described() == (None, None)
+    git(tmp_path, "init", "-q")
+    (tmp_path / "notes.txt").touch()
+    git(tmp_path, "add", "notes.txt")
+    git(tmp_path, "commit", "-qm", "a repository in which the package merely lies")
+    assert described() == (None, None)
+    git(tmp_path, "add", "gluon_nrm")
+    git(tmp_path, "commit", "-qm", "the package")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert described() == (head, False)
+    (tmp_path / "runs.txt").touch()
+    assert described() == (head, False)
+    (package / "new.py").touch()
+    assert described() == (head, True)
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment.describe_environment()["commit"] is None

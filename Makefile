@@ -25,12 +25,13 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test bench doctor clean
+.PHONY: help install install-dev train test results bench doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
 	@echo 'make test     ruff, mypy and pytest'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
+	@echo 'make results  train every run of results/digits.csv and write it'
 	@echo 'make bench    run every benchmark'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
@@ -46,6 +47,16 @@ test: install-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy gluon_nrm tools
 	$(BIN)/python -m pytest -q $(ARGS)
+
+# Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw, then the
+# table. Runs that are finished are left alone. JOBS runs go side by side, one thread each: the digits are too small for two.
+LADDER = supervised mt nrm nrm_rpn nrm_rpn_maxmin maxmin_mt
+JOBS = 2
+results: install
+	@for labels in 50 100; do for seed in 0 1 2 3 4; do for rung in $(LADDER); do \
+		echo "recipes/digits_$$rung.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=$$labels --runs runs/digits-$$labels"; \
+	done; done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/digits-50/* runs/digits-100/* --csv results/digits.csv
 
 bench: install
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done

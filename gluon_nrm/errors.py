@@ -1,7 +1,8 @@
 """Errors meant for people.
 
-Every message says what is wrong, where (file, key, value) and what to do about it, in one or two lines. The command-line
-tools print it without a traceback and leave with ``exit_code``; anything that is not an ``NRMError`` is a defect of ours.
+Every message says what is wrong, where (file, key, value) and what to do about it, in one or two lines. The
+command-line tools print it without a traceback and leave with ``exit_code``; anything that is not an
+``NRMError`` is a defect of ours.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Comparison with numbers computed by the implementation the paper's authors released.
 
-``compare(path)`` reads a file in the format of the conformance data (arrays of inputs, parameters, outputs, losses,
-gradients and running statistics of a small network), builds the network from it in the released form, and measures how far
-ours are off.
+``compare(path)`` reads a file in the format of the conformance data (arrays of inputs, parameters, outputs,
+losses, gradients and running statistics of a small network), builds the network from it in the released form,
+and measures how far ours are off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ import numpy as np
 from gluon_nrm.losses import TERMS, CrossEntropy, Objective
 from gluon_nrm.models import NRM, NRMOptions, Reconstructor, architecture_of
 
-WEIGHTS = {"cross_entropy": 1.0, "reconstruction": 0.5, "entropy": 0.5, "moment_matching": 0.5, "path_norm": 1.0}
+WEIGHTS = {
+    "cross_entropy": 1.0,
+    "reconstruction": 0.5,
+    "entropy": 0.5,
+    "moment_matching": 0.5,
+    "path_norm": 1.0,
+}
 FILE_NAMES = {"moment_matching": "mm", "path_norm": "rpn"}
 
 Arrays = Mapping[str, np.ndarray]
@@ -52,7 +58,9 @@ def parameters(net: NRM) -> Iterator[Tuple[str, mx.gluon.Parameter]]:
 def load(net: NRM, arrays: Arrays) -> None:
     """Copy the file's parameters into the network; every one of the network's is in the file."""
     known = dict(parameters(net))
-    assert len({id(p) for p in known.values()}) == len(net.collect_params().keys()), "a parameter has no counterpart in the file"
+    assert len({id(p) for p in known.values()}) == len(net.collect_params().keys()), (
+        "a parameter has no counterpart in the file"
+    )
     for name, parameter in known.items():
         parameter.set_data(mx.nd.array(arrays[name].reshape(parameter.shape)))
 
@@ -79,8 +87,10 @@ def outputs(net: NRM, x: mx.nd.NDArray, label: mx.nd.NDArray) -> Dict[str, np.nd
     return {name: value.asnumpy() for name, value in found.items()}
 
 
-def losses(objective: Objective, terms: mx.nd.NDArray, labelled: bool, cross_entropy: mx.nd.NDArray) -> Dict[str, np.ndarray]:
-    """Loss vectors under the file's names; cross-entropy is listed for both streams but weighs in the labelled one only."""
+def losses(
+    objective: Objective, terms: mx.nd.NDArray, labelled: bool, cross_entropy: mx.nd.NDArray
+) -> Dict[str, np.ndarray]:
+    """Loss vectors under the file's names; cross-entropy is listed for both streams, weighed in one."""
     rows = dict(zip(objective.names, terms.asnumpy()))
     total = sum(WEIGHTS[name] * row for name, row in rows.items() if labelled or name != "cross_entropy")
     rows["cross_entropy"] = cross_entropy.asnumpy()
@@ -102,7 +112,8 @@ def _pass(arrays: Arrays, train: bool, labelled: bool) -> Dict[str, np.ndarray]:
     with mx.autograd.record(train_mode=train):
         terms = objective(x, label)
     terms.backward(mx.nd.array([[WEIGHTS[name]] * len(label) for name in objective.names]))
-    # MXNet moves the running statistics in the backward pass of the norm, behind the back of its own scheduler
+    # MXNet moves the running statistics in the backward pass of the norm, behind the back of its own
+    # scheduler
     mx.nd.waitall()
     after = {name: p.data().asnumpy() for name, p in parameters(net)}
     with mx.autograd.record(train_mode=train):

@@ -60,6 +60,7 @@ def test_summary_of_a_run(tmp_path: Path) -> None:
         "network": "student",
         "epochs": 25,
         "finished": True,
+        "split_seed": 0,
         "settings": tables.summarise(load_run(path))["settings"],
         "commit": "0123456789",
         "run": "toy-s3",

@@ -1,7 +1,7 @@
 """Train a recipe; a run that was stopped goes on by itself.
 
-    python tools/train.py recipes/digits_maxmin_mt.yaml
-    python tools/train.py recipes/digits_maxmin_mt.yaml --seeds 0 1 2 --set data.labels=100
+python tools/train.py recipes/digits_maxmin_mt.yaml
+python tools/train.py recipes/digits_maxmin_mt.yaml --seeds 0 1 2 --set data.labels=100
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import run_tool  # noqa: E402
+from gluon_nrm.cli import run_tool
+from gluon_nrm.models import list_models
+from gluon_nrm.recipe import load_recipe
+from gluon_nrm.training.fit import fit
+from gluon_nrm.training.forecast import forecast
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file of recipes/")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. train.epochs=5")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. train.epochs=5"
+    )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, help="in place of train.seed")
     seeds.add_argument("--seeds", type=int, nargs="+", metavar="N", help="one run after the other")
@@ -30,7 +38,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of all runs (default: runs)")
     parser.add_argument("--fresh", action="store_true", help="start a new folder, leaving what is there")
     parser.add_argument("--eager", action="store_true", help="run operator by operator, for debugging")
-    parser.add_argument("--dry-run", action="store_true", help="take a few steps and forecast time and memory; write nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="take a few steps and forecast time and memory; write nothing"
+    )
     parser.add_argument("--list-models", action="store_true", help="print the names model.name may have")
     options = parser.parse_args(arguments)
     if options.recipe is None and not options.list_models:
@@ -41,11 +51,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     """Train, forecast or list, as asked."""
     options = parse(arguments)
-    from gluon_nrm.models import list_models
-    from gluon_nrm.recipe import load_recipe
-    from gluon_nrm.training.fit import fit
-    from gluon_nrm.training.forecast import forecast
-
     if options.list_models:
         print("\n".join(list_models()))
         return 0
@@ -59,8 +64,8 @@ def main(arguments: Sequence[str]) -> int:
             print(forecast(recipe, devices=options.devices, hybridise=not options.eager))
             continue
         fit(
-            recipe, devices=options.devices, root=options.runs, fresh=options.fresh, hybridise=not options.eager,
-            go_on=shlex.join([Path(sys.executable).name, *sys.argv]),
+            recipe, devices=options.devices, root=options.runs, fresh=options.fresh, hybridise=not
+            options.eager, go_on=shlex.join([Path(sys.executable).name, *sys.argv]),
         )  # fmt: skip
     return 0
 

@@ -1,5 +1,5 @@
 """HybridBlocks of one operator or one layer, each knowing both directions.
 
-A layer's latents are outputs of its inference and inputs of its rendering; no block remembers anything of a call. What
-an operator becomes top-down comes from ``gluon_nrm.rules``; the blocks here own the parameters.
+A layer's latents are outputs of its inference and inputs of its rendering; no block remembers anything of a
+call. What an operator becomes top-down comes from ``gluon_nrm.rules``; the blocks here own the parameters.
 """

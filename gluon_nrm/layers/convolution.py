@@ -7,10 +7,10 @@ from typing import Any, Optional, Tuple
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from ..rules.convolution import output_size, transpose_convolution
-from ..rules.normalisation import scale_filters
-from ..typing import Operators, Tensor
-from .sharing import share
+from gluon_nrm.layers.sharing import share
+from gluon_nrm.rules.convolution import output_size, transpose_convolution
+from gluon_nrm.rules.normalisation import scale_filters
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -40,15 +40,15 @@ class Convolution(HybridBlock):
         return output_size(size, **self._window)
 
     def transposed(self, size: Pair, **kwargs: Any) -> TransposedConvolution:
-        """Build the block that renders through this convolution, for images of ``size``, with the same weight."""
+        """Build the block that renders images of ``size`` through this convolution, with the same weight."""
         return TransposedConvolution(self.weight, size, self._window, **kwargs)
 
 
 class TransposedConvolution(HybridBlock):
     """Top-down transpose of a ``Convolution``: (B, out, H', W') to (B, in, H, W), sharing its weight.
 
-    Called with a second argument, a (out,) scale, it first multiplies each feature map by it: the transpose of a
-    normalisation with frozen statistics.
+    Called with a second argument, a (out,) scale, it first multiplies each feature map by it: the transpose
+    of a normalisation with frozen statistics.
     """
 
     def __init__(self, weight: Parameter, size: Pair, window: Any, **kwargs: Any) -> None:

@@ -8,9 +8,9 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 from mxnet.initializer import Normal
 
-from ..typing import Operators, Tensor
-from .sharing import share
-from .statistics import EPSILON, instance_norm
+from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.statistics import EPSILON, instance_norm
+from gluon_nrm.typing import Operators, Tensor
 
 MOMENTUM = 0.9
 
@@ -31,19 +31,24 @@ class BatchNorm(HybridBlock):
 
     Args:
         channels: feature maps C.
-        bias: the layer's bias b(l), (C,), used as the norm's shift; a bias costs nothing there. None: no such bias.
+        bias: the layer's bias b(l), (C,), used as the norm's shift; a bias costs nothing there. None: no such
+            bias.
         own_beta: learn a beta besides ``bias`` (the released form has both: the shift is their sum).
 
-    Returns, from ``hybrid_forward``, a list: the output, and the (C,) scale and shift of the affine map that the norm was
-    in this call, as constants but for gamma, beta and bias.
+    Returns, from ``hybrid_forward``, a list: the output, and the (C,) scale and shift of the affine map that
+    the norm was in this call, as constants but for gamma, beta and bias.
     """
 
-    def __init__(self, channels: int, bias: Optional[Parameter] = None, own_beta: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, channels: int, bias: Optional[Parameter] = None, own_beta: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         shape = (channels,)
         with self.name_scope():
             self.gamma = self.params.get("gamma", shape=shape, init=AroundOne())
-            self.running_mean = self.params.get("running_mean", shape=shape, init="zeros", differentiable=False)
+            self.running_mean = self.params.get(
+                "running_mean", shape=shape, init="zeros", differentiable=False
+            )
             self.running_var = self.params.get("running_var", shape=shape, init="ones", differentiable=False)
             if own_beta or bias is None:
                 self.beta = self.params.get("beta", shape=shape, init="zeros")
@@ -55,8 +60,8 @@ class BatchNorm(HybridBlock):
         beta: Optional[Tensor] = None, bias: Optional[Tensor] = None,
     ) -> List[Tensor]:  # fmt: skip
         shift = _sum(beta, bias)
-        # the statistics come back as the mean and the reciprocal standard deviation that were used: the batch's in
-        # training, the running ones otherwise; no gradient flows through them
+        # the statistics come back as the mean and the reciprocal standard deviation that were used: the
+        # batch's in training, the running ones otherwise; no gradient flows through them
         y, mean, inverse_std = F.BatchNorm(
             x, gamma, shift, running_mean, running_var, eps=EPSILON, momentum=MOMENTUM, fix_gamma=False,
             output_mean_var=True,
@@ -68,12 +73,17 @@ class BatchNorm(HybridBlock):
 class InstanceNorm(HybridBlock):
     """Instance normalisation of the zero-image branch, where a batch norm stands in the image's: same shapes.
 
-    Gamma is fixed, as released. Args as for ``BatchNorm``; ``learn_beta`` is False bottom-up, where beta acts through the
-    states alone and can get no gradient.
+    Gamma is fixed, as released. Args as for ``BatchNorm``; ``learn_beta`` is False bottom-up, where beta acts
+    through the states alone and can get no gradient.
     """
 
     def __init__(
-        self, channels: int, bias: Optional[Parameter] = None, own_beta: bool = False, learn_beta: bool = True, **kwargs: Any
+        self,
+        channels: int,
+        bias: Optional[Parameter] = None,
+        own_beta: bool = False,
+        learn_beta: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         shape = (channels,)
@@ -86,7 +96,12 @@ class InstanceNorm(HybridBlock):
             share(self, "bias", bias)
 
     def hybrid_forward(
-        self, F: Operators, x: Tensor, gamma: Tensor, beta: Optional[Tensor] = None, bias: Optional[Tensor] = None
+        self,
+        F: Operators,
+        x: Tensor,
+        gamma: Tensor,
+        beta: Optional[Tensor] = None,
+        bias: Optional[Tensor] = None,
     ) -> Tensor:
         return instance_norm(F, x, gamma, _sum(beta, bias))
 

@@ -1,15 +1,15 @@
 """Means, variances and instance normalisation, from operators that are cheap on every device.
 
-On the CPU, ``F.mean`` over axes and ``F.InstanceNorm`` cost many times what average pooling does, and the gradient of
-``F.Pooling`` is slow where its input comes from a convolution (another memory layout); ``AdaptiveAvgPooling2D`` has neither
-fault. This is the one place to look for a faster formulation.
+On the CPU, ``F.mean`` over axes and ``F.InstanceNorm`` cost many times what average pooling does, and the
+gradient of ``F.Pooling`` is slow where its input comes from a convolution (another memory layout);
+``AdaptiveAvgPooling2D`` has neither fault. This is the one place to look for a faster formulation.
 """
 
 from __future__ import annotations
 
 from typing import List
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 EPSILON = 1e-5
 
@@ -20,11 +20,11 @@ def spatial_mean(F: Operators, x: Tensor) -> Tensor:
 
 
 def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:
-    """Mean of every channel of every image, and of its square: (B, C, H, W) to two (B, C).
+    """Mean of every channel of every image, and of its square: (B, C, H, W) to two (B, C, 1, 1).
 
     Their means over the batch give the channel's moments; the caller takes those for all layers at once.
     """
-    return [F.flatten(spatial_mean(F, x)), F.flatten(spatial_mean(F, x * x))]
+    return [spatial_mean(F, x), spatial_mean(F, x * x)]
 
 
 def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """The terms of the objective (equation 12), one block each; every one returns a loss per image, (B,)."""
 
-from .consistency import Consistency, Probabilities
-from .cross_entropy import CrossEntropy
-from .entropy import Entropy
-from .moment_matching import MomentMatching
-from .objective import TERMS, Objective
-from .path_norm import LayerwisePathNorm, ModePathNorm, prior_score
-from .reconstruction import Reconstruction
+from gluon_nrm.losses.consistency import Consistency, Probabilities
+from gluon_nrm.losses.cross_entropy import CrossEntropy
+from gluon_nrm.losses.entropy import Entropy
+from gluon_nrm.losses.moment_matching import MomentMatching
+from gluon_nrm.losses.objective import TERMS, Objective
+from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm, prior_score
+from gluon_nrm.losses.reconstruction import Reconstruction
 
 __all__ = [
     "Consistency",

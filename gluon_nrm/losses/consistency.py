@@ -6,11 +6,11 @@ from typing import Any, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 
 class Probabilities(HybridBlock):
-    """Mixture of the branches' class probabilities: alpha_max softmax(max) + alpha_min softmax(min), (B, K)."""
+    """Mixture of the branches' probabilities: alpha_max softmax(max) + alpha_min softmax(min), (B, K)."""
 
     def __init__(self, alphas: Tuple[float, ...] = (1.0,), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -25,8 +25,8 @@ class Probabilities(HybridBlock):
 class Consistency(HybridBlock):
     """Half the mean over the classes of the squared difference of probabilities.
 
-    Called with the student's probabilities (B, K), which receive the gradient, and the teacher's, held constant. Range
-    [0, 1 / K].
+    Called with the student's probabilities (B, K), which receive the gradient, and the teacher's, held
+    constant. Range [0, 1 / K].
     """
 
     def hybrid_forward(self, F: Operators, student: Tensor, teacher: Tensor) -> Tensor:

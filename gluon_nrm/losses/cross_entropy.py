@@ -6,14 +6,14 @@ from typing import Any, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 
 class CrossEntropy(HybridBlock):
     """alpha_max H(p, q_max) + alpha_min H(p, q_min); with one branch, the cross-entropy of Theorem 3.3a.
 
-    Called with labels (B,) and each branch's logits (B, K). The loss of an image without a label (-1) is exactly 0, and so
-    is its gradient. Range [0, inf).
+    Called with labels (B,) and each branch's logits (B, K). The loss of an image without a label (-1) is
+    exactly 0, and so is its gradient. Range [0, inf).
     """
 
     def __init__(self, classes: int, alphas: Tuple[float, ...] = (1.0,), **kwargs: Any) -> None:

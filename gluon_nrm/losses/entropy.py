@@ -6,13 +6,13 @@ from typing import Any
 
 from mxnet.gluon import HybridBlock
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 EPSILON = 1e-8
 
 
 class Entropy(HybridBlock):
-    """- sum_k q_k log(K q_k + 1e-8): the entropy of q less log K, which is minus the KL from the uniform distribution.
+    """- sum_k q_k log(K q_k + 1e-8): the entropy of q less log K.
 
     Minimising it makes predictions confident. Called with class probabilities (B, K). Range [-log K, 0].
     """

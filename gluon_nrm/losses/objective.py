@@ -6,15 +6,15 @@ from typing import Any, Collection, Dict, List, Optional, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from ..errors import ModelError
-from ..models.network import NRM, Joint
-from ..typing import Operators, Tensor
-from .consistency import Consistency, Probabilities
-from .cross_entropy import CrossEntropy
-from .entropy import Entropy
-from .moment_matching import MomentMatching
-from .path_norm import LayerwisePathNorm, ModePathNorm
-from .reconstruction import Reconstruction
+from gluon_nrm.errors import ModelError
+from gluon_nrm.losses.consistency import Consistency, Probabilities
+from gluon_nrm.losses.cross_entropy import CrossEntropy
+from gluon_nrm.losses.entropy import Entropy
+from gluon_nrm.losses.moment_matching import MomentMatching
+from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm
+from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.models.network import NRM, Joint
+from gluon_nrm.typing import Operators, Tensor
 
 #: The terms, in the order in which the objective returns them.
 TERMS: Tuple[str, ...] = (
@@ -28,9 +28,10 @@ RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
 class Objective(HybridBlock):
     """Inference, rendering and loss terms of one batch.
 
-    Called with images (B, C, H, W), labels (B,), -1 where there is none, and, where consistency is among the terms, the
-    teacher's class probabilities (B, K). Returns the terms, one row each in the order of ``names``, (T, B). They are not yet
-    weighted: weights belong to the training step, which hands them to the backward pass.
+    Called with images (B, C, H, W), labels (B,), -1 where there is none, and, where consistency is among the
+    terms, the teacher's class probabilities (B, K). Returns the terms, one row each in the order of
+    ``names``, (T, B). They are not yet weighted: weights belong to the training step, which hands them to the
+    backward pass.
 
     Args:
         net: the network.
@@ -44,7 +45,9 @@ class Objective(HybridBlock):
         super().__init__(**kwargs)
         unknown = sorted(set(names) - set(TERMS))
         if unknown or not names:
-            raise ModelError(f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}")
+            raise ModelError(
+                f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}"
+            )
         self.names = tuple(term for term in TERMS if term in names)
         self.renders = bool(RENDERED & set(names))
         options = net.options
@@ -63,7 +66,9 @@ class Objective(HybridBlock):
             else:
                 self.path_norm = LayerwisePathNorm([layer.bias for layer in net.layers])
 
-    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor, teacher: Optional[Tensor] = None) -> Tensor:
+    def hybrid_forward(
+        self, F: Operators, x: Tensor, label: Tensor, teacher: Optional[Tensor] = None
+    ) -> Tensor:
         joint = self.net.joint(F, x, label, render=self.renders)
         logits = [inference.logits for inference in joint.inferences]
         q = self.probabilities(*logits)
@@ -78,7 +83,7 @@ class Objective(HybridBlock):
         return F.stack(*[terms[name]() for name in self.names], axis=0)
 
     def _match_moments(self, joint: Joint) -> Tensor:
-        """Pair what is rendered onto layer l's output with layer l's convolution, and average over the branches."""
+        """Pair what is rendered onto a layer's output with its convolution; average over the branches."""
         total = 0.0
         for inference, rendering in zip(joint.inferences, joint.renderings):
             rendered = [step.moments for step in rendering.layers[1:]] + [rendering.template_moments]
@@ -89,7 +94,9 @@ class Objective(HybridBlock):
     def _normalise_path(self, joint: Joint) -> Tensor:
         """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
         inference, layers = joint.inferences[0].layers, joint.renderings[0].layers
+        assert joint.zero is not None  # the constructor refuses a network without it
         if isinstance(self.path_norm, ModePathNorm):
             biases: List[Tensor] = [inferred.affine[1] for inferred in inference]
             return self.path_norm(joint.code, joint.zero.logits, biases, [step.routed for step in layers])
+        assert joint.zero_layers is not None
         return self.path_norm([step.masked for step in layers], [step.masked for step in joint.zero_layers])

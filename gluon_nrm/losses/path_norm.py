@@ -7,19 +7,19 @@ from typing import Any, List, Sequence
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from ..layers.sharing import share
-from ..layers.statistics import spatial_mean
-from ..typing import Operators, Tensor
+from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.statistics import spatial_mean
+from gluon_nrm.typing import Operators, Tensor
 
 
 class LayerwisePathNorm(HybridBlock):
-    """The released experiments' form: prior weights of the image's path against those of the zero image, layer by layer.
+    """The released experiments' form: the image's path against the zero image's, layer by layer.
 
     sum_l mean_{C,H,W} | b(l) . s(l) . h(l) - b(l) . s0(l) . h0(l) |, with s(l) . h(l) and s0(l) . h0(l) as in
     ``Rendered.masked``. Range [0, inf).
 
-    Called with two lists, a (B, C, H, W) map a layer each, the image's and the zero image's (which may have batch size 1).
-    Gradient flows into both and into the biases.
+    Called with two lists, a (B, C, H, W) map a layer each, the image's and the zero image's (which may have
+    batch size 1). Gradient flows into both and into the biases.
 
     Args:
         biases: b(l) of every layer, in the order of the lists.
@@ -31,7 +31,9 @@ class LayerwisePathNorm(HybridBlock):
         for place, bias in enumerate(biases):
             share(self, f"bias{place}", bias)
 
-    def hybrid_forward(self, F: Operators, masked: List[Tensor], zero: List[Tensor], **biases: Tensor) -> Tensor:
+    def hybrid_forward(
+        self, F: Operators, masked: List[Tensor], zero: List[Tensor], **biases: Tensor
+    ) -> Tensor:
         total = 0.0
         for place, (image, other) in enumerate(zip(masked, zero)):
             # |b| is one number a feature map, so it multiplies the map's mean and not its pixels
@@ -58,10 +60,11 @@ def prior_score(F: Operators, biases: Sequence[Tensor], routed: Sequence[Tensor]
 class ModePathNorm(HybridBlock):
     """max_z eta(y, z) - eta(y, z*): how much more likely than the inferred path the prior's best path is.
 
-    By Theorem 3.2 at x = 0 the maximum is the score of a zero image. Non-negative, and 0 where the inferred path is the
-    prior's mode, if the rendering is non-negative along it.
+    By Theorem 3.2 at x = 0 the maximum is the score of a zero image. Non-negative, and 0 where the inferred
+    path is the prior's mode, if the rendering is non-negative along it.
 
-    Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed renderings.
+    Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed
+    renderings.
 
     Args:
         class_bias: the classifier's bias log pi_y, which is no part of eta.
@@ -72,7 +75,13 @@ class ModePathNorm(HybridBlock):
         share(self, "class_bias", class_bias)
 
     def hybrid_forward(
-        self, F: Operators, code: Tensor, zero_logits: Tensor, biases: List[Tensor], routed: List[Tensor], class_bias: Tensor
+        self,
+        F: Operators,
+        code: Tensor,
+        zero_logits: Tensor,
+        biases: List[Tensor],
+        routed: List[Tensor],
+        class_bias: Tensor,
     ) -> Tensor:
         best = F.dot(code, F.reshape(zero_logits, shape=(-1,)) - class_bias)
         return best - prior_score(F, biases, routed)

@@ -1,12 +1,18 @@
 """Networks that infer and render, and the registry that names them."""
 
-from . import architectures as _architectures  # noqa: F401 - registers the package's own models
-from .architecture import LayerSpec, architecture_of
-from .initialise import initialise
-from .network import NRM, Prediction
-from .options import NRMOptions
-from .reconstruct import Reconstruction, Reconstructor
-from .registry import get_architecture, get_model, list_models, register_model
+import warnings
+
+from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the package's own models
+from gluon_nrm.models.architecture import LayerSpec, architecture_of
+from gluon_nrm.models.initialise import initialise
+from gluon_nrm.models.network import NRM, Prediction
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.reconstruct import Reconstruction, Reconstructor
+from gluon_nrm.models.registry import get_architecture, get_model, list_models, register_model
+
+# Gluon warns of every parameter that a graph does without, and an inference graph does without all rendering
+# norms.
+warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")
 
 __all__ = [
     "LayerSpec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple, Union
 
-from ..errors import ModelError
+from gluon_nrm.errors import ModelError
 
 POOL = "pool"
 
@@ -14,8 +14,9 @@ POOL = "pool"
 class LayerSpec:
     """One layer of the model: a convolution, and the pooling (and dropout) that may follow it.
 
-    ``channels`` feature maps from ``kernel`` x ``kernel`` filters with ``pad`` pixels of zeros around the image; then
-    max-pooling over ``pool`` x ``pool`` windows (1: none) and dropout of a share ``dropout`` of the values.
+    ``channels`` feature maps from ``kernel`` x ``kernel`` filters with ``pad`` pixels of zeros around the
+    image; then max-pooling over ``pool`` x ``pool`` windows (1: none) and dropout of a share ``dropout`` of
+    the values.
     """
 
     channels: int
@@ -39,14 +40,17 @@ def architecture_of(channels: Sequence[Union[int, str]]) -> Architecture:
     """Read a list such as ``[32, 32, "pool", 64]``: 3x3 convolutions with padding 1, and 2x2 max-poolings.
 
     Raises:
-        ModelError: an entry is neither a positive number nor "pool", or a pooling has no convolution before it.
+        ModelError: an entry is neither a positive number nor "pool", or a pooling has no convolution before
+            it.
     """
     layers: List[LayerSpec] = []
     for place, entry in enumerate(channels):
         if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0:
             layers.append(LayerSpec(entry))
         elif entry != POOL:
-            raise ModelError(f"model.channels.{place}: {entry!r} is neither a number of channels nor '{POOL}'")
+            raise ModelError(
+                f"model.channels.{place}: {entry!r} is neither a number of channels nor '{POOL}'"
+            )
         elif not layers or layers[-1].pool > 1:
             raise ModelError(f"model.channels.{place}: '{POOL}' must follow a convolution")
         else:

@@ -1,18 +1,17 @@
-"""The architectures of the experiments (settings from the released code: LeNet and AllConv13) and of the digits."""
+"""The architectures of the released experiments, LeNet and AllConv13, and one for the digits."""
 
 from __future__ import annotations
 
-from .architecture import Architecture, LayerSpec
-from .registry import register_model
+from gluon_nrm.models.architecture import Architecture, LayerSpec
+from gluon_nrm.models.registry import register_model
 
 
 @register_model
 def allconv13() -> Architecture:
     """CIFAR-10, CIFAR-100 and SVHN: nine convolutions, two poolings with dropout 0.5."""
-    pooled = {"pool": 2, "dropout": 0.5}
     return (
-        LayerSpec(128), LayerSpec(128), LayerSpec(128, **pooled),
-        LayerSpec(256), LayerSpec(256), LayerSpec(256, **pooled),
+        LayerSpec(128), LayerSpec(128), LayerSpec(128, pool=2, dropout=0.5),
+        LayerSpec(256), LayerSpec(256), LayerSpec(256, pool=2, dropout=0.5),
         LayerSpec(512, pad=0), LayerSpec(256), LayerSpec(128),
     )  # fmt: skip
 
@@ -34,7 +33,7 @@ def lenet_small() -> Architecture:
 
 @register_model
 def lenet_small_256() -> Architecture:
-    """MNIST with all labels, and Figure 4: as ``lenet_small`` with 256 feature maps in the last convolution."""
+    """MNIST with all labels, and Figure 4: as ``lenet_small`` with 256 last feature maps."""
     return _lenet(256)
 
 

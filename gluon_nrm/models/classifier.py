@@ -1,17 +1,18 @@
-"""The top of the network: global average pooling and the linear classifier, whose rows are the class templates."""
+"""The top of the network: global average pooling and the classifier, whose rows are class templates."""
 
 from __future__ import annotations
 
 from typing import Any, List, Tuple
 
+import mxnet as mx
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from ..layers.sharing import share
-from ..layers.statistics import spatial_moments, spatial_mean
-from ..rules.linear import transpose_fully_connected
-from ..rules.pooling import transpose_global_average_pool
-from ..typing import Operators, Tensor
+from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.statistics import spatial_mean, spatial_moments
+from gluon_nrm.rules.linear import transpose_fully_connected
+from gluon_nrm.rules.pooling import transpose_global_average_pool
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -33,7 +34,7 @@ class Classifier(HybridBlock):
 class ClassTemplate(HybridBlock):
     """Rendering of a class code through the classifier's weight: (B, K) to the template mu_y, (B, C, 1, 1).
 
-    Returns [template, [mean, mean square]], the moments (B, C) each.
+    Returns [template, [mean, mean square]], the moments, (B, C, 1, 1) each.
     """
 
     def __init__(self, weight: Parameter, **kwargs: Any) -> None:
@@ -57,9 +58,9 @@ class SpreadTemplate(HybridBlock):
 
 
 class ClassCode(HybridBlock):
-    """One-hot class of every image, (B, K): its label where it has one (>= 0), else the most likely class (no gradient).
+    """One-hot class of every image, (B, K): its label where it has one, else the most likely class.
 
-    Called with the labels (B,) and the logits (B, K).
+    Called with the labels (B,), -1 where there is none, and the logits (B, K); no gradient flows.
     """
 
     def __init__(self, classes: int, **kwargs: Any) -> None:
@@ -67,9 +68,11 @@ class ClassCode(HybridBlock):
         self._classes = classes
 
     def hybrid_forward(self, F: Operators, label: Tensor, logits: Tensor) -> Tensor:
-        guess = F.argmax(F.BlockGrad(logits), axis=1)
-        known = label >= 0
-        return F.one_hot(known * label + (1 - known) * guess, self._classes)
+        # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+        with mx.autograd.pause():
+            guess = F.argmax(F.BlockGrad(logits), axis=1)
+            known = label >= 0
+            return F.one_hot(known * label + (1 - known) * guess, self._classes)
 
 
 class Mixture(HybridBlock):

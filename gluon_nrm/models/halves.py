@@ -9,13 +9,13 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from ..layers.convolution import Convolution
-from ..layers.named import NamedBlock
-from ..layers.statistics import spatial_moments
-from ..rules import activation as relu
-from ..rules import pooling
-from ..typing import Operators, Tensor
-from .architecture import LayerSpec
+from gluon_nrm.layers.convolution import Convolution
+from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.layers.statistics import spatial_moments
+from gluon_nrm.models.architecture import LayerSpec
+from gluon_nrm.rules import activation as relu
+from gluon_nrm.rules import pooling
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -27,7 +27,7 @@ class Inferred(NamedTuple):
     output: Tensor
     #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
     latents: List[Tensor]
-    #: (B, C) spatial mean and mean square of the convolution's output, before any norm
+    #: (B, C, 1, 1) spatial mean and mean square of the convolution's output, before any norm
     moments: List[Tensor]
     #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
     affine: List[Tensor]
@@ -42,7 +42,7 @@ class Rendered(NamedTuple):
     masked: Tensor
     #: the same at the inferred positions only, t(l) . s(l) . h(l)
     routed: Tensor
-    #: (B, C_in) spatial mean and mean square of ``image``
+    #: (B, C_in, 1, 1) spatial mean and mean square of ``image``
     moments: List[Tensor]
 
 
@@ -54,7 +54,9 @@ class Activation(NamedBlock):
 
     result_type = Inferred
 
-    def __init__(self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, branch: int, **kwargs: Any) -> None:
+    def __init__(
+        self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, branch: int, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._slope, self._branch = slope, branch
         self._window, self._size = (spec.pool, spec.pool), size
@@ -77,8 +79,8 @@ class Activation(NamedBlock):
 class ZeroActivation(HybridBlock):
     """The same half for the zero image, without dropout: the path that the biases alone make likely.
 
-    Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that is to be
-    used in place of ``norm``; returns the layer's output and its state.
+    Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that
+    is to be used in place of ``norm``; returns the layer's output and its state.
     """
 
     def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
@@ -102,13 +104,16 @@ class ZeroActivation(HybridBlock):
 class Rendering(NamedBlock):
     """The rendering half: one step of equation 5, from h(l) to h(l-1).
 
-    Called with h(l), the latents [s(l)] or, where the layer pools, [s(l), t(l)], and the (C,) scale of the norm that
-    inference applied; ``scaled`` says whether rendering multiplies by it, as the exact transpose does.
+    Called with h(l), the latents [s(l)] or, where the layer pools, [s(l), t(l)], and the (C,) scale of the
+    norm that inference applied; ``scaled`` says whether rendering multiplies by it, as the exact transpose
+    does.
     """
 
     result_type = Rendered
 
-    def __init__(self, spec: LayerSpec, convolution: Convolution, size: Pair, inner: Pair, scaled: bool, **kwargs: Any) -> None:
+    def __init__(
+        self, spec: LayerSpec, convolution: Convolution, size: Pair, inner: Pair, scaled: bool, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._window, self._inner = (spec.pool, spec.pool), inner
         self._scaled = scaled

@@ -6,14 +6,14 @@ from typing import Any, List, Optional
 
 import mxnet as mx
 
-from .network import NRM
+from gluon_nrm.models.network import NRM
 
 
 def initialise(net: NRM, ctx: Optional[List[Any]] = None, seed: Optional[int] = None) -> NRM:
     """Initialise a network as the released experiments do, and return it.
 
-    Filters and class templates are Xavier uniform over the average fan (magnitude 3), gammas N(1, 0.02), biases, betas and
-    running means 0, running variances 1.
+    Filters and class templates are Xavier uniform over the average fan (magnitude 3), gammas N(1, 0.02),
+    biases, betas and running means 0, running variances 1.
 
     Args:
         net: a network that has not been initialised.

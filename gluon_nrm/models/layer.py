@@ -1,7 +1,7 @@
 """One layer of the Neural Rendering Model, in both directions (Definition 3.1, Theorem 3.2).
 
-Bottom-up: convolution, normalisation and bias, (leaky) ReLU, pooling, dropout. Top-down: dropout, every pixel put at its
-place in its pooling window, the state's mask, the convolution's transpose, normalisation.
+Bottom-up: convolution, normalisation and bias, (leaky) ReLU, pooling, dropout. Top-down: dropout, every pixel
+put at its place in its pooling window, the state's mask, the convolution's transpose, normalisation.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any, List, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..errors import ModelError
-from ..layers.convolution import Convolution
-from ..layers.normalisation import BatchNorm, Bias, InstanceNorm
-from ..typing import Operators, Tensor
-from .architecture import LayerSpec
-from .halves import Activation, Inferred, Rendered, Rendering, ZeroActivation
-from .options import NRMOptions
-from .render_norms import RenderNorms
+from gluon_nrm.errors import ModelError
+from gluon_nrm.layers.convolution import Convolution
+from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm
+from gluon_nrm.models.architecture import LayerSpec
+from gluon_nrm.models.halves import Activation, Inferred, Rendered, Rendering, ZeroActivation
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -39,7 +39,13 @@ class NRMLayer(HybridBlock):
     """
 
     def __init__(
-        self, spec: LayerSpec, in_channels: int, size: Pair, options: NRMOptions, first: bool = False, **kwargs: Any
+        self,
+        spec: LayerSpec,
+        in_channels: int,
+        size: Pair,
+        options: NRMOptions,
+        first: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
@@ -49,8 +55,9 @@ class NRMLayer(HybridBlock):
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:
                 raise ModelError(
-                    f"a {size[0]}x{size[1]} image is too small for a layer of {spec.channels} {spec.kernel}x{spec.kernel} "
-                    f"filters (padding {spec.pad}) and {spec.pool}x{spec.pool} pooling; use larger images or fewer poolings"
+                    f"a {size[0]}x{size[1]} image is too small for {spec.kernel}x{spec.kernel} filters "
+                    f"(padding {spec.pad}) and {spec.pool}x{spec.pool} pooling;\n"
+                    "use larger images or fewer poolings"
                 )
             self.branches = nn.HybridSequential()
             for branch in options.branches:

@@ -6,15 +6,15 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mxnet.gluon import nn
 
-from ..errors import ModelError
-from ..layers.named import NamedBlock
-from ..typing import Operators, Tensor
-from .architecture import Architecture
-from .classifier import Classifier, ClassCode, ClassTemplate, Mixture, SpreadTemplate
-from .halves import Inferred, Rendered
-from .layer import NRMLayer
-from .options import NRMOptions
-from .render_norms import RenderNorms
+from gluon_nrm.errors import ModelError
+from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.models.architecture import Architecture
+from gluon_nrm.models.classifier import ClassCode, Classifier, ClassTemplate, Mixture, SpreadTemplate
+from gluon_nrm.models.halves import Inferred, Rendered
+from gluon_nrm.models.layer import NRMLayer
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.typing import Operators, Tensor
 
 
 class Prediction(NamedTuple):
@@ -33,7 +33,7 @@ class BranchInference(NamedTuple):
 
 
 class BranchRendering(NamedTuple):
-    """What one branch renders: every layer from the image upwards, after its norm, and the template's moments."""
+    """What one branch renders: every layer from the image upwards, and the template's moments."""
 
     #: the reconstruction, (B, C, H, W)
     image: Tensor
@@ -41,7 +41,7 @@ class BranchRendering(NamedTuple):
     layers: List[Rendered]
     #: what enters each layer from above, h(l) for l = 1..L
     heads: List[Tensor]
-    #: (B, C) mean and mean square of the class templates
+    #: (B, C, 1, 1) mean and mean square of the class templates
     template_moments: List[Tensor]
 
 
@@ -66,8 +66,8 @@ class Joint(NamedTuple):
 class NRM(NamedBlock):
     """A CNN that also renders. As a block it classifies: images (B, *input_shape) to a ``Prediction``.
 
-    The methods below are the steps of training's joint pass; they run blocks, so they serve eager arrays and traced symbols
-    alike. Build a network with ``get_model``.
+    The methods below are the steps of training's joint pass; they run blocks, so they serve eager arrays and
+    traced symbols alike. Build a network with ``get_model``.
 
     Args:
         architecture: the layers from the image upwards.
@@ -85,7 +85,12 @@ class NRM(NamedBlock):
     result_type = Prediction
 
     def __init__(
-        self, architecture: Architecture, classes: int, input_shape: Tuple[int, int, int], options: NRMOptions, **kwargs: Any
+        self,
+        architecture: Architecture,
+        classes: int,
+        input_shape: Tuple[int, int, int],
+        options: NRMOptions,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if classes < 2:
@@ -123,7 +128,9 @@ class NRM(NamedBlock):
 
     def predict(self, inferences: List[BranchInference]) -> Prediction:
         """Mix the branches' scores."""
-        return Prediction(self.mixture(*[each.logits for each in inferences]), *[each.logits for each in inferences])
+        return Prediction(
+            self.mixture(*[each.logits for each in inferences]), *[each.logits for each in inferences]
+        )
 
     def infer_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> ZeroPath:
         """Infer the path of one zero image shaped like those of ``x``; batch size 1."""
@@ -135,7 +142,7 @@ class NRM(NamedBlock):
         return ZeroPath(states, self.classifier(y))
 
     def render(self, code: Tensor, inference: BranchInference, branch: int) -> BranchRendering:
-        """Render a class code (B, K) through the latents of the ``branch``-th branch (Algorithm 1, Theorem 3.2)."""
+        """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
         template, moments = self.template(code)
         h = self.spread(self.template_norms.normalise(template, branch))
         steps: List[Rendered] = []
@@ -147,7 +154,7 @@ class NRM(NamedBlock):
         return BranchRendering(h, steps[::-1], heads[::-1], moments)
 
     def render_zero(self, F: Operators, zero: ZeroPath, inference: BranchInference) -> List[Rendered]:
-        """Render the sum of all class templates through the zero image's states, down to the first layer's mask."""
+        """Render the sum of all class templates through the zero image's states, to the first layer."""
         template, _ = self.template(F.ones_like(zero.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         steps: List[Rendered] = []
@@ -157,7 +164,7 @@ class NRM(NamedBlock):
         return steps[::-1]
 
     def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> Joint:
-        """Infer, then render each image's class: its label where it has one (>= 0), the predicted class elsewhere.
+        """Infer, then render each image's class: its label where it has one, else the predicted class.
 
         Args:
             F: the operator module.
@@ -173,5 +180,7 @@ class NRM(NamedBlock):
         renderings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
         form = self.options.path_norm
         zero = None if form == "none" else self.infer_zero(F, x, inferences[0])
-        layers = self.render_zero(F, zero, inferences[0]) if zero is not None and form == "layerwise" else None
+        layers = (
+            self.render_zero(F, zero, inferences[0]) if zero is not None and form == "layerwise" else None
+        )
         return Joint(prediction, code, inferences, renderings, zero, layers)

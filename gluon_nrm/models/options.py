@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
-from ..errors import ModelError
-from ..rules.activation import MAX, MIN
+from gluon_nrm.errors import ModelError
+from gluon_nrm.rules.activation import MAX, MIN
 
 CHOICES = {
     "norm": ("batch", "none"),
@@ -50,15 +50,17 @@ class NRMOptions:
                 raise ModelError(f"model.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
         if self.path_norm == "mode" and self.render_norm != "none":
             raise ModelError(
-                "model.path_norm: 'mode' compares exact prior weights of paths, which rendering norms change; "
-                "set model.render_norm to 'none'"
+                "model.path_norm: 'mode' compares exact prior weights of paths, which rendering norms "
+                "change; set model.render_norm to 'none'"
             )
         if not 0 <= self.slope < 1:
             raise ModelError(f"model.slope: {self.slope} is outside [0, 1)")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ModelError(f"model.dropout: {self.dropout} is outside [0, 1)")
         if min(self.alpha_max, self.alpha_min) < 0 or abs(self.alpha_max + self.alpha_min - 1) > 1e-6:
-            raise ModelError(f"model.alpha_max + model.alpha_min: {self.alpha_max} + {self.alpha_min} is not 1")
+            raise ModelError(
+                f"model.alpha_max + model.alpha_min: {self.alpha_max} + {self.alpha_min} is not 1"
+            )
 
     @property
     def branches(self) -> Tuple[int, ...]:

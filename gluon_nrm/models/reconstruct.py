@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, List, NamedTuple
 
-from ..layers.named import NamedBlock
-from ..typing import Operators, Tensor
-from .network import NRM
+from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.models.network import NRM
+from gluon_nrm.typing import Operators, Tensor
 
 
 class Reconstruction(NamedTuple):
@@ -23,7 +23,7 @@ class Reconstruction(NamedTuple):
 
 
 class Reconstructor(NamedBlock):
-    """Reconstruct images with ``net``: called with images (B, *input_shape) and labels (B,), -1 for the predicted class."""
+    """Reconstruct images: called with them (B, *input_shape) and labels (B,), -1 for the predicted class."""
 
     result_type = Reconstruction
 
@@ -35,5 +35,8 @@ class Reconstructor(NamedBlock):
         joint = self.net.joint(F, x, label)
         renderings = joint.renderings
         return Reconstruction(
-            joint.prediction.logits, joint.code, [each.image for each in renderings], [each.heads for each in renderings]
+            joint.prediction.logits,
+            joint.code,
+            [each.image for each in renderings],
+            [each.heads for each in renderings],
         )

@@ -6,10 +6,10 @@ import difflib
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
-from ..errors import ModelError
-from .architecture import Architecture, architecture_of, with_dropout
-from .network import NRM
-from .options import NRMOptions
+from gluon_nrm.errors import ModelError
+from gluon_nrm.models.architecture import Architecture, architecture_of, with_dropout
+from gluon_nrm.models.network import NRM
+from gluon_nrm.models.options import NRMOptions
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 
@@ -61,7 +61,8 @@ def get_model(
         options: fields of ``NRMOptions``.
 
     Raises:
-        ModelError: unknown name, a list that cannot be read, options that exclude each other, images too small.
+        ModelError: unknown name, a list that cannot be read, options that exclude each other, images too
+            small.
     """
     architecture = get_architecture(name)
     if channels is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..layers.normalisation import BatchNorm, InstanceNorm
-from ..typing import Operators, Tensor
-from .options import NRMOptions
+from gluon_nrm.layers.normalisation import BatchNorm, InstanceNorm
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.typing import Operators, Tensor
 
 
 class RenderNorms(HybridBlock):

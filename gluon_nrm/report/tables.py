@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.files import os_errors, write_text
@@ -28,7 +29,8 @@ COLUMNS = (
     "network",  # the one evaluated: "teacher" where there is one, else "student"
     "epochs",
     "finished",
-    "settings",  # hash of the recipe without name and seed
+    "split_seed",
+    "settings",  # hash of the recipe without name and seeds
     "commit",
     "run",
 )
@@ -61,7 +63,8 @@ def summarise(run: RunFolder) -> Row:
         "network": network,
         "epochs": rows[-1]["epoch"],
         "finished": run.finished,
-        "settings": recipe_hash(recipe),
+        "split_seed": recipe.data.split_seed,
+        "settings": recipe_hash(replace(recipe, data=replace(recipe.data, split_seed=0))),
         "commit": _commit(run.env()),
         "run": run.path.resolve().name,
     }
@@ -76,7 +79,7 @@ def collect(paths: Sequence[Path]) -> List[Row]:
     rows = [summarise(load_run(path)) for path in paths]
     seen: Dict[Tuple[Any, ...], Path] = {}
     for row, path in zip(rows, paths):
-        key = (*_group_key(row), row["seed"])
+        key = (*_group_key(row), row["seed"], row["split_seed"])
         if key in seen:
             raise RunError(f"{seen[key]} and {path} are one recipe with one seed;\ngive one of them")
         seen[key] = path
@@ -86,7 +89,8 @@ def collect(paths: Sequence[Path]) -> List[Row]:
 def group_mean_std(rows: Sequence[Row]) -> List[Row]:
     """One row a recipe and number of labels: mean and sample standard deviation over the seeds.
 
-    Runs that differ in anything but the seed are never averaged: they get rows of their own.
+    Runs that differ in anything but the seeds (of the run and of the labelled draw) are never averaged: they get
+    rows of their own.
 
     Returns:
         Rows with recipe, labels, evaluated_on, network, settings; n runs, of which ``unfinished`` are not at
@@ -141,6 +145,47 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         write_text(path, text.getvalue())
 
 
+def read_csv(path: Path) -> List[Row]:
+    """The rows that ``write_csv`` wrote.
+
+    Raises:
+        RunError: the file cannot be read, or is no such table (naming the line and the column).
+    """
+    with os_errors(RunError, "read", path):
+        reader = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8", errors="replace")))
+        rows: List[Row] = [dict(row) for row in reader]
+    for number, row in enumerate(rows, start=2):
+        for name, kind in _KINDS.items():
+            try:
+                row[name] = kind(row[name])
+            except (KeyError, TypeError, ValueError):
+                raise RunError(
+                    f"{path}:{number}: column {name!r} is missing or damaged ({row.get(name)!r}); "
+                    "write the file again with tools/table.py RUN... --csv"
+                ) from None
+    return rows
+
+
+def _labels(text: str) -> Any:
+    return text if text == "all" else int(text)
+
+
+#: How to read the columns that are not plain text.
+_KINDS: Mapping[str, Callable[[str], Any]] = {
+    "recipe": str,
+    "labels": _labels,
+    "seed": int,
+    "split_seed": int,
+    "test_error_last": float,
+    "test_error_median20": float,
+    "epochs": int,
+    "finished": lambda text: {"True": True, "False": False}[text],
+    "evaluated_on": str,
+    "network": str,
+    "settings": str,
+}
+
+
 def _evaluated_on(recipe: Recipe) -> str:
     return "validation" if recipe.data.validation else "test"
 
@@ -165,7 +210,7 @@ def _group_key(row: Mapping[str, Any]) -> Tuple[Any, ...]:
 
 def _order(row: Mapping[str, Any]) -> Tuple[Any, ...]:
     labels = float("inf") if row["labels"] == "all" else row["labels"]
-    return row["recipe"], labels, row["settings"], row["seed"]
+    return row["recipe"], labels, row["settings"], row["seed"], row["split_seed"]
 
 
 def _group_row(group: Sequence[Row]) -> Row:

@@ -1,9 +1,10 @@
 """What an operator of the inference network becomes top-down, written once.
 
-Inference is a CNN; rendering is its transpose at frozen latents (Section 3 of the paper, equation 5). Each module here
-takes one family of operators and holds both sides of it: what bottom-up inference does, which latents it leaves behind,
-and how rendering consumes them. The functions take the operator module ``F`` and tensors and keep nothing, so they serve
-a layer of ours and a node of a traced graph alike; their keyword arguments have the names of MXNet's own attributes.
+Inference is a CNN; rendering is its transpose at frozen latents (Section 3 of the paper, equation 5). Each
+module here takes one family of operators and holds both sides of it: what bottom-up inference does, which
+latents it leaves behind, and how rendering consumes them. The functions take the operator module ``F`` and
+tensors and keep nothing, so they serve a layer of ours and a node of a traced graph alike; their keyword
+arguments have the names of MXNet's own attributes.
 
 =================  ==============================================  =====================
 bottom-up          top-down                                        module

@@ -1,12 +1,12 @@
 """(Leaky) ReLU of both branches, and multiplication by the inferred state.
 
-The Max branch takes max_s s.v over the states s in {slope, 1}, which is the leaky ReLU; the Min branch takes the
-minimum, NReLU (Section 5): ``-leaky(-v)``. ``branch`` is ``MAX`` or ``MIN``.
+The Max branch takes max_s s.v over the states s in {slope, 1}, which is the leaky ReLU; the Min branch takes
+the minimum, NReLU (Section 5): ``-leaky(-v)``. ``branch`` is ``MAX`` or ``MIN``.
 """
 
 from __future__ import annotations
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 #: The branch that maximises over the latents, and the one that minimises.
 MAX, MIN = 1, -1
@@ -21,7 +21,7 @@ def activate(F: Operators, v: Tensor, slope: float, branch: int = MAX) -> Tensor
 
 
 def state(F: Operators, activation: Tensor, slope: float, branch: int = MAX) -> Tensor:
-    """Latent s of every pixel, from the activation: 1 where it was rendered, ``slope`` elsewhere (no gradient)."""
+    """Latent s of every pixel: 1 where the activation was rendered, ``slope`` elsewhere (no gradient)."""
     rendered = activation > 0 if branch == MAX else activation < 0
     return F.maximum(rendered, slope) if slope else rendered
 

@@ -1,20 +1,22 @@
 """Convolution, and its exact transpose with the same weight.
 
-The transpose is written as a convolution of the stride-dilated rendering with the flipped filters: on the CPU wheel of
-MXNet 1.9.1 a ``Deconvolution`` whose weight is shared with a ``Convolution`` corrupts memory.
+The transpose is written as a convolution of the stride-dilated rendering with the flipped filters: on the CPU
+wheel of MXNet 1.9.1 a ``Deconvolution`` whose weight is shared with a ``Convolution`` corrupts memory.
 """
 
 from __future__ import annotations
 
 from typing import Tuple
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
 
-def output_size(size: Pair, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilate: Pair = (1, 1)) -> Pair:
-    """Height and width after a convolution of an image of ``size`` pixels (below 1: the image is too small)."""
+def output_size(
+    size: Pair, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilate: Pair = (1, 1)
+) -> Pair:
+    """Height and width after a convolution of ``size`` pixels (below 1: the image is too small)."""
     height, width = (
         (size[i] + 2 * pad[i] - dilate[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2)
     )
@@ -64,7 +66,8 @@ def transpose_convolution(
         weight: the convolution's own weight.
         channels: channels of the convolution's input.
         size: height and width of the convolution's input, in pixels.
-        kernel: filter height and width of the convolution; likewise ``stride``, ``pad``, ``dilate``, ``num_group``.
+        kernel: filter height and width of the convolution; likewise ``stride``, ``pad``, ``dilate``,
+            ``num_group``.
         stride: see ``kernel``.
         pad: see ``kernel``.
         dilate: see ``kernel``.

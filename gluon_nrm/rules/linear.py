@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 
 def transpose_fully_connected(

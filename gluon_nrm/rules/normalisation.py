@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 
 def scale_filters(F: Operators, weight: Tensor, scale: Tensor) -> Tensor:
-    """Fold a normalisation's transpose, ``h -> scale . h`` per channel, into the filters it follows bottom-up.
+    """Fold a normalisation's transpose, ``h -> scale . h`` per channel, into the filters before it.
 
     Scaling (out, in, kh, kw) filters by (out,) costs less than scaling the image they render.
     """

@@ -1,16 +1,17 @@
 """Max-, min- and average pooling over windows that tile the image, and their transposes.
 
-The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size that is 1 at
-the winners and 0 elsewhere (several ones where pixels tie). Windows do not overlap: the stride is the kernel. Rows and
-columns left over where the kernel does not divide the image belong to no window, and are rendered as zeros.
+The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size
+that is 1 at the winners and 0 elsewhere (several ones where pixels tie). Windows do not overlap: the stride
+is the kernel. Rows and columns left over where the kernel does not divide the image belong to no window, and
+are rendered as zeros.
 """
 
 from __future__ import annotations
 
 from typing import Tuple
 
-from ..typing import Operators, Tensor
-from .activation import MAX, MIN
+from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -51,7 +52,8 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
         branch: ``MAX`` or ``MIN``; in the Min branch the winner is the smallest pixel.
     """
     rows, columns = _left_over(size, kernel)
-    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find that out
+    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find
+    # that out
     x, pooled = F.BlockGrad(x), F.BlockGrad(pooled)
     if rows:
         x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
@@ -63,7 +65,7 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
-    """Copy every pixel over its window, zeros where no window was: (B, C, *size). Unpooling is this times t."""
+    """Copy every pixel over its window, (B, C, *size), zeros where none was; unpooling is this times t."""
     return _pad_bottom_right(F, _enlarge(F, h, kernel), *_left_over(size, kernel))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Sequence, Tuple
 
-from ..typing import Operators, Tensor
+from gluon_nrm.typing import Operators, Tensor
 
 
 def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
@@ -13,7 +13,7 @@ def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
 
 
 def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis: int = 1) -> List[Tensor]:
-    """A concatenation renders into each part its own slice; ``sizes`` are the parts' lengths along ``axis``."""
+    """A concatenation renders into each part its slice; ``sizes`` are their lengths along ``axis``."""
     parts, begin = [], 0
     for size in sizes:
         parts.append(F.slice_axis(h, axis=axis, begin=begin, end=begin + size))

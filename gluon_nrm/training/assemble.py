@@ -6,14 +6,27 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterator, List, Optional
 
 import mxnet as mx
+from mxnet.gluon import HybridBlock
 
-from gluon_nrm.data import Augment, Batch, Dataset, Split, Streams, draw_split, evaluation_batches, load_dataset
+from gluon_nrm.data import (
+    Augment,
+    Batch,
+    Dataset,
+    Split,
+    Streams,
+    draw_split,
+    evaluation_batches,
+    load_dataset,
+)
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import NRM, get_model, initialise
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.devices import check_batch, check_kvstore
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.teacher import Teacher
+
+#: Operators handed to the engine at once.
+BULK = 1000
 
 
 @dataclass
@@ -31,7 +44,7 @@ class Parts:
     step: TrainStep
 
     def evaluation(self) -> Iterator[Batch]:
-        """Batches to evaluate on: the held-out validation part where the recipe holds one out, else the test set."""
+        """Batches to evaluate on: the held-out validation part where there is one, else the test set."""
         held_out = self.recipe.data.validation > 0
         images = self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
         return evaluation_batches(self.dataset, images, self.recipe.train.eval_batch)
@@ -66,14 +79,27 @@ def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Part
         classes=dataset.classes,
     )
     net = _network(recipe, dataset, devices)
-    teacher = Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
+    teacher = (
+        Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
+    )
     weights = asdict(recipe.loss.weights)
     objective = Objective(net, [name for name in TERMS if weights[name] > 0])
     if hybridise:
-        for block in [net, objective] + ([teacher.net] if teacher else []):
-            block.hybridize(static_alloc=True, static_shape=True)
+        for block in (net, objective, teacher.net if teacher else net):
+            trace(block)
     step = TrainStep(objective, devices, teacher)
-    return Parts(recipe, devices, dataset, split, _streams(recipe, dataset, split), net, teacher, objective, step)
+    return Parts(
+        recipe, devices, dataset, split, _streams(recipe, dataset, split), net, teacher, objective, step
+    )
+
+
+def trace(block: HybridBlock) -> None:
+    """Have a block run as one static graph.
+
+    Operators run one after another anyway; handing the engine long stretches of the graph saves their
+    hand-over.
+    """
+    block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> NRM:
@@ -96,7 +122,7 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
 
 
 def seed_step(net: NRM, seed: int, step: int) -> None:
-    """Seed MXNet's random streams (dropout) for one training step, so that a run may stop and go on after any step."""
+    """Seed MXNet's random stream (dropout) for one step, so that a run may go on after any step."""
     if not net.stochastic:
         return  # seeding takes over a millisecond
     # a large odd multiplier keeps runs of neighbouring seeds from sharing steps

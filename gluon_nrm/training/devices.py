@@ -29,13 +29,18 @@ def parse_devices(text: Optional[str]) -> List[Any]:
         if match is None:
             raise DeviceError(f"--devices: {entry.strip()!r} is no device; write cpu(0),cpu(1) or gpu(0-3)")
         first = int(match.group(2) or 0)
+        last = int(match.group(3) or first)
+        if last < first:
+            raise DeviceError(f"--devices: {entry.strip()!r} runs backwards; write the smaller number first")
         kind = mx.cpu if match.group(1) == "cpu" else mx.gpu
-        devices += [kind(i) for i in range(first, int(match.group(3) or first) + 1)]
-    if not devices or len(set(devices)) < len(devices):
-        raise DeviceError(f"--devices: {text!r} names {'a device twice' if devices else 'no device'}")
+        devices += [kind(i) for i in range(first, last + 1)]
+    if len(set(devices)) < len(devices):
+        raise DeviceError(f"--devices: {text!r} names a device twice")
     for device in devices:
         if device.device_type == "gpu" and device.device_id >= gpus:
-            raise DeviceError(f"--devices: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)")
+            raise DeviceError(
+                f"--devices: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)"
+            )
     return devices
 
 
@@ -46,7 +51,9 @@ def check_kvstore(kvstore: str) -> None:
         DeviceError: nccl without a build that has it, or a distributed store outside a distributed job.
     """
     if kvstore == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
-        raise DeviceError("train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements")
+        raise DeviceError(
+            "train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements"
+        )
     if kvstore.startswith("dist") and "DMLC_PS_ROOT_URI" not in os.environ:
         raise DeviceError(
             f"train.kvstore: {kvstore!r} needs a scheduler and servers (DMLC_PS_ROOT_URI is not set); "
@@ -61,7 +68,9 @@ def check_batch(key: str, batch: int, devices: List[Any]) -> None:
         DeviceError: it does not.
     """
     if batch % len(devices):
-        raise DeviceError(f"{key}: {batch} images do not divide over {len(devices)} devices; batches are global")
+        raise DeviceError(
+            f"{key}: {batch} images do not divide over {len(devices)} devices; batches are global"
+        )
 
 
 def deal(array: np.ndarray, devices: List[Any]) -> List[Any]:

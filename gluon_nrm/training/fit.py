@@ -58,7 +58,9 @@ def fit(
         NRMError: see its subclasses; the message says what to do.
         KeyboardInterrupt: stopped by the user, after saving.
     """
-    changes: Dict[str, Any] = {key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None}
+    changes: Dict[str, Any] = {
+        key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None
+    }
     recipe = replace(recipe, train=replace(recipe.train, **changes))
     contexts = parse_devices(devices)
     parts = assemble(recipe, contexts, hybridise)
@@ -67,11 +69,17 @@ def fit(
     run = open_run(Path(root), name, recipe_to_yaml(recipe), environment, fresh=fresh)
     with run:
         if run.finished:
-            (stream or sys.stderr).write(f"{run.path} is finished; give --fresh to train it again in a new folder\n")
+            (stream or sys.stderr).write(
+                f"{run.path} is finished; give --fresh to train it again in a new folder\n"
+            )
             return run
         loop = Loop(parts, run)
         with Progress(
-            recipe.train.epochs, loop.epoch_steps, loop.number // loop.epoch_steps, run.log_path, stream=stream
+            recipe.train.epochs,
+            loop.epoch_steps,
+            loop.number // loop.epoch_steps,
+            run.log_path,
+            stream=stream,
         ) as progress:
             for line in opening_lines(parts, run, loop.number):
                 progress.note(line)
@@ -101,21 +109,24 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
     return [
         f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
-        f"model    {recipe.model.name}: {switches}{count:,} parameters; terms: {', '.join(parts.objective.names)}",
+        f"model    {recipe.model.name}: {switches}{count:,} parameters",
+        f"terms    {', '.join(parts.objective.names)}",
         f"devices  {', '.join(map(str, parts.devices))}",
         f"run      {run.path}" + (f", going on after step {steps_done}" if steps_done else ""),
     ]
 
 
 def draw(parts: Parts, run: RunFolder) -> None:
-    """Draw the curves of the run and, where the network learned to render, what it renders for a few test images."""
+    """Draw the run's curves and, where it learned to render, its renderings of a few images."""
     plot_curves(run.read_metrics(), run.figures / "curves.png")
     if not parts.objective.renders:
         return
     net = parts.networks.get("teacher", parts.net)
     batch = next(iter(parts.evaluation()))
     images = mx.nd.array(batch.images[:SHOWN], ctx=parts.devices[0])
-    result = Reconstructor(net)(images, mx.nd.array(batch.labels[:SHOWN], ctx=parts.devices[0]))
+    reconstruct = Reconstructor(net)
+    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
+    result = reconstruct(images, mx.nd.array(batch.labels[:SHOWN], ctx=parts.devices[0]))
     columns = [("image", batch.images[:SHOWN])]
     for level in range(len(result.heads[0]), 0, -1):
         columns.append((f"layer {level}", result.heads[0][level - 1].asnumpy()))

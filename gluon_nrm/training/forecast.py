@@ -42,11 +42,12 @@ def forecast(recipe: Recipe, *, devices: Optional[str] = None, hybridise: bool =
         seconds.append(time.monotonic() - started)
     each = statistics.median(seconds[WARM_UP:] or seconds)
     images = recipe.train.batch_labelled + recipe.train.batch_unlabelled
-    per_epoch = each * parts.streams.steps_per_epoch
+    len_epoch = parts.streams.steps_per_epoch
+    per_epoch = each * len_epoch
     return "\n".join(
         [
             f"step     {1000 * each:.1f} ms (median of {len(seconds)}), {images / each:.0f} images a second",
-            f"epoch    {parts.streams.steps_per_epoch} steps, {format_duration(per_epoch)} without evaluation",
+            f"epoch    {len_epoch} steps, {format_duration(per_epoch)} without evaluation",
             f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",
             f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
         ]

@@ -8,7 +8,13 @@ from typing import Any, Dict, Optional
 
 from mxnet.gluon import Trainer
 
-from gluon_nrm.training.arrays import load_network, network_arrays, synchronise_statistics
+from gluon_nrm.training.arrays import (
+    device_statistics,
+    finite_arrays,
+    load_device_statistics,
+    load_network,
+    synchronise_statistics,
+)
 from gluon_nrm.training.assemble import Parts, seed_step
 from gluon_nrm.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gluon_nrm.training.evaluate import error_rates
@@ -23,8 +29,8 @@ from gluon_nrm.training.tally import Tally
 class Loop:
     """Trains ``parts`` in a run folder, from where the folder's newest checkpoint stands.
 
-    Everything a step depends on is its parameters, the optimiser's state and the step's number, so a run may stop after any
-    step and go on to the same bits.
+    Everything a step depends on is its parameters, the optimiser's state and the step's number, so a run may
+    stop after any step and go on to the same bits.
     """
 
     def __init__(self, parts: Parts, run: RunFolder) -> None:
@@ -86,7 +92,8 @@ class Loop:
             **self._errors(),
         }
         self._tally = Tally(self.parts.objective.names)
-        # first the row, then the checkpoint: a run that goes on forgets rows after its checkpoint, and makes them again
+        # first the row, then the checkpoint: a run that goes on forgets rows after its checkpoint, and makes
+        # them again
         self.run.append_metrics(row)
         progress.epoch(row)
         if epoch % self.recipe.train.checkpoint_every_epochs == 0 or epoch == self.recipe.train.epochs:
@@ -103,7 +110,7 @@ class Loop:
         return next(stretch for stretch in self._stretches if epoch < stretch.end)
 
     def _trainer_for(self, epoch: float) -> Trainer:
-        """Return the trainer of the phase at ``epoch``, a fresh one where a phase begins, at its learning rate."""
+        """Return the trainer of the phase at ``epoch``, fresh where a phase begins, at its rate."""
         stretch = self._stretch_at(epoch)
         if self._trainer is None or stretch.start != self._phase_start:
             self._trainer = make_trainer(
@@ -114,7 +121,10 @@ class Loop:
         return self._trainer
 
     def _save(self) -> None:
-        arrays = {name: network_arrays(net) for name, net in self.parts.networks.items()}
+        networks = self.parts.networks
+        arrays = {name: finite_arrays(net, name, self.number) for name, net in networks.items()}
+        if len(self.parts.devices) > 1 and self.number % self.epoch_steps:
+            arrays.update({f"{name}_devices": device_statistics(net) for name, net in networks.items()})
         if self._trainer is not None:
             arrays["optimiser"] = trainer_arrays(self._trainer)
         state = {"step": self.number, "phase_start": self._phase_start, "tally": self._tally.state()}
@@ -123,13 +133,15 @@ class Loop:
     def _restore(self, checkpoint: Checkpoint) -> None:
         for name, net in self.parts.networks.items():
             load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
+            load_device_statistics(net, checkpoint.arrays.get(f"{name}_devices", {}))
         self.number = int(checkpoint.state["step"])
         self._tally = Tally(self.parts.objective.names, checkpoint.state["tally"])
         epoch = self.number / self.epoch_steps
-        if epoch >= self.recipe.train.epochs or self._stretch_at(epoch).start != checkpoint.state["phase_start"]:
+        if (
+            epoch >= self.recipe.train.epochs
+            or self._stretch_at(epoch).start != checkpoint.state["phase_start"]
+        ):
             return  # the next step starts a phase, whose optimiser starts afresh
         updates = self.number - self.epoch_steps * self._stretch_at(epoch).start
         where = str(checkpoint.path / "optimiser.npz")
         load_trainer(self._trainer_for(epoch), checkpoint.arrays.get("optimiser", {}), updates, where)
-
-

@@ -18,7 +18,8 @@ _MAKERS = {"adam": "adam", "sgd": "sgd", "nag": "nag"}
 def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
     """List the parameters that a block's output depends on and that learn, in a fixed order.
 
-    What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does not decay.
+    What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does
+    not decay.
 
     Args:
         graph: the objective.
@@ -38,7 +39,11 @@ def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase
     if phase.name != "adam":
         settings["momentum"] = phase.momentum
     return Trainer(
-        {p.name: p for p in parameters}, _MAKERS[phase.name], settings, kvstore=kvstore, update_on_kvstore=False
+        {p.name: p for p in parameters},
+        _MAKERS[phase.name],
+        settings,
+        kvstore=kvstore,
+        update_on_kvstore=False,
     )
 
 
@@ -49,7 +54,7 @@ def _slots(state: Any) -> List[Any]:
 
 
 def trainer_arrays(trainer: Trainer) -> Dict[str, np.ndarray]:
-    """Read the optimiser's state, the same on every device: entries ``INDEX.SLOT`` by the parameter's place."""
+    """Read the optimiser's state, the same on every device: entries ``PLACE.SLOT``."""
     states = trainer._updaters[0].states
     return {
         f"{index}.{slot}": array.asnumpy()
@@ -71,9 +76,13 @@ def load_trainer(trainer: Trainer, arrays: Mapping[str, np.ndarray], updates: in
             for slot, target in enumerate(_slots(state)):
                 found = arrays.get(f"{index}.{slot}")
                 if found is None or found.shape != target.shape:
-                    raise CheckpointError(f"{where}: optimiser entry {index}.{slot} does not fit {parameter.name}")
+                    raise CheckpointError(
+                        f"{where}: optimiser entry {index}.{slot} does not fit {parameter.name}"
+                    )
                 target[:] = mx.nd.array(found, ctx=device)
             updater.states[index] = state
             updater.states_synced[index] = True
-        optimiser._all_index_update_counts[device.device_id] = {i: updates for i in range(len(trainer._params))}
+        optimiser._all_index_update_counts[device.device_id] = dict.fromkeys(
+            range(len(trainer._params)), updates
+        )
     optimiser.num_update = updates

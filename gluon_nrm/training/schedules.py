@@ -1,4 +1,4 @@
-"""How rates and weights change over a run: pure functions of the step, so that a resumed run continues exactly."""
+"""How rates and weights change over a run: pure functions of time, so that a resumed run is exact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stretch(NamedTuple):
 
 
 def stretches(phases: Sequence[Phase], epochs: int) -> List[Stretch]:
-    """Lay the optimiser's phases out over a run of ``epochs``; those that would start after its end are left out."""
+    """Lay the phases out over a run of ``epochs``; those that would start after its end are left out."""
     laid_out, start = [], 0
     for phase in phases:
         end = epochs if phase.epochs is None else min(start + phase.epochs, epochs)
@@ -52,7 +52,10 @@ def learning_rate(stretch: Stretch, epoch: float) -> float:
 
 
 def sigmoid_rampup(epoch: float, length: float) -> float:
-    """Rise from exp(-5) to 1 over ``length`` epochs: exp(-5 (1 - t)^2) (Tarvainen and Valpola 2017); 1 at once if 0."""
+    """Rise from exp(-5) to 1 over ``length`` epochs, as exp(-5 (1 - t)^2); 1 at once if 0.
+
+    The consistency ramp-up of Mean Teacher (Tarvainen and Valpola 2017).
+    """
     if epoch >= length:
         return 1.0
     return math.exp(-5.0 * (1.0 - epoch / length) ** 2)

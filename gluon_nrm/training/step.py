@@ -18,8 +18,8 @@ from gluon_nrm.training.teacher import Teacher
 class TrainStep:
     """Runs steps on all devices.
 
-    The streams go through the network in two calls, so that each has batch statistics of its own, the unlabelled one first,
-    as released. The total is the sum of both streams' weighted mean terms.
+    The streams go through the network in two calls, so that each has batch statistics of its own, the
+    unlabelled one first, as released. The total is the sum of both streams' weighted mean terms.
 
     Args:
         objective: the loss terms; hybridised, it is one graph.
@@ -30,7 +30,9 @@ class TrainStep:
     def __init__(self, objective: Objective, devices: List[Any], teacher: Optional[Teacher] = None) -> None:
         self.objective, self.devices, self.teacher = objective, devices, teacher
 
-    def __call__(self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int) -> List[StreamTerms]:
+    def __call__(
+        self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int
+    ) -> List[StreamTerms]:
         """Take training step ``number``, counted from 1, and return the unweighted terms of each stream.
 
         Args:
@@ -64,14 +66,16 @@ class TrainStep:
                 heads += parts
                 head_gradients += [self._weigh(part, weights, len(batch.labels)) for part in parts]
                 found.append(StreamTerms(name, parts))
-        mx.autograd.backward(heads, head_gradients)
-        # The norms move their running statistics behind the scheduler's back in the backward pass: what reads those next
-        # (teacher, checkpoint, evaluation) has to wait for it.
+        # MXNet goes back through the heads from the last to the first, and on the CPU the norms move their
+        # running statistics on that way: turned round, the unlabelled stream moves them first, as released.
+        mx.autograd.backward(heads[::-1], head_gradients[::-1])
+        # The norms move their running statistics behind the scheduler's back in the backward pass: what reads
+        # those next (teacher, checkpoint, evaluation) has to wait for it.
         mx.nd.waitall()
         return found
 
     def _weigh(self, part: Any, weights: Dict[str, float], batch: int) -> Any:
-        """Gradient of the weighted mean over the global batch with respect to one device's terms, (T, B / devices)."""
+        """Gradient of the weighted mean over the global batch for one device's terms, (T, B / devices)."""
         column = np.array([[weights[name] / batch] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 

@@ -28,7 +28,7 @@ class Tally:
         sums: where an interrupted epoch stood, as ``state`` returned it.
     """
 
-    def __init__(self, names: Sequence[str], sums: Mapping[str, float] = {}) -> None:  # noqa: B006 - never written to
+    def __init__(self, names: Sequence[str], sums: Mapping[str, float] = {}) -> None:
         self._names = tuple(names)
         self._sums = {name: float(sums.get(name, 0.0)) for name in (*self._names, "total", "steps")}
 
@@ -61,5 +61,6 @@ def check_finite(terms: List[StreamTerms], names: Sequence[str], number: int) ->
             if not np.isfinite(value):
                 raise NonFiniteLoss(
                     f"loss term {name} of the {stream.name} stream became {value} at step {number}; "
-                    "the last checkpoint is intact.\nLower optimiser.phases.N.lr or the term's weight, or lengthen its ramp-up"
+                    "the last checkpoint is intact.\n"
+                    "Lower optimiser.phases.N.lr or the term's weight, or lengthen its ramp-up"
                 )

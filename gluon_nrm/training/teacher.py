@@ -29,9 +29,10 @@ class ClassProbabilities(HybridBlock):
 
 
 class Teacher:
-    """A second copy of the network, drawn after the student by an exponential moving average of its parameters.
+    """A second copy of the network: an exponential moving average of the student's parameters.
 
-    Its dropout is on, as released; it is never recorded, so no gradient reaches it, and nothing top-down runs.
+    Its dropout is on, as released; it is never recorded, so no gradient reaches it, and nothing top-down
+    runs.
 
     Args:
         net: a network like the student, initialised on the same devices; it starts as a copy of the student.
@@ -57,7 +58,8 @@ class Teacher:
     def update(self, step: int) -> None:
         """Move towards the student after training step ``step``, counted from 1, on every device.
 
-        The caller makes sure that the student's running statistics have been written (``TrainStep`` waits for them).
+        The caller makes sure that the student's running statistics have been written (``TrainStep`` waits for
+        them).
         """
         decay = teacher_decay(self._recipe, step)
         copies = self._recipe.bn_statistics == "copy"

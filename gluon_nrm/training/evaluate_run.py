@@ -1,0 +1,78 @@
+"""Error of a run's newest checkpoint, from nothing but the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional, Union
+
+from gluon_nrm.data import evaluation_batches
+from gluon_nrm.errors import CheckpointError, DataError
+from gluon_nrm.recipe import recipe_from_text
+from gluon_nrm.training.arrays import load_network
+from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.checkpoint import load_checkpoint
+from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.evaluate import error_rates
+from gluon_nrm.training.runs import load_run
+
+TEST, VALIDATION = "test", "validation"
+
+
+class Evaluation(NamedTuple):
+    """What was evaluated, and the errors."""
+
+    run: Path
+    recipe: str  # its name
+    dataset: str
+    epoch: int  # epochs completed
+    epochs: int  # of the whole run
+    part: str  # "test" or "validation"
+    images: int
+    #: "student" and, where there is one, "teacher": per cent, as ``error_rates`` returns them
+    errors: Dict[str, Dict[str, float]]
+
+
+def evaluate_run(
+    path: Union[str, Path], *, devices: Optional[str] = None, part: Optional[str] = None
+) -> Evaluation:
+    """Rebuild a run's data and networks from its own recipe and evaluate its newest checkpoint.
+
+    Args:
+        path: the run's folder; it may be training at this moment.
+        devices: as for ``fit``; the first one is used.
+        part: "test" or "validation"; None is what the run itself was evaluated on.
+
+    Raises:
+        NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe, or there
+            is no such part.
+    """
+    run = load_run(path)
+    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    held_out = recipe.data.validation > 0
+    part = part or (VALIDATION if held_out else TEST)
+    if part == VALIDATION and not held_out:
+        raise DataError(f"{run.recipe_path}: data.validation is 0, nothing is held out; evaluate the test part")
+    checkpoint = load_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch first")
+    # wherever a run was trained, one device and no kvstore are enough to evaluate it
+    device = parse_devices(devices)[0]
+    parts = assemble(replace(recipe, train=replace(recipe.train, kvstore="device")), [device])
+    images = parts.dataset.train.subset(parts.split.validation) if part == VALIDATION else parts.dataset.test
+    errors = {}
+    for name, net in parts.networks.items():
+        load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
+        errors[name] = error_rates(
+            net, evaluation_batches(parts.dataset, images, recipe.train.eval_batch), device
+        )
+    return Evaluation(
+        run.path,
+        recipe.name,
+        recipe.data.name,
+        checkpoint.epoch,
+        recipe.train.epochs,
+        part,
+        len(images.labels),
+        errors,
+    )

@@ -1,0 +1,111 @@
+"""Recipes that train in a second, and what tests of training look at."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import Trainer
+
+from gluon_nrm.data import Batch, Step
+from gluon_nrm.recipe import Recipe, recipe_from_text
+from gluon_nrm.training.assemble import Parts, assemble
+from gluon_nrm.training.checkpoint import Checkpoint, load_checkpoint
+from gluon_nrm.training.optimisers import make_trainer, trained_parameters
+from gluon_nrm.training.run_folder import RunFolder
+
+SUPERVISED = """\
+data: {name: digits, labels: 20, validation: 50, shift: 1}
+model: {name: digits_cnn, channels: [4, pool, 4], path_norm: none}
+optimiser:
+  phases:
+  - {name: nag, lr: 0.05, momentum: 0.9, schedule: cosine, warmup_epochs: 1}
+train: {epochs: 3, epoch_steps: 3, batch_labelled: 4}
+"""
+
+#: Every term, both branches, dropout, a teacher, and a switch of the optimiser on the way.
+FULL = """\
+data: {name: digits, labels: 20, validation: 50, shift: 1}
+model: {name: digits_cnn, channels: [4, pool, 4], maxmin: true, dropout: 0.5}
+loss:
+  weights:
+    {cross_entropy: 1, reconstruction: 0.5, entropy: 0.5, moment_matching: 0.5, path_norm: 1, consistency: 33}
+  consistency_rampup_epochs: 2
+teacher: {enabled: true, augmentation: independent}
+optimiser:
+  phases:
+  - {name: adam, lr: 1e-3, epochs: 1}
+  - {name: sgd, lr: 1e-2, momentum: 0.9, schedule: exponential, final_lr: 1e-3}
+train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
+"""
+
+
+def recipe(text: str = FULL, *overrides: str) -> Recipe:
+    """The recipe of a text, called ``short``."""
+    return recipe_from_text(text, "short.yaml", list(overrides))
+
+
+def built(text: str = FULL, *overrides: str, devices: int = 1, hybridise: bool = True) -> Parts:
+    """All parts of a recipe, on CPU contexts."""
+    return assemble(recipe(text, *overrides), [mx.cpu(i) for i in range(devices)], hybridise)
+
+
+def trainer_of(parts: Parts, phase: int = 0) -> Trainer:
+    """A fresh trainer of what the objective of ``parts`` reaches."""
+    parameters = trained_parameters(parts.objective, 3 if parts.teacher else 2)
+    settings = parts.recipe.optimiser
+    return make_trainer(parameters, settings, settings.phases[phase], parts.recipe.train.kvstore)
+
+
+def full_weights(parts: Parts) -> Dict[str, float]:
+    """The weights of the terms, past all ramp-ups."""
+    return asdict(parts.recipe.loss.weights)
+
+
+def a_step(labelled: int = 4, unlabelled: int = 8, seed: int = 0) -> Step:
+    """Noise in place of normalised digits, with labels."""
+    rng = np.random.RandomState(seed)
+
+    def batch(size: int, labels: Any) -> Batch:
+        return Batch(rng.randn(size, 1, 8, 8).astype(np.float32), np.asarray(labels, dtype=np.float32))
+
+    first = batch(labelled, rng.randint(0, 10, labelled))
+    return Step(first, batch(unlabelled, np.full(unlabelled, -1)) if unlabelled else None)
+
+
+def values(net: Any) -> Dict[str, np.ndarray]:
+    """All parameters of a network, from every device: name without the network's own prefix -> (devices, ...)."""
+    mx.nd.waitall()  # the norms move their running statistics behind the scheduler's back
+    return {
+        name[len(net.prefix) :]: np.stack([copy.asnumpy() for copy in parameter.list_data()])
+        for name, parameter in net.collect_params().items()
+    }
+
+
+def differences(found: Dict[str, np.ndarray], expected: Dict[str, np.ndarray]) -> List[str]:
+    """The names whose arrays differ in a single bit, or that only one of both has."""
+    return [
+        name
+        for name in sorted({*found, *expected})
+        if name not in found or name not in expected or found[name].tobytes() != expected[name].tobytes()
+    ]
+
+
+def newest(run: RunFolder) -> Checkpoint:
+    """The newest checkpoint of a run, which must have one."""
+    checkpoint = load_checkpoint(run.checkpoints)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def contents(folder: Path) -> Dict[str, str]:
+    """Hash of every file below a folder; locks, which name their last holder, are left out."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "/"
+        for path in sorted(folder.rglob("*"))
+        if path.name != ".lock"
+    }

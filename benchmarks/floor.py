@@ -19,7 +19,7 @@ Shape = Tuple[int, ...]
 
 
 class ConvolutionCall(NamedTuple):
-    """One convolution of the graph: its attributes, the shapes of image and filters, what backward has to compute."""
+    """One convolution of the graph: attributes, shapes of image and filters, what backward has to compute."""
 
     attributes: Dict[str, str]
     data: Shape

@@ -1,4 +1,4 @@
-"""A training step of AllConv13 with RPN, batch 8 + 8: images a second and peak memory, beside the convolution floor.
+"""A training step of AllConv13 with RPN, batch 8 + 8: images a second, peak memory, the convolution floor.
 
     PYTHONPATH=. python benchmarks/step.py [--repeats 7] [--json FILE]
 
@@ -80,9 +80,8 @@ def main() -> int:
     print("| step | s | images/s | peak memory (GB) | floor (s) | step / floor |\n|---|---|---|---|---|---|")
     for mode in MODES:
         command = [sys.executable, __file__, "--measure", mode, "--repeats", str(options.repeats)]
-        row = json.loads(
-            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-        )
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        row = json.loads(output.splitlines()[-1])
         rows.append(row)
         print(
             f"| {mode} | {row['seconds']:.2f} | {row['images_per_second']:.2f} | {row['peak_memory_gb']:.2f} | "

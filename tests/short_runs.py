@@ -78,7 +78,7 @@ def a_step(labelled: int = 4, unlabelled: int = 8, seed: int = 0) -> Step:
 
 
 def values(net: Any) -> Dict[str, np.ndarray]:
-    """All parameters of a network, from every device: name without the network's own prefix -> (devices, ...)."""
+    """All parameters of a network, on all devices: name without its prefix -> (devices, ...)."""
     mx.nd.waitall()  # the norms move their running statistics behind the scheduler's back
     return {
         name[len(net.prefix) :]: np.stack([copy.asnumpy() for copy in parameter.list_data()])
@@ -104,8 +104,9 @@ def newest(run: RunFolder) -> Checkpoint:
 
 def contents(folder: Path) -> Dict[str, str]:
     """Hash of every file below a folder; locks, which name their last holder, are left out."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "/"
-        for path in sorted(folder.rglob("*"))
-        if path.name != ".lock"
-    }
+    paths = [path for path in sorted(folder.rglob("*")) if path.name != ".lock"]
+    return {str(path.relative_to(folder)): _hash(path) if path.is_file() else "folder" for path in paths}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gluon_nrm.errors import DeviceError
-from gluon_nrm.training import devices
 from gluon_nrm.training.devices import check_batch, check_kvstore, deal, parse_devices
 
 
@@ -17,7 +16,7 @@ def cpus(*numbers: int) -> List[Any]:
     return [mx.cpu(number) for number in numbers]
 
 
-@pytest.fixture()
+@pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Pretend that MXNet sees so many GPUs."""
     return lambda count: monkeypatch.setattr(mx.context, "num_gpus", lambda: count)
@@ -102,10 +101,10 @@ def test_check_kvstore(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nccl_needs_a_build_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices.mx.runtime, "Features", lambda: Features(False))
+    monkeypatch.setattr(mx.runtime, "Features", lambda: Features(False))
     with pytest.raises(DeviceError, match="train.kvstore: this build of MXNet has no 'nccl'"):
         check_kvstore("nccl")
-    monkeypatch.setattr(devices.mx.runtime, "Features", lambda: Features(True))
+    monkeypatch.setattr(mx.runtime, "Features", lambda: Features(True))
     check_kvstore("nccl")
 
 

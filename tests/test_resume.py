@@ -42,10 +42,8 @@ def train(root: Path, text: str, *overrides: str, **settings: Any) -> RunFolder:
     return fit(recipe(text, *overrides), root=root, **{"stream": io.StringIO(), **settings})
 
 
-def train_with_stops(
-    root: Path, stops: Set[int], text: str, *overrides: str, **settings: Any
-) -> RunFolder:
-    """Train to the end; in each of the steps ``stops`` comes a Ctrl-C, after which the run is started again."""
+def train_with_stops(root: Path, stops: Set[int], text: str, *overrides: str, **settings: Any) -> RunFolder:
+    """Train to the end; in every step of ``stops`` comes a Ctrl-C, and the run is started again."""
     left, take_step = set(stops), TrainStep.__call__
 
     def step(self: TrainStep, data: Any, weights: Any, trainer: Any, number: int) -> Any:
@@ -100,7 +98,7 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
 def test_ctrl_c_after_any_step(
     tmp_path: Path, text: str, overrides: Sequence[str], settings: Dict[str, Any], stops: Set[int]
 ) -> None:
-    """The phase of FULL changes after step 3: the stops are at, before and behind it, and at all ends of epochs."""
+    """FULL changes its phase after step 3: stops are at, before and behind it, and at all ends of epochs."""
     expected = train(tmp_path / "whole", text, *overrides, **settings)
     found = train_with_stops(tmp_path / "parts", stops, text, *overrides, **settings)
     assert_same_run(found, expected)
@@ -127,7 +125,7 @@ module.fit(load_recipe(sys.argv[1]), root=sys.argv[2], devices="cpu")
 
 
 def child(tmp_path: Path, text: str, dies_after: int) -> subprocess.Popen:
-    """A process that trains; it kills itself when the metrics of an epoch are written, but no checkpoint is."""
+    """A process that trains, and kills itself when an epoch's metrics are written, but no checkpoint is."""
     path = tmp_path / "short.yaml"
     path.write_text(text, encoding="utf-8")
     return subprocess.Popen(
@@ -186,7 +184,7 @@ def test_killed_before_it_was_marked_finished(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epoch_steps", [3, 1])
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path, epoch_steps: int) -> None:
-    """From epoch 2 on the rate is absurd; with one step an epoch there is a checkpoint after every step of it."""
+    """From epoch 2 on the rate is absurd; with one step an epoch, every step is due for a checkpoint."""
     settings = ["optimiser.phases.1={name: sgd, lr: 1e38}", "loss.weights.cross_entropy=1000"]
     settings += ["train.epochs=9", f"train.epoch_steps={epoch_steps}"]
     messages = []

@@ -1,4 +1,4 @@
-"""One training step: the gradient of the weighted sum, the same on one device and on two, and what stops it."""
+"""One training step: the gradient of the weighted sum, on one device as on two, and what stops it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any 
 NO_DROPOUT = "model.dropout=0"
 #: No statistic of a batch anywhere, so that nothing depends on how the batch is dealt out. Moment matching
 #: compares statistics of the part of the batch that is on one device, and has to stay out.
-SAME_ON_ANY_DEVICES = (NO_DROPOUT, "model.norm=none", "model.render_norm=none", "loss.weights.moment_matching=0")
+SAME_ON_ANY_DEVICES = (
+    NO_DROPOUT, "model.norm=none", "model.render_norm=none", "loss.weights.moment_matching=0",
+)  # fmt: skip
 
 
 def gradients(parts: Parts) -> Dict[str, np.ndarray]:
@@ -59,8 +61,8 @@ def test_gradient_of_the_weighted_sum(sizes: Tuple[int, int]) -> None:
     expected = explicit_total(built(FULL, NO_DROPOUT, hybridise=False), step, weights)
     assert found.keys() == expected.keys()
     for name in found:
-        scale = np.abs(expected[name]).max()
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-4 * scale + 1e-7, err_msg=name)
+        tolerance = 1e-4 * np.abs(expected[name]).max() + 1e-7
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=tolerance, err_msg=name)
     assert sum(np.abs(array).max() > 1e-4 for array in found.values()) > 10
 
 
@@ -128,7 +130,8 @@ def test_one_device_equals_two(text: str, settings: Tuple[str, ...]) -> None:
         for number in range(1, 6):
             step = a_step(6, 8 if parts.recipe.train.batch_unlabelled else 0, seed=number)
             parts.step(step, full_weights(parts), trainer, number)
-        found.append({f"{key} {name}": v for key, net in parts.networks.items() for name, v in values(net).items()})
+        networks = parts.networks.items()
+        found.append({f"{key} {name}": v for key, net in networks for name, v in values(net).items()})
     one, two = found
     moved = [np.abs(one[f"student {name}"][0] - start[name][0]).max() for name in start]
     assert max(moved) > 1e-2

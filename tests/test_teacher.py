@@ -54,7 +54,12 @@ def test_starts_equal_to_the_student(devices: int) -> None:
 @pytest.mark.parametrize("bn_statistics", ["average", "copy"])
 @pytest.mark.parametrize("devices", [1, 2])
 def test_update_is_the_moving_average(bn_statistics: str, devices: int) -> None:
-    settings = {"decay": 0.7, "late_decay": 0.2, "late_decay_from_step": 5, "bn_statistics": bn_statistics}
+    settings: Dict[str, Any] = {
+        "decay": 0.7,
+        "late_decay": 0.2,
+        "late_decay_from_step": 5,
+        "bn_statistics": bn_statistics,
+    }
     both = pair(devices, **settings)
     student, teacher = both["student"], both["teacher"]
     expected = {name: array.astype(np.float64) for name, array in values(teacher.net).items()}

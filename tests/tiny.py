@@ -33,11 +33,10 @@ def build(
         tuple(layers) if whole else architecture_of(layers), classes, input_shape, NRMOptions(**options)
     )
     net.initialize()
-    randomise(net, seed, non_negative)
-    return net
+    return randomise(net, seed, non_negative)
 
 
-def randomise(net: NRM, seed: int = 0, non_negative: bool = False) -> None:
+def randomise(net: NRM, seed: int = 0, non_negative: bool = False) -> NRM:
     """Random parameters; ``non_negative``: of the class templates and of all filters but the image's."""
     rng = np.random.default_rng(seed)
     for name, parameter in named_parameters(net).items():
@@ -52,6 +51,7 @@ def randomise(net: NRM, seed: int = 0, non_negative: bool = False) -> None:
         else:
             value *= 0.4
         parameter.set_data(mx.nd.array(value))
+    return net
 
 
 def images(net: NRM, batch: int = 5, seed: int = 1) -> mx.nd.NDArray:
@@ -88,12 +88,11 @@ def differentiate(
     label: mx.nd.NDArray,
     *teacher: mx.nd.NDArray,
     weights: Dict[str, float],
-    train: bool = True,
 ) -> Outcome:
-    """Terms, and what their sum, weighted (a term left out: 0), gives every parameter."""
+    """Terms in training mode, and what their sum, weighted (a term left out: 0), gives every parameter."""
     net = objective.net
     clear_gradients(net)
-    with autograd.record(train_mode=train):
+    with autograd.record():
         terms = objective(x, label, *teacher)
     column = np.array([[weights.get(name, 0.0) / len(label)] for name in objective.names])
     terms.backward(mx.nd.array(np.repeat(column, len(label), axis=1)))

@@ -32,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
-    parser.add_argument("--devices", help="such as cpu(0) or gpu(0), the first is used; default: a GPU, or the CPU")
+    parser.add_argument(
+        "--devices", help="cpu or gpu(0); of several the first is used; default: a GPU, or the CPU"
+    )
     parser.add_argument(
         "--part",
         choices=(TEST, VALIDATION),

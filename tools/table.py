@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Print the mean and standard deviation of runs over their seeds."
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a table written with --csv")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a table written with --csv"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line a run to this file")
     return parser
 

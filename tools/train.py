@@ -7,7 +7,9 @@ python tools/train.py recipes/digits_maxmin_mt.yaml --seeds 0 1 2 --set data.lab
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Sequence
@@ -24,7 +26,7 @@ from gluon_nrm.training.forecast import forecast
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file of recipes/")
     parser.add_argument(
@@ -48,6 +50,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def go_on_command(arguments: Sequence[str]) -> str:
+    """The command that goes on with a run: this one, but for ``--fresh``, which would start another."""
+    python = Path(sys.executable)
+    shown = os.path.relpath(python)
+    if shutil.which(python.name) == str(python):
+        shown = python.name
+    elif shown.startswith(os.pardir):
+        shown = str(python)
+    return shlex.join([shown, sys.argv[0], *(word for word in arguments if word != "--fresh")])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train, forecast or list, as asked."""
     options = parse(arguments)
@@ -57,15 +70,16 @@ def main(arguments: Sequence[str]) -> int:
     overrides = list(options.set)
     if options.kvstore is not None:
         overrides.append(f"train.kvstore={options.kvstore}")
-    for seed in options.seeds or [options.seed]:
-        seeded = [] if seed is None else [f"train.seed={seed}"]
-        recipe = load_recipe(options.recipe, overrides + seeded)
+    seeds = options.seeds or [options.seed]
+    seeded = [[] if seed is None else [f"train.seed={seed}"] for seed in seeds]
+    # all of them first: a mistake must not wait for the first run's end
+    for recipe in [load_recipe(options.recipe, overrides + more) for more in seeded]:
         if options.dry_run:
             print(forecast(recipe, devices=options.devices, hybridise=not options.eager))
             continue
         fit(
             recipe, devices=options.devices, root=options.runs, fresh=options.fresh, hybridise=not
-            options.eager, go_on=shlex.join([Path(sys.executable).name, *sys.argv]),
+            options.eager, go_on=go_on_command(arguments),
         )  # fmt: skip
     return 0
 

@@ -39,5 +39,5 @@ def lenet_small_256() -> Architecture:
 
 @register_model
 def digits_cnn() -> Architecture:
-    """The embedded 8x8 digits: four convolutions, one pooling."""
-    return (LayerSpec(32), LayerSpec(32, pool=2), LayerSpec(64), LayerSpec(64))
+    """The embedded 8x8 digits: three convolutions, one pooling."""
+    return (LayerSpec(32, pool=2), LayerSpec(64), LayerSpec(64))

@@ -64,7 +64,8 @@ class NRMLayer(HybridBlock):
                 self.branches.add(Activation(spec, inner, self._norm(spec, options), options.slope, branch))
             if options.path_norm != "none":
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
-            self.dropout = nn.Dropout(spec.dropout if spec.pool > 1 else 0.0)
+            # gluon's dropout of nothing copies the image
+            self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
             self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
             self.render_norms = RenderNorms(in_channels, options, zero=not first)
 
@@ -93,7 +94,8 @@ class NRMLayer(HybridBlock):
 
     def render(self, h: Tensor, inferred: Inferred) -> Rendered:
         """Render h(l) through the inferred latents; dropout as in inference."""
-        return self.rendering(self.dropout(h), inferred.latents, inferred.affine[0])
+        dropped = h if self.dropout is None else self.dropout(h)
+        return self.rendering(dropped, inferred.latents, inferred.affine[0])
 
     def render_zero(self, h: Tensor, state: Tensor, inferred: Inferred) -> Rendered:
         """Render h0(l) through the zero image's state and the image's own positions; no dropout."""

@@ -89,8 +89,8 @@ def collect(paths: Sequence[Path]) -> List[Row]:
 def group_mean_std(rows: Sequence[Row]) -> List[Row]:
     """One row a recipe and number of labels: mean and sample standard deviation over the seeds.
 
-    Runs that differ in anything but the seeds (of the run and of the labelled draw) are never averaged: they get
-    rows of their own.
+    Runs that differ in anything but the seeds (of the run and of the labelled draw) are never averaged: they
+    get rows of their own.
 
     Returns:
         Rows with recipe, labels, evaluated_on, network, settings; n runs, of which ``unfinished`` are not at

@@ -42,7 +42,7 @@ def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.nda
         if not np.isfinite(array).all():
             raise NonFiniteLoss(
                 f"parameter {name} of the {network} is not finite after step {step}; the last checkpoint is "
-                "intact.\nLower optimiser.phases.N.lr or the weights of the loss terms, or lengthen the ramp-up"
+                "intact.\nLower optimiser.phases.N.lr or the terms' weights, or lengthen their ramp-ups"
             )
     return arrays
 

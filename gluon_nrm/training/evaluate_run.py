@@ -52,10 +52,10 @@ def evaluate_run(
     held_out = recipe.data.validation > 0
     part = part or (VALIDATION if held_out else TEST)
     if part == VALIDATION and not held_out:
-        raise DataError(f"{run.recipe_path}: data.validation is 0, nothing is held out; evaluate the test part")
+        raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
     checkpoint = load_checkpoint(run.checkpoints)
     if checkpoint is None:
-        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch first")
+        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
     # wherever a run was trained, one device and no kvstore are enough to evaluate it
     device = parse_devices(devices)[0]
     parts = assemble(replace(recipe, train=replace(recipe.train, kvstore="device")), [device])

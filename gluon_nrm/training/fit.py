@@ -23,7 +23,7 @@ from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
 
 #: Test images in the picture of renderings.
-SHOWN = 10
+SHOWN = 6
 
 
 def fit(
@@ -85,14 +85,14 @@ def fit(
                 progress.note(line)
             try:
                 loop.train(progress)
+                draw(parts, run)
+                run.mark_finished(summarise(run))
             except KeyboardInterrupt:
                 progress.note(f"stopped after step {loop.number}; to go on: {go_on}")
                 raise
             except NRMError as problem:
                 progress.note(str(problem))
                 raise
-            draw(parts, run)
-            run.mark_finished(summarise(run))
             progress.note(f"finished: {run.path}")
     return run
 

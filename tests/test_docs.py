@@ -1,0 +1,45 @@
+"""What the documents say is true: links lead somewhere, the table is the one that the results give."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "digits.csv"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*.md")])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_named_exist(path: Path) -> None:
+    named = re.findall(r"`((?:tools|recipes|tests|benchmarks|docs|results)/[\w./-]+\.\w+)`", path.read_text(encoding="utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_results_are_whole() -> None:
+    rows = read_csv(RESULTS)
+    runs = Counter((row["recipe"], row["labels"]) for row in rows)
+    recipes = {path.stem for path in ROOT.glob("recipes/digits_*.yaml")}
+    assert runs == Counter({(recipe, labels): 5 for recipe in recipes for labels in (50, 100)})
+    assert all(row["finished"] and row["evaluated_on"] == "test" for row in rows)
+    # one set of settings a recipe, but for the number of labels
+    assert len({(row["recipe"], row["settings"]) for row in rows}) == 2 * len(recipes)
+
+
+def test_the_table_of_the_readme_is_made_from_the_results() -> None:
+    table = to_markdown(group_mean_std(read_csv(RESULTS)))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    between = readme.split("results/digits.csv -->\n", 1)[1].split("<!-- end of table -->", 1)[0]
+    assert between.strip() == table.strip()

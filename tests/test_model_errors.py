@@ -1,0 +1,61 @@
+"""What cannot be built is a ModelError of one or two lines that names the culprit."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+import pytest
+import tiny
+
+from gluon_nrm.errors import ModelError
+from gluon_nrm.losses import Objective
+from gluon_nrm.models import get_model
+
+BAD: List[Tuple[Dict[str, Any], str]] = [
+    (dict(name="allconv_13"), "no model 'allconv_13'; did you mean allconv13"),
+    (dict(name="zzz"), "no model 'zzz'; did you mean allconv13, digits_cnn"),
+    (dict(channels=[]), "model.channels: the list is empty"),
+    (dict(channels=["pool", 3]), "model.channels.0: 'pool' must follow"),
+    (dict(channels=[3, "pool", "pool"]), "model.channels.2: 'pool' must follow"),
+    (dict(channels=[3, "pol"]), "model.channels.1: 'pol' is neither"),
+    (dict(channels=[3, 0]), "model.channels.1: 0 is neither"),
+    (dict(channels=[-3]), "model.channels.0: -3 is neither"),
+    (dict(channels=[3, True]), "model.channels.1: True is neither"),
+    (dict(channels=[2.5]), "model.channels.0: 2.5 is neither"),
+    (dict(classes=1), "at least 2 classes, not 1"),
+    (dict(input_shape=(1, 1, 8)), "a 1x8 image is too small"),
+    (dict(channels=[2, "pool", 2, "pool", 2, "pool", 2, "pool"]), "a 1x1 image is too small"),
+    (dict(name="lenet_small", input_shape=(1, 2, 2)), "too small"),
+    (dict(norm="bach"), "model.norm: 'bach' is not one of batch, none"),
+    (dict(render_norm="layer"), "model.render_norm: 'layer'"),
+    (dict(render_norm_branches="own"), "model.render_norm_branches: 'own'"),
+    (dict(path_norm="exact"), "model.path_norm: 'exact'"),
+    (dict(path_norm="mode"), "set model.render_norm to 'none'"),
+    (dict(slope=1.0), "model.slope: 1.0 is outside"),
+    (dict(slope=-0.1), "model.slope: -0.1 is outside"),
+    (dict(slope=float("nan")), "model.slope: nan is outside"),
+    (dict(dropout=1.0), "model.dropout: 1.0 is outside"),
+    (dict(dropout=-0.5), "model.dropout: -0.5 is outside"),
+    (dict(alpha_max=0.7), "model.alpha_max . model.alpha_min: 0.7 . 0.5 is not 1"),
+    (dict(alpha_max=1.5, alpha_min=-0.5), "1.5 . -0.5 is not 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD, ids=[str(change) for change, _ in BAD])
+def test_mistakes_are_model_errors(change: Dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as error:
+        get_model(**{"name": "digits_cnn", "classes": 10, "input_shape": (1, 8, 8), **change})
+    assert len(str(error.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [((), "none given"), (("entropie",), "entropie; known are cross_entropy")]
+)
+def test_mistakes_in_loss_terms(names: Tuple[str, ...], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Objective(tiny.build(), names)
+
+
+def test_path_norm_needs_a_network_with_one() -> None:
+    with pytest.raises(ModelError, match="built with model.path_norm 'none'"):
+        Objective(tiny.build(path_norm="none"), ["path_norm"])

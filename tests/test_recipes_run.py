@@ -1,0 +1,88 @@
+"""Every recipe of recipes/ is read, built and takes a step; its cost can be forecast."""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import islice
+from pathlib import Path
+
+import mxnet as mx
+import pytest
+from fakes import ROOT
+from short_runs import full_weights, trainer_of, values
+
+from gluon_nrm.losses.objective import RENDERED, TERMS
+from gluon_nrm.models import list_models
+from gluon_nrm.recipe import load_recipe, recipe_from_text, recipe_to_yaml
+from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.forecast import forecast
+from gluon_nrm.training.schedules import learning_rate, loss_weights, stretches
+
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
+
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+def test_there_are_recipes() -> None:
+    assert {path.stem for path in RECIPES} >= {
+        "digits_supervised",
+        "digits_nrm",
+        "digits_nrm_rpn",
+        "digits_nrm_rpn_maxmin",
+        "digits_mt",
+        "digits_maxmin_mt",
+    }
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_step_with_every_weight_on(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe_from_text(recipe_to_yaml(recipe), "again.yaml") == recipe
+    assert recipe.model.name in list_models()
+    parts = assemble(recipe, [mx.cpu(0)])
+    weights = full_weights(parts)
+    assert parts.objective.names == tuple(name for name in TERMS if weights[name] > 0)
+    assert parts.objective.renders == bool(RENDERED & set(parts.objective.names))
+    trainer, before = trainer_of(parts), values(parts.net)
+    trainer.set_learning_rate(1e-3)
+    for number, step in enumerate(islice(parts.streams.epoch(0), 2), start=1):
+        terms = parts.step(step, weights, trainer, number)
+    assert [stream.name for stream in terms] == (
+        ["unlabelled", "labelled"] if recipe.train.batch_unlabelled else ["labelled"]
+    )
+    for stream in terms:
+        found = dict(zip(parts.objective.names, stream.means()))
+        assert all(math.isfinite(value) for value in found.values()), found
+        assert found.get("cross_entropy", 0) >= 0 and found.get("reconstruction", 1) > 0
+    after = values(parts.net)
+    still = [name for name in after if name.endswith("weight") and (after[name] == before[name]).all()]
+    assert not still
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_rates_and_weights_over_the_whole_run(path: Path) -> None:
+    recipe = load_recipe(path)
+    laid_out = stretches(recipe.optimiser.phases, recipe.train.epochs)
+    assert (laid_out[0].start, laid_out[-1].end) == (0, recipe.train.epochs)
+    for epoch in range(recipe.train.epochs):
+        stretch = next(each for each in laid_out if epoch < each.end)
+        assert 0 <= learning_rate(stretch, epoch) <= stretch.phase.lr
+    assert loss_weights(recipe.loss, recipe.train.epochs) == vars(recipe.loss.weights)
+
+
+def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = ["train.epochs=7", "train.epoch_steps=4"]
+    text = forecast(load_recipe(ROOT / "recipes" / "digits_maxmin_mt.yaml", short), devices="cpu")
+    patterns = [
+        r"step     \d+\.\d ms \(median of 4\), \d+ images a second",
+        r"epoch    4 steps, .+ without evaluation",
+        r"run      7 epochs, .+",
+        r"memory   \d+\.\d\d GiB at the most so far, on the host",
+    ]
+    for line, pattern in zip(text.splitlines(), patterns):
+        assert re.fullmatch(pattern, line), line
+    assert len(text.splitlines()) == len(patterns)
+    assert list(tmp_path.iterdir()) == []

@@ -43,6 +43,6 @@ class DeviceError(NRMError):
 
 
 class NonFiniteLoss(NRMError):
-    """A loss term became infinite or not-a-number; the last good checkpoint is kept."""
+    """A loss term or a parameter became infinite or not-a-number; the last good checkpoint is kept."""
 
     exit_code = 3

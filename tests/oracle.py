@@ -9,6 +9,7 @@ import numpy as np
 from mxnet import autograd
 
 Function = Callable[..., Any]
+Equation = Callable[..., np.ndarray]
 
 
 def some(seed: int, *shape: int) -> np.ndarray:
@@ -55,3 +56,38 @@ def assert_transposes(rule: Function, forward: Function, x: np.ndarray, *cotange
     (expected,) = gradients(forward, [x], cotangents)
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def differences(equation: Equation, arrays: Sequence[np.ndarray], place: int, h: np.ndarray) -> np.ndarray:
+    """Gradient of <equation, h> with respect to one array, by central differences in double precision."""
+    wide = [each.astype(np.float64) for each in arrays]
+    result, step = np.zeros(wide[place].shape), 1e-6
+    for entry in np.ndindex(*result.shape):
+        values = []
+        for sign in (1, -1):
+            moved = [each.copy() for each in wide]
+            moved[place][entry] += sign * step
+            values.append((equation(*moved) * h).sum())
+        result[entry] = (values[0] - values[1]) / (2 * step)
+    return result
+
+
+def assert_differentiates(
+    block: Function,
+    equation: Equation,
+    arrays: List[np.ndarray],
+    without: int = -1,
+) -> None:
+    """Value and gradients; the input at ``without`` is held constant by the loss."""
+    expected = equation(*[each.astype(np.float64) for each in arrays])
+    found = block(*[mx.nd.array(each) for each in arrays]).asnumpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(expected).max() > 1e-3
+    h = some(99, *expected.shape)
+    for place, gradient in enumerate(gradients(lambda F, *inputs: block(*inputs), arrays, [h])):
+        by_differences = differences(equation, arrays, place, h)
+        assert by_differences.any()
+        if place == without:
+            assert not gradient.any()
+        else:
+            np.testing.assert_allclose(gradient, by_differences, rtol=1e-3, atol=1e-5)

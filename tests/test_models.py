@@ -29,6 +29,7 @@ from gluon_nrm.models import (
 from gluon_nrm.training.arrays import named_parameters
 
 CIFAR, MNIST, DIGITS = (3, 32, 32), (1, 28, 28), (1, 8, 8)
+CHANNELS = (32, 32, "pool", 64, 64)
 
 #: (channels, kernel, pad, pool, dropout) of every layer, and (channels, height, width) after it
 PUBLISHED: Dict[str, Tuple[Tuple[int, int, int], List[Tuple], List[Tuple[int, int, int]]]] = {
@@ -159,12 +160,12 @@ def test_the_max_branch_is_the_network_without_min_branch() -> None:
 
 def test_the_branches_share_the_first_convolution() -> None:
     for maxmin, expected in ((False, 4), (True, 7)):  # four layers; the other three run in each branch
-        net = get_model("digits_cnn", 10, DIGITS, maxmin=maxmin)
+        net = tiny.build((2, 3, "pool", 2, 3), maxmin=maxmin)
         assert operators(net(mx.sym.var("data")))["Convolution"] == expected
 
 
 def test_initialisation() -> None:
-    net = initialise(get_model("digits_cnn", 10, DIGITS, maxmin=True, released_bias=True), seed=3)
+    net = initialise(get_model("digits_cnn", 10, DIGITS, CHANNELS, maxmin=True, released_bias=True), seed=3)
     arrays = {name: p.data().asnumpy() for name, p in named_parameters(net).items()}
     for name, value in arrays.items():
         kind = name.rsplit(".", 1)[-1]

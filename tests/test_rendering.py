@@ -116,11 +116,11 @@ def test_without_norms(network: str, slope: float) -> None:
         check(ask(NETWORKS[network], net, train), 2)
 
 
-@pytest.mark.parametrize("released_bias", [False, True])
-@pytest.mark.parametrize("network", NETWORKS)
-def test_through_batch_norms_of_frozen_statistics(network: str, released_bias: bool) -> None:
+@pytest.mark.parametrize("network", ["pool_after_the_last", "odd_image", "no_pool", "lenet"])
+def test_through_batch_norms_of_frozen_statistics(network: str) -> None:
     """Those of the batch in training, the running ones otherwise."""
-    net = tiny.build(**NETWORKS[network], maxmin=True, render_norm="none", released_bias=released_bias)
+    released = network == "odd_image"
+    net = tiny.build(**NETWORKS[network], maxmin=True, render_norm="none", released_bias=released)
     for train in (False, True):
         check(ask(NETWORKS[network], net, train), 2)
 

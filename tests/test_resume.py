@@ -13,15 +13,17 @@ from typing import Any, Dict, List, Sequence, Set
 
 import pytest
 from fakes import ROOT
-from short_runs import FULL, SUPERVISED, built, contents, differences, newest, recipe
+from short_runs import FULL, SUPERVISED, built, contents, differences, newest, recipe, values
 
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.fit import fit
+from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.run_folder import RunFolder
 from gluon_nrm.training.runs import load_run
 from gluon_nrm.training.step import TrainStep
+from gluon_nrm.training.stopping import StopRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
@@ -108,6 +110,7 @@ CHILD = """
 import os, signal, sys
 from gluon_nrm.recipe import load_recipe
 from gluon_nrm.training import fit as module
+from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.run_folder import RunFolder
 
 module.draw = lambda *_: None
@@ -158,6 +161,23 @@ def test_killed_at_a_random_moment(tmp_path: Path) -> None:
     assert_same_run(train(tmp_path / "parts", text), train(tmp_path / "whole", text), epochs=12)
 
 
+def test_the_statistics_of_all_devices_are_evaluated_and_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within an epoch each device keeps its own; its end brings them together."""
+    seen: List[List[Dict[str, Any]]] = []
+
+    def look(self: Loop) -> Dict[str, float]:
+        seen.append([values(net) for net in self.parts.networks.values()])
+        return {"error/student": 0.0, "error/teacher": 0.0}
+
+    monkeypatch.setattr(Loop, "_errors", look)
+    train(tmp_path, FULL, "train.epochs=1", **TWO)
+    for network in seen[0]:
+        for name, copies in network.items():
+            assert (copies[0] == copies[1]).all(), name
+
+
 def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     run = train(tmp_path, SUPERVISED)
     before, said = contents(tmp_path), io.StringIO()
@@ -202,6 +222,16 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path,
     parts = built(FULL, *settings)
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays[name], name)  # refuses what is not finite
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:

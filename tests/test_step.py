@@ -11,6 +11,7 @@ from short_runs import FULL, SUPERVISED, a_step, built, differences, full_weight
 
 from gluon_nrm.data import Step
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.training.arrays import synchronise_statistics
 from gluon_nrm.training.assemble import Parts, seed_step
 from gluon_nrm.training.optimisers import trained_parameters, trainer_arrays
 
@@ -187,3 +188,17 @@ def test_dropout_of_a_step_depends_on_seed_and_step_alone() -> None:
     first = terms(0, 5)
     assert len({first, terms(0, 6), terms(1, 5)}) == 3
     assert terms(0, 5) == first
+
+
+def test_statistics_of_all_devices_are_averaged() -> None:
+    """Each device keeps running statistics of its own images; what is evaluated and saved is their mean."""
+    parts = built(FULL, NO_DROPOUT, devices=2)
+    parts.step.backward(a_step(), full_weights(parts))
+    before = values(parts.net)
+    synchronise_statistics(parts.net)
+    after = values(parts.net)
+    moved = differences(after, before)
+    assert moved and all("running" in name for name in moved)
+    for name in moved:
+        assert np.abs(before[name][0] - before[name][1]).max() > 1e-4
+        np.testing.assert_allclose(after[name], np.stack([before[name].mean(axis=0)] * 2), atol=1e-6)

@@ -5,6 +5,8 @@
     epoch_0012/
       student.npz         one array an entry, as numpy reads it (no pickle)
       teacher.npz, optimiser.npz
+      student_devices.npz, teacher_devices.npz
+                          running statistics of the other devices, if a run on several stopped in an epoch
       state.json          counters, and the SHA-256 of every file and of itself
 
 The same arrays give the same bytes, so two checkpoints can be compared by their hashes.

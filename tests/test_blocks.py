@@ -1,0 +1,149 @@
+"""Every block of the package by itself: hybridised, it returns what it does eagerly."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
+
+import mxnet as mx
+import numpy as np
+import pytest
+import tiny
+from mxnet import autograd
+from mxnet.gluon import HybridBlock
+
+import gluon_nrm.layers
+import gluon_nrm.losses
+import gluon_nrm.models
+from gluon_nrm import losses
+from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.models import Reconstructor
+from gluon_nrm.training.teacher import ClassProbabilities
+
+Case = Tuple[HybridBlock, Tuple[Any, ...]]
+
+
+def of_a_network() -> Dict[str, Case]:
+    """The blocks of a Max-Min network, and what each is called with there."""
+    net = tiny.build(maxmin=True, released_bias=True, alpha_max=0.25, alpha_min=0.75)
+    x, label = tiny.images(net), mx.nd.array([0, -1, 2, 1, -1])
+    joint = net.joint(mx.nd, x, label)
+    low, high = net.layers
+    transpose = high.rendering.transpose
+    inference, rendering = joint.inferences[1], joint.renderings[1]
+    below, above = inference.layers
+    convolved, scale = low.convolution(x), below.affine[0]
+    return {
+        "Convolution": (low.convolution, (x,)),
+        "TransposedConvolution": (transpose, (rendering.layers[1].routed,)),
+        "TransposedConvolution scaled": (transpose, (rendering.layers[1].routed, above.affine[0])),
+        "BatchNorm": (low.branches[1].norm, (convolved,)),
+        "InstanceNorm": (low.zero.norm, (convolved,)),
+        "Activation": (low.branches[1], (convolved,)),
+        "ZeroActivation": (low.zero, (convolved,)),
+        "Rendering": (low.rendering, (rendering.heads[0], below.latents, scale)),
+        "NRMLayer": (low, (x,)),
+        "RenderNorms": (high.render_norms, (rendering.layers[1].image,)),
+        "Classifier": (net.classifier, (above.output,)),
+        "ClassTemplate": (net.template, (joint.code,)),
+        "SpreadTemplate": (net.spread, (mx.nd.reshape(joint.code, (-1, 3, 1, 1)),)),
+        "ClassCode": (net.class_code, (label, joint.prediction.logits)),
+        "Mixture": (net.mixture, (joint.prediction.logits_max, joint.prediction.logits_min)),
+        "NRM": (net, (x,)),
+        "Reconstructor": (Reconstructor(net), (x, label)),
+        "ClassProbabilities": (ClassProbabilities(net), (x,)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+    }  # fmt: skip
+
+
+def without_norms() -> Dict[str, Case]:
+    net = tiny.build(norm="none", render_norm="none", path_norm="mode")
+    x, label = tiny.images(net), tiny.labels(net)
+    joint = net.joint(mx.nd, x, label)
+    layer, below, heads = net.layers[0], joint.inferences[0].layers[0], joint.renderings[0].heads
+    convolved = layer.convolution(x)
+    return {
+        "Bias": (layer.branches[0].norm, (convolved,)),
+        "Activation with bias": (layer.branches[0], (convolved,)),
+        "ZeroActivation of the image's norm": (layer.zero, (convolved, *below.affine)),
+        "RenderNorms off": (net.layers[1].render_norms, (heads[0],)),
+        "NRM of one branch": (net, (x,)),
+        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+    }
+
+
+def of_the_losses() -> Dict[str, Case]:
+    net = tiny.build(maxmin=True)
+    x, label = tiny.images(net), mx.nd.array([0, -1, 2, 1, -1])
+    joint = net.joint(mx.nd, x, label)
+    logits = (joint.prediction.logits_max, joint.prediction.logits_min)
+    q, p = (mx.nd.softmax(each) for each in logits)
+    layers, steps, zero = joint.inferences[0].layers, joint.renderings[0].layers, joint.zero_layers
+    pictures = [each.image for each in joint.renderings]
+    rendered, inferred = [step.moments for step in steps[1:]], [layer.moments for layer in layers[:1]]
+    norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
+    mode = losses.ModePathNorm(net.classifier.bias)
+    arguments = (joint.code, joint.zero.logits, [e.affine[1] for e in layers], [e.routed for e in steps])
+    return {
+        "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
+        "Consistency": (losses.Consistency(), (q, p)),
+        "CrossEntropy": (losses.CrossEntropy(3, (0.3, 0.7)), (label, *logits)),
+        "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
+        "Entropy": (losses.Entropy(3), (q,)),
+        "MomentMatching": (losses.MomentMatching([3]), (rendered, inferred)),
+        "LayerwisePathNorm": (norm, ([step.masked for step in steps], [step.masked for step in zero])),
+        "ModePathNorm": (mode, arguments),
+    }  # fmt: skip
+
+
+SOURCES = (of_a_network, without_norms, of_the_losses)
+
+
+def flat(values: Any) -> Iterator[np.ndarray]:
+    """The arrays in a nest of lists, tuples and gaps."""
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            yield from flat(value)
+    elif values is not None:
+        yield values.asnumpy()
+
+
+def run(block: HybridBlock, arguments: Tuple[Any, ...], train: bool) -> List[np.ndarray]:
+    with autograd.train_mode() if train else autograd.predict_mode():
+        return list(flat(block(*arguments)))
+
+
+@pytest.mark.filterwarnings("ignore:.*not used by any computation")
+@pytest.mark.parametrize("source", SOURCES)
+def test_hybrid_is_eager(source: Callable[[], Dict[str, Case]]) -> None:
+    modes = (True, False, True)
+    for name, (block, arguments) in source().items():
+        expected = [run(block, arguments, train) for train in modes]
+        assert any(value.any() for value in expected[0]), name
+        block.hybridize(static_alloc=True, static_shape=True)
+        found = [run(block, arguments, train) for train in modes]
+        block.hybridize(False)
+        for ours, theirs in zip(found, expected):
+            assert len(ours) == len(theirs), name
+            for mine, other in zip(ours, theirs):
+                np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def blocks_of(package: ModuleType) -> Set[str]:
+    found = set()
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            own = inspect.isclass(value) and value.__module__ == module.name
+            if own and issubclass(value, HybridBlock) and value is not NamedBlock:
+                found.add(name)
+    return found
+
+
+def test_no_block_is_left_out() -> None:
+    tried = {type(block).__name__ for source in SOURCES for block, _ in source().values()}
+    for package in (gluon_nrm.layers, gluon_nrm.models, gluon_nrm.losses):
+        assert blocks_of(package)
+        assert blocks_of(package) <= tried

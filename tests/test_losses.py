@@ -1,0 +1,181 @@
+"""Each loss, and its gradient, against a slow transcription of its equation.
+
+The path norms are in ``test_path_norm.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List
+
+import mxnet as mx
+import numpy as np
+import pytest
+import tiny
+from mxnet import autograd
+from oracle import assert_differentiates, gradients, some
+
+from gluon_nrm import losses
+from gluon_nrm.layers.statistics import spatial_moments
+from gluon_nrm.models import Reconstructor
+
+K = 4
+ALPHAS = (0.3, 0.7)
+LABELS = np.float32([2, -1, 0, 3, -1])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def some_probabilities(seed: int) -> np.ndarray:
+    return softmax(some(seed, 5, K) * 2).astype(np.float32)
+
+
+def cross_entropy(*logits: np.ndarray) -> np.ndarray:
+    loss = np.zeros(len(LABELS))
+    for image, label in enumerate(LABELS.astype(int)):
+        if label >= 0:
+            for alpha, branch in zip(ALPHAS if len(logits) > 1 else (1.0,), logits):
+                loss[image] -= alpha * np.log(softmax(branch)[image, label])
+    return loss
+
+
+def reconstruction(x: np.ndarray, *renderings: np.ndarray) -> np.ndarray:
+    alphas = ALPHAS if len(renderings) > 1 else (1.0,)
+    return np.array(
+        [
+            sum(
+                alpha * 0.5 * ((each[image] - x[image]) ** 2).mean()
+                for alpha, each in zip(alphas, renderings)
+            )
+            for image in range(len(x))
+        ]
+    )
+
+
+def entropy(q: np.ndarray) -> np.ndarray:
+    return np.array([-sum(p * np.log(K * p + 1e-8) for p in row) for row in q])
+
+
+def consistency(student: np.ndarray, teacher: np.ndarray) -> np.ndarray:
+    return np.array([sum((s - t) ** 2 for s, t in zip(*rows)) / (2 * K) for rows in zip(student, teacher)])
+
+
+def probabilities(*logits: np.ndarray) -> np.ndarray:
+    return sum(alpha * softmax(each) for alpha, each in zip(ALPHAS, logits))
+
+
+def moment_matching(*maps: np.ndarray) -> np.ndarray:
+    """Of rendered maps, then the inferred ones of the same layers."""
+    half, total = len(maps) // 2, 0.0
+    for rendered, inferred in zip(maps[:half], maps[half:]):
+        terms = []
+        for channel in range(rendered.shape[1]):
+            m, v = rendered[:, channel].mean(), max(rendered[:, channel].var(), 1e-5)
+            M, V = inferred[:, channel].mean(), max(inferred[:, channel].var(), 1e-5)
+            terms.append(0.5 * ((m - M) ** 2 / V + v / V - np.log(v / V) - 1))
+        total += np.mean(terms)
+    return np.array([total])
+
+
+def test_cross_entropy() -> None:
+    label = mx.nd.array(LABELS)
+    for logits, alphas in (([some(1, 5, K)], (1.0,)), ([some(1, 5, K) * 3, some(2, 5, K)], ALPHAS)):
+        block = losses.CrossEntropy(K, alphas)
+        assert_differentiates(lambda *each, block=block: block(label, *each), cross_entropy, logits)
+
+
+def test_cross_entropy_of_an_unlabelled_image_is_exactly_nothing() -> None:
+    logits = mx.nd.array(np.float32([[1, 2, 3, 4], [1e4, -1e4, 0, 0], [0, 0, 0, 0]]))
+    logits.attach_grad()
+    with autograd.record():
+        loss = losses.CrossEntropy(K)(mx.nd.array([-1, -1, 1]), logits)
+    loss.backward()
+    assert loss.asnumpy()[:2].tolist() == [0, 0]
+    assert not logits.grad.asnumpy()[:2].any()
+    np.testing.assert_allclose(loss.asnumpy()[2], np.log(4), rtol=1e-5)
+
+
+def test_cross_entropy_of_extreme_logits_is_finite() -> None:
+    loss = losses.CrossEntropy(2)(mx.nd.array([0, 1]), mx.nd.array([[-1e4, 1e4], [-1e4, 1e4]]))
+    np.testing.assert_allclose(loss.asnumpy(), [2e4, 0], atol=1e-5)
+
+
+def test_reconstruction() -> None:
+    x, one, other = (some(seed, 3, 2, 3, 2) for seed in (1, 2, 3))
+    assert_differentiates(losses.Reconstruction(), reconstruction, [x, one])
+    assert_differentiates(losses.Reconstruction(ALPHAS), reconstruction, [x, one, other])
+    assert not losses.Reconstruction()(mx.nd.array(x), mx.nd.array(x)).asnumpy().any()
+
+
+def test_entropy() -> None:
+    assert_differentiates(losses.Entropy(K), entropy, [some_probabilities(1)])
+    certain, even = np.eye(K)[:1], np.full((1, K), 1 / K)
+    found = losses.Entropy(K)(mx.nd.array(np.concatenate([certain, even])))
+    np.testing.assert_allclose(found.asnumpy(), [-np.log(K), 0], atol=1e-6)
+
+
+def test_probabilities() -> None:
+    logits = [some(1, 5, K), some(2, 5, K) * 3]
+    assert_differentiates(losses.Probabilities(ALPHAS), probabilities, logits)
+    single = losses.Probabilities()(mx.nd.array(logits[0])).asnumpy()
+    np.testing.assert_allclose(single, softmax(logits[0]), rtol=1e-5)
+
+
+def test_consistency() -> None:
+    student, teacher = some_probabilities(1), some_probabilities(2)
+    assert_differentiates(losses.Consistency(), consistency, [student, teacher], without=1)
+    furthest = losses.Consistency()(mx.nd.array([[1, 0, 0, 0]]), mx.nd.array([[0, 1, 0, 0]]))
+    assert furthest.asscalar() == 1 / K
+
+
+def matching(channels: List[int]) -> Callable[..., Any]:
+    block = losses.MomentMatching(channels)
+
+    def call(*maps: Any) -> Any:
+        moments = [spatial_moments(mx.nd, each) for each in maps]
+        return block(moments[: len(channels)], moments[len(channels) :])
+
+    return call
+
+
+def test_moment_matching() -> None:
+    """Maps of other sizes than their partners', as above and below a pooling."""
+    rendered = [some(1, 2, 3, 2, 3) * 0.5, some(2, 2, 2, 3, 3) + 0.5]
+    inferred = [some(3, 2, 3, 4, 2) * 2, some(4, 2, 2, 1, 3)]
+    assert_differentiates(matching([3, 2]), moment_matching, rendered + inferred)
+    same = matching([3])(mx.nd.array(rendered[0]), mx.nd.array(rendered[0]))
+    np.testing.assert_allclose(same.asnumpy(), [0], atol=1e-6)
+
+
+@pytest.mark.parametrize("constant", ["rendered", "inferred", "both"])
+def test_moment_matching_without_variance(constant: str) -> None:
+    """All images of a batch given the same class, or images of one colour."""
+    maps = [some(1, 2, 3, 2, 3), some(2, 2, 3, 4, 2)]
+    for place, name in enumerate(("rendered", "inferred")):
+        if constant in (name, "both"):
+            maps[place] = np.ones_like(maps[place]) * np.float32([0.1, 7, -300]).reshape(1, 3, 1, 1)
+    found = matching([3])(*[mx.nd.array(each) for each in maps]).asnumpy()
+    assert np.isfinite(found).all()
+    assert found >= 0
+    for gradient in gradients(lambda _, *each: matching([3])(*each), maps, [np.ones(1)]):
+        assert np.isfinite(gradient).all()
+
+
+def test_objective_weighs_the_branches() -> None:
+    """Cross-entropy and reconstruction mix losses; entropy and consistency are of the mixture."""
+    net = tiny.build(maxmin=True, classes=K, alpha_max=ALPHAS[0], alpha_min=ALPHAS[1])
+    x, label, teacher = tiny.images(net), mx.nd.array(LABELS), some_probabilities(1)
+    terms = ("cross_entropy", "reconstruction", "entropy", "consistency")
+    found = losses.Objective(net, terms)(x, label, mx.nd.array(teacher)).asnumpy()
+    prediction, rendered = net(x), Reconstructor(net)(x, label).images
+    logits = [each.asnumpy() for each in (prediction.logits_max, prediction.logits_min)]
+    q = probabilities(*logits)
+    expected = [
+        cross_entropy(*logits),
+        reconstruction(x.asnumpy(), *[each.asnumpy() for each in rendered]),
+        entropy(q),
+        consistency(q, teacher),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

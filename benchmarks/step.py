@@ -84,8 +84,8 @@ def main() -> int:
         row = json.loads(output.splitlines()[-1])
         rows.append(row)
         print(
-            f"| {mode} | {row['seconds']:.2f} | {row['images_per_second']:.2f} | {row['peak_memory_gb']:.2f} | "
-            f"{row['floor_seconds']:.2f} | {row['step_over_floor']:.2f} |"
+            f"| {mode} | {row['seconds']:.2f} | {row['images_per_second']:.2f} "
+            f"| {row['peak_memory_gb']:.2f} | {row['floor_seconds']:.2f} | {row['step_over_floor']:.2f} |"
         )
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -55,8 +55,8 @@ class NRMLayer(HybridBlock):
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:
                 raise ModelError(
-                    f"a {size[0]}x{size[1]} image is too small for {spec.kernel}x{spec.kernel} filters "
-                    f"(padding {spec.pad}) and {spec.pool}x{spec.pool} pooling;\n"
+                    f"model.name or model.channels: a {size[0]}x{size[1]} image is too small for "
+                    f"{spec.kernel}x{spec.kernel} filters (padding {spec.pad}) and pooling by {spec.pool};\n"
                     "use larger images or fewer poolings"
                 )
             self.branches = nn.HybridSequential()

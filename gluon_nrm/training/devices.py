@@ -48,11 +48,16 @@ def check_kvstore(kvstore: str) -> None:
     """Check that this build and this process can use a kvstore.
 
     Raises:
-        DeviceError: nccl without a build that has it, or a distributed store outside a distributed job.
+        DeviceError: nccl without a build that has it, dist_async, or a distributed store outside a job.
     """
     if kvstore == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
         raise DeviceError(
             "train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements"
+        )
+    if kvstore == "dist_async":
+        raise DeviceError(
+            "train.kvstore: 'dist_async' updates on the servers, and training here updates on the workers;\n"
+            "use 'dist_sync' or 'dist_device_sync'"
         )
     if kvstore.startswith("dist") and "DMLC_PS_ROOT_URI" not in os.environ:
         raise DeviceError(

@@ -103,6 +103,8 @@ class Progress:
         self._steps, self._images = 0, 0
         if self._bar is not None:
             self._bar.set_description_str(self._bar_text(), refresh=False)
+            # a start in the middle of an epoch did not count the steps before it
+            self._bar.n = self._epochs_done * self.steps_per_epoch
         self.note(format_row(row, self.eta_seconds(), self.total_epochs))
 
     def note(self, text: str) -> None:

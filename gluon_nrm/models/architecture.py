@@ -7,7 +7,8 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from gluon_nrm.errors import ModelError
 
-POOL = "pool"
+#: Entries of a list of channels that pool.
+POOL, AVERAGE_POOL = "pool", "average_pool"
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class LayerSpec:
     """One layer of the model: a convolution, and the pooling (and dropout) that may follow it.
 
     ``channels`` feature maps from ``kernel`` x ``kernel`` filters with ``pad`` pixels of zeros around the
-    image; then max-pooling over ``pool`` x ``pool`` windows (1: none) and dropout of a share ``dropout`` of
-    the values.
+    image; then max-pooling (``average``: average pooling) over ``pool`` x ``pool`` windows (1: none) and
+    dropout of a share ``dropout`` of the values.
     """
 
     channels: int
@@ -24,6 +25,7 @@ class LayerSpec:
     pad: int = 1
     pool: int = 1
     dropout: float = 0.0
+    average: bool = False
 
 
 Architecture = Tuple[LayerSpec, ...]
@@ -37,24 +39,27 @@ def with_dropout(architecture: Architecture, dropout: Optional[float]) -> Archit
 
 
 def architecture_of(channels: Sequence[Union[int, str]]) -> Architecture:
-    """Read a list such as ``[32, 32, "pool", 64]``: 3x3 convolutions with padding 1, and 2x2 max-poolings.
+    """Read a list such as ``[32, 32, "pool", 64]``: 3x3 convolutions with padding 1, and 2x2 poolings.
+
+    Args:
+        channels: numbers of feature maps; "pool" is a max-pooling, "average_pool" an average pooling.
 
     Raises:
-        ModelError: an entry is neither a positive number nor "pool", or a pooling has no convolution before
-            it.
+        ModelError: an entry is none of these, or a pooling has no convolution before it.
     """
     layers: List[LayerSpec] = []
     for place, entry in enumerate(channels):
         if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0:
             layers.append(LayerSpec(entry))
-        elif entry != POOL:
+        elif entry not in (POOL, AVERAGE_POOL):
             raise ModelError(
-                f"model.channels.{place}: {entry!r} is neither a number of channels nor '{POOL}'"
+                f"model.channels.{place}: {entry!r} is neither a number of channels nor '{POOL}' or "
+                f"'{AVERAGE_POOL}'"
             )
         elif not layers or layers[-1].pool > 1:
-            raise ModelError(f"model.channels.{place}: '{POOL}' must follow a convolution")
+            raise ModelError(f"model.channels.{place}: '{entry}' must follow a convolution")
         else:
-            layers[-1] = replace(layers[-1], pool=2)
+            layers[-1] = replace(layers[-1], pool=2, average=entry == AVERAGE_POOL)
     if not layers:
         raise ModelError("model.channels: the list is empty; give at least one number of channels")
     return tuple(layers)

@@ -60,14 +60,16 @@ class Activation(NamedBlock):
         super().__init__(**kwargs)
         self._slope, self._branch = slope, branch
         self._window, self._size = (spec.pool, spec.pool), size
-        self._dropout = spec.dropout
+        self._average, self._dropout = spec.average, spec.dropout
         self.norm = norm
 
     def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
         normalised, scale, shift = self.norm(convolved)
         y = relu.activate(F, normalised, self._slope, self._branch)
         latents = [relu.state(F, y, self._slope, self._branch)]
-        if self._window != (1, 1):
+        if self._average:
+            y = pooling.average_pool(F, y, self._window)
+        elif self._window != (1, 1):
             pooled = pooling.pool(F, y, self._window, self._branch)
             latents.append(pooling.position(F, y, pooled, self._window, self._size, self._branch))
             y = pooled
@@ -86,6 +88,7 @@ class ZeroActivation(HybridBlock):
     def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._slope, self._window = slope, (spec.pool, spec.pool)
+        self._average = spec.average
         self.norm = norm
 
     def hybrid_forward(
@@ -98,6 +101,8 @@ class ZeroActivation(HybridBlock):
             normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))
         y = relu.activate(F, normalised, self._slope)
         s = relu.state(F, y, self._slope)
+        if self._average:
+            return [pooling.average_pool(F, y, self._window), s]
         return [pooling.pool(F, y, self._window) if self._window != (1, 1) else y, s]
 
 
@@ -115,12 +120,14 @@ class Rendering(NamedBlock):
         self, spec: LayerSpec, convolution: Convolution, size: Pair, inner: Pair, scaled: bool, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._window, self._inner = (spec.pool, spec.pool), inner
+        self._window, self._inner, self._average = (spec.pool, spec.pool), inner, spec.average
         self._scaled = scaled
         self.transpose = convolution.transposed(size)
 
     def hybrid_forward(self, F: Operators, h: Tensor, latents: List[Tensor], scale: Tensor) -> Rendered:
-        if self._window != (1, 1):
+        if self._average:
+            h = pooling.transpose_average_pool(F, h, self._window, self._inner)
+        elif self._window != (1, 1):
             h = pooling.spread(F, h, self._window, self._inner)
         masked = relu.apply_state(F, h, latents[0])
         routed = pooling.apply_position(F, masked, latents[1]) if len(latents) > 1 else masked

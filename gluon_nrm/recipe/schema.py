@@ -102,9 +102,9 @@ class Model:
     channels: Optional[List[Union[int, str]]] = field(
         default=None,
         metadata=about(
-            "layers in place of the network's own: feature maps per convolution, pool for a 2x2 max-pool, "
-            "e.g. [32, 32, pool, 64, 64]",
-            choices=("pool",),
+            "layers in place of the network's own: feature maps per convolution, pool for a 2x2 max-pooling, "
+            "average_pool for averaging, e.g. [32, 32, pool, 64, 64]",
+            choices=("pool", "average_pool"),
             at_least=1,
         ),
     )

@@ -23,6 +23,11 @@ def pool(F: Operators, x: Tensor, kernel: Pair, branch: int = MAX) -> Tensor:
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="max")
 
 
+def average_pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
+    """Average pooling, the same in both branches; it leaves no latent."""
+    return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="avg")
+
+
 def _enlarge(F: Operators, h: Tensor, kernel: Pair) -> Tensor:
     """Repeat every pixel over its window."""
     if kernel[0] == kernel[1]:

@@ -179,3 +179,19 @@ def test_objective_weighs_the_branches() -> None:
         consistency(q, teacher),
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_objective_pairs_and_averages_the_moments() -> None:
+    """What is rendered onto a layer's output against its convolution; both branches weigh the same."""
+    net = tiny.build((3, "pool", 4, 2), (2, 6, 8), maxmin=True, alpha_max=ALPHAS[0], alpha_min=ALPHAS[1])
+    x, label = tiny.images(net), tiny.labels(net)
+    joint = net.joint(mx.nd, x, label)
+    template = net.classifier.weight.data().asnumpy()[label.asnumpy().astype(int)].reshape(5, -1, 1, 1)
+    expected = 0.0
+    for inference, rendering in zip(joint.inferences, joint.renderings):
+        inputs = [x, *[layer.output for layer in inference.layers[:-1]]]
+        inferred = [layer.convolution(each).asnumpy() for layer, each in zip(net.layers, inputs)]
+        rendered = [step.image.asnumpy() for step in rendering.layers[1:]]
+        expected += 0.5 * moment_matching(*rendered, template, *inferred)
+    found = losses.Objective(net, ["moment_matching"])(x, label).asnumpy()
+    np.testing.assert_allclose(found, np.broadcast_to(expected, (1, 5)), rtol=1e-3)

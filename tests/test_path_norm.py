@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import mxnet as mx
 import numpy as np
 import pytest
 import tiny
 from mxnet import autograd, gluon
-from oracle import assert_differentiates, differences, some
+from oracle import assert_differentiates, differences, gradients, some
 
 from gluon_nrm import losses
+from gluon_nrm.models import NRM
 
 MODE = {"slope": 0.0, "norm": "none", "render_norm": "none", "path_norm": "mode"}
 
@@ -61,6 +62,47 @@ def test_layerwise_path_norm() -> None:
     for place, own in enumerate((block.bias0, block.bias1)):
         expected = differences(layerwise, [*masked, *zero, *biases], 4 + place, h)
         np.testing.assert_allclose(own.grad().asnumpy(), expected, rtol=1e-3, atol=1e-5)
+
+
+def zero_path(net: NRM, x: np.ndarray, positions: List[List[Any]]) -> List[np.ndarray]:
+    """s0(l) . h0(l) of every layer of a network without norms, written out anew, from the definition.
+
+    The states are a zero image's, the start the sum of all class templates, the ``positions`` the image's.
+    """
+    y, states, sizes = np.zeros((1, *x.shape[1:]), np.float32), [], []
+    for layer, position in zip(net.layers, positions):
+        weight, bias = layer.convolution.weight.data(), layer.bias.data()
+        channels = weight.shape[0]
+        v = mx.nd.Convolution(mx.nd.array(y), weight, bias, kernel=(3, 3), pad=(1, 1), num_filter=channels)
+        sizes.append(y.shape[1:])
+        states.append(np.where(v.asnumpy() > 0, 1, net.options.slope))
+        y = v.asnumpy() * states[-1]
+        if position:
+            y = y.reshape(1, channels, y.shape[2] // 2, 2, y.shape[3] // 2, 2).max(axis=(3, 5))
+    template = net.classifier.weight.data().asnumpy().sum(axis=0)
+    h = template.reshape((1, -1, 1, 1)) / (y.shape[2] * y.shape[3]) * np.ones_like(y)
+    masked = []
+    for layer, position, state, size in reversed(list(zip(net.layers, positions, states, sizes))):
+        masked.append((h.repeat(2, 2).repeat(2, 3) if position else h) * state)
+        weight = layer.convolution.weight.data()
+        window = {"kernel": (3, 3), "pad": (1, 1), "num_filter": weight.shape[0], "no_bias": True}
+        routed = masked[-1] * position[0].asnumpy() if position else masked[-1]
+        below = np.zeros((len(routed), *size), np.float32)
+        (h,) = gradients(lambda F, b, w=weight, o=window: F.Convolution(b, w, **o), [below], [routed])
+    return masked[::-1]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+def test_layerwise_path_norm_of_a_network(slope: float) -> None:
+    net = tiny.build((3, "pool", 4, 3), (2, 6, 8), slope=slope, norm="none", render_norm="none")
+    x, label = tiny.images(net), tiny.labels(net)
+    joint = net.joint(mx.nd, x, label)
+    positions = [layer.latents[1:] for layer in joint.inferences[0].layers]
+    masked = [step.masked.asnumpy() for step in joint.renderings[0].layers]
+    biases = [layer.bias.data().asnumpy() for layer in net.layers]
+    expected = layerwise(*masked, *zero_path(net, x.asnumpy(), positions), *biases)
+    found = losses.Objective(net, ["path_norm"])(x, label).asnumpy()[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_mode_path_norm() -> None:

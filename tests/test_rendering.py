@@ -37,9 +37,9 @@ NETWORKS: Dict[str, Network] = {
     "one_row": dict(layers=(3, 4), input_shape=(2, 1, 6)),
     "no_pool": dict(layers=(2, 3, 4), input_shape=(3, 5, 6)),
     "lenet": dict(layers=LENET, input_shape=(1, 10, 11)),
-    "wide_pool": dict(
-        layers=[LayerSpec(3, kernel=1, pad=0, pool=3), LayerSpec(4, kernel=2, pad=1)], input_shape=(3, 8, 7)
-    ),
+    "wide_pool": dict(layers=WIDE_POOL, input_shape=(3, 8, 7)),
+    "average_pool": dict(layers=(3, "average_pool", 4), input_shape=(1, 7, 6)),
+    "both_pools": dict(layers=(3, "average_pool", 4, "pool", 5), input_shape=(2, 8, 9)),
     "padding_beyond_the_filter": dict(
         layers=[LayerSpec(3, kernel=2, pad=3), LayerSpec(4)], input_shape=(1, 5, 4)
     ),

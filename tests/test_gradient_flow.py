@@ -160,6 +160,7 @@ def test_the_teacher_is_not_recorded() -> None:
     x, label, _ = arguments(student)
     objective = Objective(student, ["consistency"])
     tiny.clear_gradients(student)
+    x.attach_grad()
     with autograd.record():
         target = teacher.probabilities(x)
         terms = objective(x, label, target)
@@ -175,3 +176,14 @@ def test_the_teacher_is_not_recorded() -> None:
         np.testing.assert_allclose(gradient, expected[name], rtol=1e-5, atol=1e-8, err_msg=name)
     for name, parameter in named_parameters(teacher.net).items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), before[name], err_msg=name)
+
+
+def test_the_teacher_runs_as_in_training() -> None:
+    """Normalised by the batch, as the student is."""
+    student, other = tiny.build(LAYERS, (2, 6, 8)), tiny.build(LAYERS, (2, 6, 8), seed=9)
+    x = tiny.images(student)
+    with autograd.train_mode():
+        expected = mx.nd.softmax(student(x).logits).asnumpy()
+    found = Teacher(other, student, TeacherRecipe(enabled=True)).probabilities(x).asnumpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(mx.nd.softmax(student(x).logits).asnumpy() - expected).max() > 1e-3

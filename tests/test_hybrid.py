@@ -136,6 +136,20 @@ def test_dropout_drops_in_training_only() -> None:
             assert np.abs((first - second).asnumpy()).max() > 1e-3
 
 
+def test_dropout_in_rendering_too_but_not_on_the_zero_images_path() -> None:
+    net = tiny.build([LayerSpec(8, pool=2, dropout=0.5), LayerSpec(6)], (2, 8, 8))
+    x, label = tiny.images(net), tiny.labels(net)
+    joint = net.joint(mx.nd, x, label)
+    with autograd.train_mode():
+        images = [net.render(joint.code, joint.inferences[0], 0).image for _ in range(2)]
+        zeros = [net.infer_zero(mx.nd, x, joint.inferences[0]) for _ in range(2)]
+        steps = [net.render_zero(mx.nd, each, joint.inferences[0]) for each in zeros]
+    assert np.abs((images[0] - images[1]).asnumpy()).max() > 1e-3
+    np.testing.assert_array_equal(zeros[0].logits.asnumpy(), zeros[1].logits.asnumpy())
+    for first, second in zip(*steps):
+        np.testing.assert_array_equal(first.masked.asnumpy(), second.masked.asnumpy())
+
+
 def test_bottom_up_statistics_are_those_of_the_batch() -> None:
     """The running mean goes a tenth of the way, once a pass, in both branches."""
     objective = build_objective({"maxmin": True}, hybridise=True)

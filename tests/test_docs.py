@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -37,6 +38,14 @@ def test_results_are_whole() -> None:
     assert all(row["finished"] and row["evaluated_on"] == "test" for row in rows)
     # one set of settings a recipe, but for the number of labels
     assert len({(row["recipe"], row["settings"]) for row in rows}) == 2 * len(recipes)
+
+
+def test_the_speed_of_a_step_is_what_was_measured() -> None:
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    for row in json.loads((ROOT / "results" / "step.json").read_text(encoding="utf-8")):
+        figures = (row["seconds"], row["images_per_second"], row["peak_memory_gb"], row["floor_seconds"])
+        line = " | ".join(f"{figure:.2f}" for figure in (*figures, row["step_over_floor"]))
+        assert f"| {row['mode']} | {line} |" in text
 
 
 def test_the_table_of_the_readme_is_made_from_the_results() -> None:

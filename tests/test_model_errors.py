@@ -17,6 +17,7 @@ BAD: List[Tuple[Dict[str, Any], str]] = [
     (dict(channels=[]), "model.channels: the list is empty"),
     (dict(channels=["pool", 3]), "model.channels.0: 'pool' must follow"),
     (dict(channels=[3, "pool", "pool"]), "model.channels.2: 'pool' must follow"),
+    (dict(channels=["average_pool"]), "model.channels.0: 'average_pool' must follow"),
     (dict(channels=[3, "pol"]), "model.channels.1: 'pol' is neither"),
     (dict(channels=[3, 0]), "model.channels.1: 0 is neither"),
     (dict(channels=[-3]), "model.channels.0: -3 is neither"),

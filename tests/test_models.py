@@ -124,6 +124,8 @@ def test_registering(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_list_of_channels() -> None:
     expected = (LayerSpec(8, pool=2), LayerSpec(16), LayerSpec(4, pool=2))
     assert architecture_of([8, "pool", 16, 4, "pool"]) == expected
+    averaging = (LayerSpec(8, pool=2, average=True), LayerSpec(4))
+    assert architecture_of([8, "average_pool", 4]) == averaging
     net = get_model("allconv13", 5, (2, 9, 7), channels=[8, "pool", 16, 4, "pool"], dropout=0.25)
     assert [layer.convolution.weight.shape for layer in net.layers] == [
         (8, 2, 3, 3),

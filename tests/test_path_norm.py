@@ -146,7 +146,7 @@ def test_mode_path_norm_by_enumeration(network: Dict[str, Any]) -> None:
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_mode_path_norm_of_the_mode_is_zero(norm: str) -> None:
     """A zero image takes the prior's most probable path, whatever the signs; other images do not."""
-    net = tiny.build((3, 4), (2, 5, 4), **{**MODE, "norm": norm})
+    net = tiny.build((3, "average_pool", 4), (2, 5, 4), **{**MODE, "norm": norm})
     objective, label = losses.Objective(net, ["path_norm"]), tiny.labels(net)
     x = tiny.images(net)
     np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).asnumpy(), 0, atol=1e-5)

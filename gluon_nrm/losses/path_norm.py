@@ -61,7 +61,7 @@ class ModePathNorm(HybridBlock):
     """max_z eta(y, z) - eta(y, z*): how much more likely than the inferred path the prior's best path is.
 
     By Theorem 3.2 at x = 0 the maximum is the score of a zero image. Non-negative, and 0 where the inferred
-    path is the prior's mode, if the rendering is non-negative along it.
+    path is the prior's mode, if the rendering is non-negative along it and no pixels tie in a pooling window.
 
     Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed
     renderings.

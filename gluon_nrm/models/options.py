@@ -57,7 +57,7 @@ class NRMOptions:
             raise ModelError(f"model.slope: {self.slope} is outside [0, 1)")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ModelError(f"model.dropout: {self.dropout} is outside [0, 1)")
-        if min(self.alpha_max, self.alpha_min) < 0 or abs(self.alpha_max + self.alpha_min - 1) > 1e-6:
+        if min(self.alpha_max, self.alpha_min) < 0 or not abs(self.alpha_max + self.alpha_min - 1) <= 1e-6:
             raise ModelError(
                 f"model.alpha_max + model.alpha_min: {self.alpha_max} + {self.alpha_min} is not 1"
             )

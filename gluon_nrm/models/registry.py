@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -61,11 +62,15 @@ def get_model(
         options: fields of ``NRMOptions``.
 
     Raises:
-        ModelError: unknown name, a list that cannot be read, options that exclude each other, images too
-            small.
+        ModelError: unknown name or option, a list that cannot be read, options that exclude each other, images
+            too small.
     """
     architecture = get_architecture(name)
     if channels is not None:
         architecture = architecture_of(channels)
+    known = [field.name for field in fields(NRMOptions)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ModelError(f"model.{unknown[0]}: unknown option; known are {', '.join(known)}")
     settings = NRMOptions(**options)
     return NRM(with_dropout(architecture, settings.dropout), classes, input_shape, settings)

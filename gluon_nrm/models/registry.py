@@ -62,7 +62,7 @@ def get_model(
         options: fields of ``NRMOptions``.
 
     Raises:
-        ModelError: unknown name or option, a list that cannot be read, options that exclude each other, images
+        ModelError: unknown name or option, a list that cannot be read, contradicting options, images
             too small.
     """
     architecture = get_architecture(name)

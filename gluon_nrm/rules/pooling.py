@@ -3,8 +3,8 @@
 The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size
 that is 1 at the winners and 0 elsewhere. Where pixels tie there are several ones, as in the released code;
 then rendering is no longer the exact transpose, which picks one of them. Windows do not overlap: the stride
-is the kernel. Rows and columns left over where the kernel does not divide the image belong to no window, and are
-rendered as zeros.
+is the kernel. Rows and columns left over where the kernel does not divide the image belong to no window, and
+are rendered as zeros.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Phase:
 
     name: str = field(metadata=about("optimiser", choices=("adam", "sgd", "nag")))
     lr: float = field(
-        metadata=about("learning rate at the start of the phase, after its warm-up", above=0, at_most=1e30)
+        metadata=about("learning rate at the start of the phase, after its warm-up", above=0, at_most=1e38)
     )
     epochs: Optional[int] = field(
         default=None, metadata=about("length; null, in the last phase only, lasts until the end", at_least=1)

@@ -46,6 +46,14 @@ class Rendered(NamedTuple):
     moments: List[Tensor]
 
 
+def _pool(F: Operators, y: Tensor, spec: LayerSpec, branch: int = relu.MAX) -> Tensor:
+    """Pool an activation as its layer does, if it does."""
+    if spec.pool == 1:
+        return y
+    window = (spec.pool, spec.pool)
+    return pooling.average_pool(F, y, window) if spec.average else pooling.pool(F, y, window, branch)
+
+
 class Activation(NamedBlock):
     """The inference half after the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
 
@@ -59,23 +67,19 @@ class Activation(NamedBlock):
     ) -> None:
         super().__init__(**kwargs)
         self._slope, self._branch = slope, branch
-        self._window, self._size = (spec.pool, spec.pool), size
-        self._average, self._dropout = spec.average, spec.dropout
+        self._spec, self._size = spec, size
         self.norm = norm
 
     def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
         normalised, scale, shift = self.norm(convolved)
         y = relu.activate(F, normalised, self._slope, self._branch)
         latents = [relu.state(F, y, self._slope, self._branch)]
-        if self._average:
-            y = pooling.average_pool(F, y, self._window)
-        elif self._window != (1, 1):
-            pooled = pooling.pool(F, y, self._window, self._branch)
-            latents.append(pooling.position(F, y, pooled, self._window, self._size, self._branch))
-            y = pooled
-        if self._dropout:
-            y = F.Dropout(y, p=self._dropout)
-        return Inferred(y, latents, spatial_moments(F, convolved), [scale, shift])
+        pooled = _pool(F, y, self._spec, self._branch)
+        if self._spec.pool > 1 and not self._spec.average:
+            window = (self._spec.pool, self._spec.pool)
+            latents.append(pooling.position(F, y, pooled, window, self._size, self._branch))
+        output = F.Dropout(pooled, p=self._spec.dropout) if self._spec.dropout else pooled
+        return Inferred(output, latents, spatial_moments(F, convolved), [scale, shift])
 
 
 class ZeroActivation(HybridBlock):
@@ -87,8 +91,7 @@ class ZeroActivation(HybridBlock):
 
     def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._slope, self._window = slope, (spec.pool, spec.pool)
-        self._average = spec.average
+        self._slope, self._spec = slope, spec
         self.norm = norm
 
     def hybrid_forward(
@@ -100,10 +103,7 @@ class ZeroActivation(HybridBlock):
             scaled = F.broadcast_mul(convolved, F.reshape(scale, shape=(1, -1, 1, 1)))
             normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))
         y = relu.activate(F, normalised, self._slope)
-        s = relu.state(F, y, self._slope)
-        if self._average:
-            return [pooling.average_pool(F, y, self._window), s]
-        return [pooling.pool(F, y, self._window) if self._window != (1, 1) else y, s]
+        return [_pool(F, y, self._spec), relu.state(F, y, self._slope)]
 
 
 class Rendering(NamedBlock):

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.data import (
     Augment,
@@ -22,6 +23,7 @@ from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import NRM, get_model, initialise
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.devices import check_batch, check_kvstore
+from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.teacher import Teacher
 
@@ -43,11 +45,20 @@ class Parts:
     objective: Objective
     step: TrainStep
 
-    def evaluation(self) -> Iterator[Batch]:
-        """Batches to evaluate on: the held-out validation part where there is one, else the test set."""
-        held_out = self.recipe.data.validation > 0
+    def evaluation(self, held_out: Optional[bool] = None) -> Iterator[Batch]:
+        """Batches to evaluate on: of the held-out validation part (True) or of the test set (False).
+
+        None takes the held-out part where the recipe holds one out.
+        """
+        if held_out is None:
+            held_out = self.recipe.data.validation > 0
         images = self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
         return evaluation_batches(self.dataset, images, self.recipe.train.eval_batch)
+
+    @property
+    def parameters(self) -> List[Parameter]:
+        """The parameters that are trained."""
+        return trained_parameters(self.objective, 3 if self.teacher else 2)
 
     @property
     def networks(self) -> Dict[str, NRM]:

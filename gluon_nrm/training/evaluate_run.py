@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from gluon_nrm.data import evaluation_batches
 from gluon_nrm.errors import CheckpointError, DataError
 from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.training.arrays import load_network
@@ -59,13 +58,10 @@ def evaluate_run(
     # wherever a run was trained, one device and no kvstore are enough to evaluate it
     device = parse_devices(devices)[0]
     parts = assemble(replace(recipe, train=replace(recipe.train, kvstore="device")), [device])
-    images = parts.dataset.train.subset(parts.split.validation) if part == VALIDATION else parts.dataset.test
     errors = {}
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
-        errors[name] = error_rates(
-            net, evaluation_batches(parts.dataset, images, recipe.train.eval_batch), device
-        )
+        errors[name] = error_rates(net, parts.evaluation(part == VALIDATION), device)
     return Evaluation(
         run.path,
         recipe.name,
@@ -73,6 +69,6 @@ def evaluate_run(
         checkpoint.epoch,
         recipe.train.epochs,
         part,
-        len(images.labels),
+        len(parts.split.validation if part == VALIDATION else parts.dataset.test.labels),
         errors,
     )

@@ -12,7 +12,7 @@ from typing import List, Optional
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.devices import parse_devices
-from gluon_nrm.training.optimisers import make_trainer, trained_parameters
+from gluon_nrm.training.optimisers import make_trainer
 from gluon_nrm.training.progress import format_duration
 from gluon_nrm.training.schedules import loss_weights
 
@@ -32,8 +32,9 @@ def forecast(recipe: Recipe, *, devices: Optional[str] = None, hybridise: bool =
         NRMError: as ``fit``, for the recipe, the data and the devices.
     """
     parts = assemble(recipe, parse_devices(devices), hybridise)
-    parameters = trained_parameters(parts.objective, 3 if parts.teacher else 2)
-    trainer = make_trainer(parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore)
+    trainer = make_trainer(
+        parts.parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore
+    )
     weights = loss_weights(recipe.loss, 0.0)
     seconds: List[float] = []
     for number, step in enumerate(islice(parts.streams.epoch(0), STEPS), 1):

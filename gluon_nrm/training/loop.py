@@ -18,7 +18,7 @@ from gluon_nrm.training.arrays import (
 from gluon_nrm.training.assemble import Parts, seed_step
 from gluon_nrm.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gluon_nrm.training.evaluate import error_rates
-from gluon_nrm.training.optimisers import load_trainer, make_trainer, trained_parameters, trainer_arrays
+from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.run_folder import RunFolder
 from gluon_nrm.training.schedules import Stretch, learning_rate, loss_weights, stretches
@@ -37,7 +37,7 @@ class Loop:
         self.parts, self.run, self.recipe = parts, run, parts.recipe
         self.epoch_steps = parts.streams.steps_per_epoch
         self._stretches = stretches(self.recipe.optimiser.phases, self.recipe.train.epochs)
-        self._parameters = trained_parameters(parts.objective, 3 if parts.teacher else 2)
+        self._parameters = parts.parameters
         self._trainer: Optional[Trainer] = None
         self._phase_start = -1
         self.number = 0  # steps taken

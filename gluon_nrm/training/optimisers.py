@@ -12,8 +12,6 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.recipe.schema import Optimiser, Phase
 
-_MAKERS = {"adam": "adam", "sgd": "sgd", "nag": "nag"}
-
 
 def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
     """List the parameters that a block's output depends on and that learn, in a fixed order.
@@ -40,7 +38,7 @@ def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase
         settings["momentum"] = phase.momentum
     return Trainer(
         {p.name: p for p in parameters},
-        _MAKERS[phase.name],
+        phase.name,
         settings,
         kvstore=kvstore,
         update_on_kvstore=False,

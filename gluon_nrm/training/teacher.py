@@ -11,6 +11,7 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.losses.consistency import Probabilities
 from gluon_nrm.models.network import NRM
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
+from gluon_nrm.training.arrays import STATISTICS
 from gluon_nrm.training.schedules import teacher_decay
 from gluon_nrm.typing import Operators, Tensor
 
@@ -64,7 +65,7 @@ class Teacher:
         decay = teacher_decay(self._recipe, step)
         copies = self._recipe.bn_statistics == "copy"
         for ours, theirs in self._pairs:
-            statistic = ours.name.endswith(("running_mean", "running_var"))
+            statistic = ours.name.endswith(STATISTICS)
             rate = 1.0 if statistic and copies else 1.0 - decay
             for mine, new in zip(ours.list_data(), theirs.list_data()):
                 # mine <- mine - rate (mine - new), in one pass over the memory

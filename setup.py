@@ -59,8 +59,8 @@ setup(
         "cpu": pins("requirements.txt"),
         "cu112": pins("requirements-gpu.txt"),
         "dev": pins("requirements-dev.txt"),
-        # Data sets and networks of GluonCV; brings OpenCV and pandas, so it is not among the requirements.
-        "zoo": ["gluoncv==0.10.5.post0"],
+        # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core of the package does without.
+        "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, List, Optional, Tuple
+from typing import Any, Collection, Dict, Optional, Tuple
 
 from mxnet.gluon import HybridBlock
 
@@ -13,7 +13,7 @@ from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
-from gluon_nrm.models.network import NRM, Joint
+from gluon_nrm.models.base import JointPass, Network
 from gluon_nrm.typing import Operators, Tensor
 
 #: The terms, in the order in which the objective returns them.
@@ -41,7 +41,7 @@ class Objective(HybridBlock):
         ModelError: an unknown term, none at all, or path_norm for a network built without it.
     """
 
-    def __init__(self, net: NRM, names: Collection[str], **kwargs: Any) -> None:
+    def __init__(self, net: Network, names: Collection[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         unknown = sorted(set(names) - set(TERMS))
         if unknown or not names:
@@ -51,6 +51,11 @@ class Objective(HybridBlock):
         self.names = tuple(term for term in TERMS if term in names)
         self.renders = bool(RENDERED & set(names))
         options = net.options
+        if self.renders and not options.render:
+            raise ModelError(
+                f"loss terms: {', '.join(sorted(RENDERED & set(names)))} need a network that renders; it was "
+                "built with model.render false"
+            )
         if "path_norm" in names and options.path_norm == "none":
             raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
         with self.name_scope():
@@ -59,22 +64,22 @@ class Objective(HybridBlock):
             self.cross_entropy = CrossEntropy(net.classes, options.alphas)
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
-            self.moment_matching = MomentMatching([layer.bias.shape[0] for layer in net.layers])
+            self.moment_matching = MomentMatching(net.moment_channels)
             self.consistency = Consistency()
             if options.path_norm == "mode":
-                self.path_norm = ModePathNorm(net.classifier.bias)
+                self.path_norm = ModePathNorm(net.class_bias)
             else:
-                self.path_norm = LayerwisePathNorm([layer.bias for layer in net.layers])
+                self.path_norm = LayerwisePathNorm(net.path_biases)
 
     def hybrid_forward(
         self, F: Operators, x: Tensor, label: Tensor, teacher: Optional[Tensor] = None
     ) -> Tensor:
         joint = self.net.joint(F, x, label, render=self.renders)
-        logits = [inference.logits for inference in joint.inferences]
+        logits = joint.logits
         q = self.probabilities(*logits)
         terms: Dict[str, Any] = {
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
-            "reconstruction": lambda: self.reconstruction(x, *[each.image for each in joint.renderings]),
+            "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
             "moment_matching": lambda: F.broadcast_add(F.zeros_like(label), self._match_moments(joint)),
             "path_norm": lambda: self._normalise_path(joint),
@@ -82,21 +87,17 @@ class Objective(HybridBlock):
         }
         return F.stack(*[terms[name]() for name in self.names], axis=0)
 
-    def _match_moments(self, joint: Joint) -> Tensor:
-        """Pair what is rendered onto a layer's output with its convolution; average over the branches."""
+    def _match_moments(self, joint: JointPass) -> Tensor:
+        """Match what is rendered onto each layer with its convolution; average over the branches."""
         total = 0.0
-        for inference, rendering in zip(joint.inferences, joint.renderings):
-            rendered = [step.moments for step in rendering.layers[1:]] + [rendering.template_moments]
-            inferred = [layer.moments for layer in inference.layers]
-            total = total + self.moment_matching(rendered, inferred) / len(joint.inferences)
+        for rendered, inferred in joint.moments:
+            total = total + self.moment_matching(rendered, inferred) / len(joint.moments)
         return total
 
-    def _normalise_path(self, joint: Joint) -> Tensor:
+    def _normalise_path(self, joint: JointPass) -> Tensor:
         """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
-        inference, layers = joint.inferences[0].layers, joint.renderings[0].layers
-        assert joint.zero is not None  # the constructor refuses a network without it
         if isinstance(self.path_norm, ModePathNorm):
-            biases: List[Tensor] = [inferred.affine[1] for inferred in inference]
-            return self.path_norm(joint.code, joint.zero.logits, biases, [step.routed for step in layers])
-        assert joint.zero_layers is not None
-        return self.path_norm([step.masked for step in layers], [step.masked for step in joint.zero_layers])
+            assert joint.prior is not None  # the constructor refuses a network without it
+            return self.path_norm(joint.code, *joint.prior)
+        assert joint.masked is not None
+        return self.path_norm(*joint.masked)

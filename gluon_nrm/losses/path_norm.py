@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
+import numpy as np
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
@@ -27,7 +28,7 @@ class LayerwisePathNorm(HybridBlock):
 
     def __init__(self, biases: Sequence[Parameter], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._channels = [bias.shape[0] for bias in biases]
+        self._channels = [int(np.prod(bias.shape)) for bias in biases]
         for place, bias in enumerate(biases):
             share(self, f"bias{place}", bias)
 
@@ -38,7 +39,7 @@ class LayerwisePathNorm(HybridBlock):
         for place, (image, other) in enumerate(zip(masked, zero)):
             # |b| is one number a feature map, so it multiplies the map's mean and not its pixels
             distance = F.flatten(spatial_mean(F, F.abs(F.broadcast_sub(image, other))))
-            weight = F.abs(biases[f"bias{place}"])
+            weight = F.abs(F.reshape(biases[f"bias{place}"], shape=(-1,)))
             total = total + F.dot(distance, weight) * (1.0 / self._channels[place])
         return total
 
@@ -67,12 +68,13 @@ class ModePathNorm(HybridBlock):
     renderings.
 
     Args:
-        class_bias: the classifier's bias log pi_y, which is no part of eta.
+        class_bias: the classifier's bias log pi_y, which is no part of eta; None where it has none.
     """
 
-    def __init__(self, class_bias: Parameter, **kwargs: Any) -> None:
+    def __init__(self, class_bias: Optional[Parameter] = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        share(self, "class_bias", class_bias)
+        if class_bias is not None:
+            share(self, "class_bias", class_bias)
 
     def hybrid_forward(
         self,
@@ -81,7 +83,8 @@ class ModePathNorm(HybridBlock):
         zero_logits: Tensor,
         biases: List[Tensor],
         routed: List[Tensor],
-        class_bias: Tensor,
+        class_bias: Optional[Tensor] = None,
     ) -> Tensor:
-        best = F.dot(code, F.reshape(zero_logits, shape=(-1,)) - class_bias)
+        scores = F.reshape(zero_logits, shape=(-1,))
+        best = F.dot(code, scores if class_bias is None else scores - class_bias)
         return best - prior_score(F, biases, routed)

@@ -4,11 +4,21 @@ import warnings
 
 from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the package's own models
 from gluon_nrm.models.architecture import LayerSpec, architecture_of
+from gluon_nrm.models.base import Network, Prediction
 from gluon_nrm.models.initialise import initialise
-from gluon_nrm.models.network import NRM, Prediction
+from gluon_nrm.models.maxmin import MaxMin, maxmin
+from gluon_nrm.models.network import NRM
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.reconstruct import Reconstruction, Reconstructor
-from gluon_nrm.models.registry import get_architecture, get_model, list_models, register_model
+from gluon_nrm.models.registry import (
+    get_architecture,
+    get_model,
+    list_models,
+    register_model,
+    register_network,
+)
+from gluon_nrm.models.traced.classifier import TracedClassifier
+from gluon_nrm.models.traced.nrm import TracedNRM, nrm
 
 # Gluon warns of every parameter that a graph does without, and an inference graph does without all rendering
 # norms.
@@ -16,15 +26,22 @@ warnings.filterwarnings("ignore", message="Parameter .* is not used by any compu
 
 __all__ = [
     "LayerSpec",
+    "MaxMin",
     "NRM",
     "NRMOptions",
+    "Network",
     "Prediction",
     "Reconstruction",
     "Reconstructor",
+    "TracedClassifier",
+    "TracedNRM",
     "architecture_of",
     "get_architecture",
     "get_model",
     "initialise",
     "list_models",
+    "maxmin",
+    "nrm",
     "register_model",
+    "register_network",
 ]

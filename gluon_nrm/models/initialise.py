@@ -6,10 +6,10 @@ from typing import Any, List, Optional
 
 import mxnet as mx
 
-from gluon_nrm.models.network import NRM
+from gluon_nrm.models.base import Network
 
 
-def initialise(net: NRM, ctx: Optional[List[Any]] = None, seed: Optional[int] = None) -> NRM:
+def initialise(net: Network, ctx: Optional[List[Any]] = None, seed: Optional[int] = None) -> Network:
     """Initialise a network as the released experiments do, and return it.
 
     Filters and class templates are Xavier uniform over the average fan (magnitude 3), gammas N(1, 0.02),

@@ -5,24 +5,16 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mxnet.gluon import nn
+from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.errors import ModelError
-from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.models.architecture import Architecture
-from gluon_nrm.models.classifier import ClassCode, Classifier, ClassTemplate, Mixture, SpreadTemplate
+from gluon_nrm.models.base import Moments, Network, Prediction, PriorTerms
+from gluon_nrm.models.classifier import Classifier, ClassTemplate, SpreadTemplate
 from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.typing import Operators, Tensor
-
-
-class Prediction(NamedTuple):
-    """Class scores before the softmax, (B, K) each; ``logits`` is what predicts."""
-
-    logits: Tensor
-    logits_max: Tensor
-    logits_min: Optional[Tensor] = None
 
 
 class BranchInference(NamedTuple):
@@ -53,7 +45,7 @@ class ZeroPath(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Everything one pass computes, for the losses."""
+    """Everything one pass computes, layer by layer; its properties are those of a ``JointPass``."""
 
     prediction: Prediction
     code: Tensor
@@ -62,12 +54,52 @@ class Joint(NamedTuple):
     zero: Optional[ZeroPath]
     zero_layers: Optional[List[Rendered]]
 
+    @property
+    def logits(self) -> List[Tensor]:
+        """Scores of each branch."""
+        return [each.logits for each in self.inferences]
 
-class NRM(NamedBlock):
-    """A CNN that also renders. As a block it classifies: images (B, *input_shape) to a ``Prediction``.
+    @property
+    def images(self) -> List[Tensor]:
+        """Reconstruction of each branch."""
+        return [each.image for each in self.renderings]
 
-    The methods below are the steps of training's joint pass; they run blocks, so they serve eager arrays and
-    traced symbols alike. Build a network with ``get_model``.
+    @property
+    def heads(self) -> List[List[Tensor]]:
+        """What enters each layer from above, in each branch."""
+        return [each.heads for each in self.renderings]
+
+    @property
+    def moments(self) -> List[Moments]:
+        """What is rendered onto each layer's output, and its convolution's, in each branch."""
+        return [
+            (
+                [step.moments for step in rendering.layers[1:]] + [rendering.template_moments],
+                [layer.moments for layer in inference.layers],
+            )
+            for inference, rendering in zip(self.inferences, self.renderings)
+        ]
+
+    @property
+    def masked(self) -> Optional[Tuple[List[Tensor], List[Tensor]]]:
+        """s(l) . h(l) of the Max branch and of the zero image."""
+        if self.zero_layers is None:
+            return None
+        return [step.masked for step in self.renderings[0].layers], [step.masked for step in self.zero_layers]
+
+    @property
+    def prior(self) -> Optional[PriorTerms]:
+        """What the ``mode`` form compares."""
+        if self.zero is None:
+            return None
+        shifts = [layer.affine[1] for layer in self.inferences[0].layers]
+        return PriorTerms(self.zero.logits, shifts, [step.routed for step in self.renderings[0].layers])
+
+
+class NRM(Network):
+    """A CNN that also renders, built from a list of layers; as a block it is a ``Network``.
+
+    The methods below are the steps of training's joint pass. Build a network with ``get_model``.
 
     Args:
         architecture: the layers from the image upwards.
@@ -75,14 +107,9 @@ class NRM(NamedBlock):
         input_shape: channels, height and width of the images.
         options: the switches.
 
-    Attributes:
-        stochastic: whether training draws random numbers (dropout).
-
     Raises:
         ModelError: fewer than two classes, or images too small for the layers.
     """
-
-    result_type = Prediction
 
     def __init__(
         self,
@@ -92,10 +119,7 @@ class NRM(NamedBlock):
         options: NRMOptions,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if classes < 2:
-            raise ModelError(f"a classifier needs at least 2 classes, not {classes}")
-        self.options, self.classes, self.input_shape = options, classes, input_shape
+        super().__init__(classes, input_shape, options, **kwargs)
         self.stochastic = any(spec.dropout > 0 for spec in architecture)
         channels, size = input_shape[0], (input_shape[1], input_shape[2])
         with self.name_scope():
@@ -105,14 +129,9 @@ class NRM(NamedBlock):
                 self.layers.add(layer)
                 channels, size = spec.channels, layer.output_size
             self.classifier = Classifier(channels, classes)
-            self.mixture = Mixture(options.alphas)
-            self.class_code = ClassCode(classes)
             self.template = ClassTemplate(self.classifier.weight)
             self.template_norms = RenderNorms(channels, options)
             self.spread = SpreadTemplate(size)
-
-    def hybrid_forward(self, F: Operators, x: Tensor) -> Tuple[Tensor, ...]:
-        return tuple(score for score in self.predict(self.infer(x)) if score is not None)
 
     def infer(self, x: Tensor) -> List[BranchInference]:
         """Infer the latents of every branch; the first convolution, the same in all of them, runs once."""
@@ -125,12 +144,6 @@ class NRM(NamedBlock):
                 inferred.append(layer.infer(convolved, branch))
             inferences.append(BranchInference(inferred, self.classifier(inferred[-1].output)))
         return inferences
-
-    def predict(self, inferences: List[BranchInference]) -> Prediction:
-        """Mix the branches' scores."""
-        return Prediction(
-            self.mixture(*[each.logits for each in inferences]), *[each.logits for each in inferences]
-        )
 
     def infer_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> ZeroPath:
         """Infer the path of one zero image shaped like those of ``x``; batch size 1."""
@@ -164,14 +177,7 @@ class NRM(NamedBlock):
         return steps[::-1]
 
     def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> Joint:
-        """Infer, then render each image's class: its label where it has one, else the predicted class.
-
-        Args:
-            F: the operator module.
-            x: images (B, *input_shape).
-            label: class indices (B,), -1 where there is none.
-            render: False skips everything top-down.
-        """
+        """See ``Network``."""
         inferences = self.infer(x)
         prediction = self.predict(inferences)
         code = self.class_code(label, prediction.logits)
@@ -184,3 +190,18 @@ class NRM(NamedBlock):
             self.render_zero(F, zero, inferences[0]) if zero is not None and form == "layerwise" else None
         )
         return Joint(prediction, code, inferences, renderings, zero, layers)
+
+    @property
+    def moment_channels(self) -> List[int]:
+        """Feature maps of each layer."""
+        return [layer.bias.shape[0] for layer in self.layers]
+
+    @property
+    def path_biases(self) -> List[Parameter]:
+        """b(l) of each layer."""
+        return [layer.bias for layer in self.layers]
+
+    @property
+    def class_bias(self) -> Parameter:
+        """The classifier's bias log pi_y."""
+        return self.classifier.bias

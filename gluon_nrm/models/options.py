@@ -13,6 +13,7 @@ CHOICES = {
     "render_norm": ("batch", "none"),
     "render_norm_branches": ("shared", "separate"),
     "path_norm": ("layerwise", "mode", "none"),
+    "gates": ("mirrored", "released"),
 }
 
 
@@ -29,6 +30,11 @@ class NRMOptions:
     #: weights of the branches in the logits and in the Max-Min cross-entropy; they sum to 1
     alpha_max: float = 0.5
     alpha_min: float = 0.5
+    #: whether there is a rendering pass; without it the network is a plain or Max-Min classifier
+    render: bool = True
+    #: what a gate (a sigmoid that multiplies feature maps) is in the Min branch of a traced network: f(-v) or
+    #: -f(-v)
+    gates: str = "mirrored"
     #: normalisation of the inference pass
     norm: str = "batch"
     #: normalisation of the rendering pass; "none" renders by the exact transpose of inference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple
 
 from gluon_nrm.layers.named import NamedBlock
-from gluon_nrm.models.network import NRM
+from gluon_nrm.models.base import Network
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -27,16 +27,10 @@ class Reconstructor(NamedBlock):
 
     result_type = Reconstruction
 
-    def __init__(self, net: NRM, **kwargs: Any) -> None:
+    def __init__(self, net: Network, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.net = net
 
     def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor) -> Reconstruction:
         joint = self.net.joint(F, x, label)
-        renderings = joint.renderings
-        return Reconstruction(
-            joint.prediction.logits,
-            joint.code,
-            [each.image for each in renderings],
-            [each.heads for each in renderings],
-        )
+        return Reconstruction(joint.prediction.logits, joint.code, joint.images, joint.heads)

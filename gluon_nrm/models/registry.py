@@ -1,4 +1,4 @@
-"""Names of architectures, and the network built from one."""
+"""Names of architectures and networks, and what is built from one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+from mxnet.gluon import HybridBlock
+
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models.architecture import Architecture, architecture_of, with_dropout
+from gluon_nrm.models.base import Network
 from gluon_nrm.models.network import NRM
 from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.traced.classifier import TracedClassifier
+from gluon_nrm.models.traced.nrm import TracedNRM
+from gluon_nrm.models.zoo import ZOOS, zoo_builder
+
+#: Builds the base network of so many classes.
+Builder = Callable[[int], HybridBlock]
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
+_NETWORKS: Dict[str, Builder] = {}
+
+#: Options about the layers of a list; any other network has its own.
+OF_LAYERS = ("norm", "released_bias", "slope", "dropout")
 
 
 def register_model(function: Callable[[], Architecture]) -> Callable[[], Architecture]:
@@ -21,16 +34,29 @@ def register_model(function: Callable[[], Architecture]) -> Callable[[], Archite
     Raises:
         ModelError: the name is taken.
     """
-    name = function.__name__
-    if name in _ARCHITECTURES:
-        raise ModelError(f"model {name!r} is registered already")
-    _ARCHITECTURES[name] = function
+    _ARCHITECTURES[_free(function.__name__)] = function
     return function
 
 
+def register_network(function: Builder) -> Builder:
+    """Register a function from the number of classes to a network's base under its name (decorator).
+
+    Raises:
+        ModelError: the name is taken.
+    """
+    _NETWORKS[_free(function.__name__)] = function
+    return function
+
+
+def _free(name: str) -> str:
+    if name in _ARCHITECTURES or name in _NETWORKS:
+        raise ModelError(f"model {name!r} is registered already")
+    return name
+
+
 def list_models(pattern: str = "*") -> List[str]:
-    """Names of the registered architectures that match a wildcard pattern, sorted."""
-    return sorted(name for name in _ARCHITECTURES if fnmatchcase(name, pattern))
+    """Names of the registered architectures and networks that match a wildcard pattern, sorted."""
+    return sorted(name for name in (*_ARCHITECTURES, *_NETWORKS) if fnmatchcase(name, pattern))
 
 
 def get_architecture(name: str) -> Architecture:
@@ -51,26 +77,50 @@ def get_model(
     input_shape: Tuple[int, int, int],
     channels: Optional[Sequence[Union[int, str]]] = None,
     **options: Any,
-) -> NRM:
+) -> Network:
     """Build a network; it still has to be initialised (``gluon_nrm.models.initialise``).
 
     Args:
-        name: a registered architecture (``list_models``).
+        name: a registered architecture or network (``list_models``), or any network of a model zoo by the
+            zoo's name and its own: ``gluon.resnet18_v1``, ``gluoncv.cifar_resnet20_v1``.
         classes: number of classes K.
         input_shape: channels, height and width of the images.
-        channels: a list such as ``[32, 32, "pool", 64]`` in place of the architecture's own layers.
+        channels: a list such as ``[32, 32, "pool", 64]`` in place of an architecture's own layers.
         options: fields of ``NRMOptions``.
 
     Raises:
-        ModelError: unknown name or option, a list that cannot be read, contradicting options, images
-            too small.
+        ModelError: unknown name or option, a list that cannot be read, contradicting options, options that do
+            not go with the network, images too small.
     """
-    architecture = get_architecture(name)
-    if channels is not None:
-        architecture = architecture_of(channels)
     known = [field.name for field in fields(NRMOptions)]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ModelError(f"model.{unknown[0]}: unknown option; known are {', '.join(known)}")
     settings = NRMOptions(**options)
-    return NRM(with_dropout(architecture, settings.dropout), classes, input_shape, settings)
+    if name in _ARCHITECTURES:
+        architecture = get_architecture(name) if channels is None else architecture_of(channels)
+        return NRM(with_dropout(architecture, settings.dropout), classes, input_shape, settings)
+    build = _network_builder(name)
+    given = [option for option in OF_LAYERS if getattr(settings, option) != getattr(NRMOptions(), option)]
+    given += ["channels"] if channels is not None else []
+    if given:
+        raise ModelError(
+            f"model.{given[0]}: {name} has layers of its own; this is for networks given as a list of layers"
+        )
+    kind = TracedNRM if settings.render else TracedClassifier
+    return kind(build(classes), classes, input_shape, settings)
+
+
+def _network_builder(name: str) -> Builder:
+    """Look up what builds a network's base, by its own name or by a zoo's.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    if name in _NETWORKS:
+        return _NETWORKS[name]
+    zoo, _, own = name.partition(".")
+    if zoo in ZOOS and own:
+        return zoo_builder(zoo, own)
+    close = difflib.get_close_matches(name, list_models(), n=3) or list_models()
+    raise ModelError(f"model.name: there is no model {name!r}; did you mean {', '.join(close)}?")

@@ -20,7 +20,7 @@ from gluon_nrm.data import (
     load_dataset,
 )
 from gluon_nrm.losses.objective import TERMS, Objective
-from gluon_nrm.models import NRM, get_model, initialise
+from gluon_nrm.models import Network, get_model, initialise
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.devices import check_batch, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
@@ -40,7 +40,7 @@ class Parts:
     dataset: Dataset
     split: Split
     streams: Streams
-    net: NRM
+    net: Network
     teacher: Optional[Teacher]
     objective: Objective
     step: TrainStep
@@ -61,7 +61,7 @@ class Parts:
         return trained_parameters(self.objective, 3 if self.teacher else 2)
 
     @property
-    def networks(self) -> Dict[str, NRM]:
+    def networks(self) -> Dict[str, Network]:
         """The networks that are evaluated: the student and, where there is one, the teacher."""
         return {"student": self.net, **({"teacher": self.teacher.net} if self.teacher else {})}
 
@@ -113,7 +113,7 @@ def trace(block: HybridBlock) -> None:
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
-def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> NRM:
+def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     settings = asdict(recipe.model)
     net = get_model(settings.pop("name"), dataset.classes, dataset.input_shape, **settings)
     return initialise(net, ctx=devices, seed=recipe.train.seed)
@@ -132,7 +132,7 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
     )
 
 
-def seed_step(net: NRM, seed: int, step: int) -> None:
+def seed_step(net: Network, seed: int, step: int) -> None:
     """Seed MXNet's random stream (dropout) for one step, so that a run may go on after any step."""
     if not net.stochastic:
         return  # seeding takes over a millisecond

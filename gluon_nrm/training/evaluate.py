@@ -8,10 +8,10 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.data.streams import Batch
-from gluon_nrm.models.network import NRM
+from gluon_nrm.models import Network
 
 
-def error_rates(net: NRM, batches: Iterable[Batch], device: Any) -> Dict[str, float]:
+def error_rates(net: Network, batches: Iterable[Batch], device: Any) -> Dict[str, float]:
     """Share of wrongly classified images, in per cent, each image counted once.
 
     Returns:

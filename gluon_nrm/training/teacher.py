@@ -9,7 +9,7 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.losses.consistency import Probabilities
-from gluon_nrm.models.network import NRM
+from gluon_nrm.models import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import STATISTICS
 from gluon_nrm.training.schedules import teacher_decay
@@ -19,7 +19,7 @@ from gluon_nrm.typing import Operators, Tensor
 class ClassProbabilities(HybridBlock):
     """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
 
-    def __init__(self, net: NRM, **kwargs: Any) -> None:
+    def __init__(self, net: Network, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.net = net
@@ -41,7 +41,7 @@ class Teacher:
         recipe: decay and the treatment of running statistics.
     """
 
-    def __init__(self, net: NRM, student: NRM, recipe: TeacherRecipe) -> None:
+    def __init__(self, net: Network, student: Network, recipe: TeacherRecipe) -> None:
         self.net, self._recipe = net, recipe
         own, other = net.collect_params(), student.collect_params()
         self._pairs: List[Tuple[Parameter, Parameter]] = list(zip(own.values(), other.values()))

@@ -1,0 +1,88 @@
+"""Running a traced network, branch by branch."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.branches import Branches
+from gluon_nrm.graph.node import Entry, Node
+from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.typing import Operators, Tensor
+
+#: Runs one node: its place, its inputs, changes of its arguments; returns its outputs.
+Runner = Callable[[int, List[Tensor], Dict[str, Any]], List[Tensor]]
+
+
+class Evaluation:
+    """One pass of a graph over one batch of images, on arrays or symbols.
+
+    What the branches share is computed by whichever branch is asked for first.
+
+    Args:
+        F: the operator module.
+        branches: the graph and where its branches part.
+        image: (B, C, H, W).
+        parameters: value of each variable, by node.
+        own: value of each variable that the Min branch has of its own.
+        runner: runs a node in place of ``operators.run``.
+        released_gates: gates are -f(-v) in the Min branch, as in the released SE-ResNeXt, not f(-v).
+    """
+
+    def __init__(
+        self,
+        F: Operators,
+        branches: Branches,
+        image: Tensor,
+        parameters: Mapping[int, Tensor],
+        own: Optional[Mapping[int, Tensor]] = None,
+        runner: Optional[Runner] = None,
+        released_gates: bool = False,
+    ) -> None:
+        self._branches, self._graph = branches, branches.graph
+        self._own = own or {}
+        self._run = runner or (
+            lambda index, inputs, changes: operators.run(F, self._graph.nodes[index], inputs, **changes)
+        )
+        self._negated = branches.gates if released_gates else frozenset()
+        self._shared = {Entry(index): value for index, value in parameters.items()}
+        self._shared[Entry(self._graph.image)] = image
+        self._mirrored: Dict[Entry, Tensor] = {}
+
+    def branch(self, which: int) -> Tensor:
+        """Class scores (B, K) of the Max branch (``MAX``) or of the Min branch (``MIN``)."""
+        values: Dict[Entry, Tensor] = {}
+        for index, node in enumerate(self._graph.nodes):
+            split = self._branches.split[index]
+            if node.variable or (not split and Entry(index) in self._shared):
+                continue
+            inputs = [self._operand(values, index, place, which) for place in range(len(node.inputs))]
+            mirrored = split and which == MIN
+            changes = _mirrored_number(node) if mirrored and index in self._branches.numbers else {}
+            outputs = self._run(index, inputs, changes)
+            if mirrored and index in self._negated:
+                outputs = [-output for output in outputs]
+            kept = values if split else self._shared
+            kept.update({Entry(index, place): output for place, output in enumerate(outputs)})
+        scores = values[self._graph.output]
+        return scores if which == MAX else -scores
+
+    def _operand(self, values: Dict[Entry, Tensor], index: int, place: int, which: int) -> Tensor:
+        """Fetch an input of a node, mirrored where the Min branch's node reads what both branches share."""
+        entry = self._graph.nodes[index].inputs[place]
+        if entry in values:
+            return values[entry]
+        if which == MAX or not self._branches.split[index]:
+            return self._shared[entry]
+        if entry.node in self._branches.norms:
+            return self._own[entry.node]
+        if not (self._branches.signal[entry.node] or place in self._branches.biases[index]):
+            return self._shared[entry]
+        # one mirrored copy, however many nodes read it
+        if entry not in self._mirrored:
+            self._mirrored[entry] = -self._shared[entry]
+        return self._mirrored[entry]
+
+
+def _mirrored_number(node: Node) -> Dict[str, Any]:
+    return {"scalar": -float(node.get("scalar", 0.0))}

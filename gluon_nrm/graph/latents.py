@@ -1,0 +1,65 @@
+"""What the inference pass of a traced network leaves behind for rendering, node by node."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+from gluon_nrm.graph.transpose import Site, windows_of
+from gluon_nrm.rules import activation, pooling, windows
+from gluon_nrm.typing import Operators, Tensor
+
+RECTIFIERS = ("Activation", "LeakyReLU", "relu")
+
+
+def has_latents(site: Site) -> bool:
+    """Whether rendering through a node needs something of the inference pass."""
+    op = site.node.op
+    return (
+        op in (*RECTIFIERS, "BatchNorm", "elemwise_mul", "broadcast_mul")
+        or (op == "Pooling" and site.node.get("pool_type", "max") == "max")
+    )
+
+
+def record(F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]) -> List[Tensor]:
+    """Latents of a node in a pass: states of a rectifier, positions of a max-pooling, scale of a norm.
+
+    ``outputs`` of a batch norm are its output and the mean and reciprocal standard deviation that it used;
+    what is recorded is the (C,) scale and shift of the affine map that it was.
+    """
+    node = site.node
+    if node.op in RECTIFIERS:
+        return [_state(F, site, inputs, outputs[0])]
+    if node.op == "Pooling":
+        return _positions(F, site, inputs[0], outputs[0])
+    if node.op == "BatchNorm":
+        return list(frozen_affine(F, site, inputs, outputs))
+    return [inputs[site.signal.index(False)]]
+
+
+def frozen_affine(
+    F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]
+) -> Tuple[Tensor, Tensor]:
+    """Scale and shift, (C,) each, of a batch norm in one pass, constants but for gamma and beta."""
+    scale = F.BlockGrad(outputs[2])
+    if not site.node.get("fix_gamma", True):
+        scale = inputs[1] * scale
+    return scale, inputs[2] - F.BlockGrad(outputs[1]) * scale
+
+
+def _state(F: Operators, site: Site, inputs: List[Tensor], output: Tensor) -> Tensor:
+    if site.node.op != "LeakyReLU":
+        return activation.state(F, output, 0.0)
+    if site.node.get("act_type", "leaky") == "leaky":
+        return activation.state(F, output, float(site.node.get("slope", 0.25)))
+    rendered = output > 0
+    slope = F.reshape(inputs[1], shape=(1, -1) + (1,) * (len(site.output) - 2))
+    return rendered + F.broadcast_mul(1 - rendered, slope)
+
+
+def _positions(F: Operators, site: Site, x: Tensor, pooled: Tensor) -> List[Tensor]:
+    if site.node.get("global_pool", False):
+        return [F.broadcast_equal(F.BlockGrad(x), F.BlockGrad(pooled))]
+    where = windows_of(site)
+    if where.tile:
+        return [pooling.position(F, x, pooled, where.kernel, site.size)]
+    return windows.winners(F, x, pooled, where, site.size)

@@ -1,0 +1,77 @@
+"""The rendering pass of a traced network: from a class code down to the image (equation 5, Appendix B.7)."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
+
+from gluon_nrm.graph.node import Entry
+from gluon_nrm.graph.reversal import Reversal
+from gluon_nrm.graph.transpose import RULES, Given
+from gluon_nrm.typing import Operators, Tensor
+
+
+class Drawn(NamedTuple):
+    """What one rendering pass gives."""
+
+    #: (B, C, H, W), before its norm
+    image: Tensor
+    #: h(l) at each head of the plan, before its norm
+    heads: List[Tensor]
+    #: what is rendered onto each paired convolution's own output, where the pair has no head
+    own: Dict[int, Tensor]
+    #: what is rendered where each bias of the plan is added: t(l) . s(l) . h(l)
+    taps: List[Tensor]
+
+
+def draw(
+    F: Operators,
+    plan: Reversal,
+    code: Tensor,
+    latents: Mapping[int, List[Tensor]],
+    weights: Mapping[int, Tensor],
+    at_head: Callable[[int, Tensor], Tensor],
+    scaled: bool,
+    drops: bool,
+) -> Drawn:
+    """Render a class code (B, K).
+
+    Args:
+        F: the operator module.
+        plan: the network's.
+        code: what is rendered onto the class scores.
+        latents: of each node that has any.
+        weights: of each node that has one.
+        at_head: normalises what arrives at the head of that number.
+        scaled: multiply by the frozen scale of inference's norms.
+        drops: drop values where inference does.
+    """
+    graph = plan.branches.graph
+    onto: Dict[Entry, Tensor] = {graph.output: code}
+    heads: Dict[int, Tensor] = {}
+    taps: Dict[int, Tensor] = {}
+    numbers = {entry: number for number, entry in enumerate(plan.heads)}
+    for index in reversed(range(len(graph.nodes))):
+        entry = Entry(index)
+        if index not in plan.sites:
+            continue
+        site, h = plan.sites[index], onto[entry]
+        if entry in numbers:
+            # a vector is rendered as maps of one pixel
+            heads[numbers[entry]] = _as_maps(F, h, site.output)
+            h = at_head(numbers[entry], heads[numbers[entry]])
+            h = F.reshape(h, shape=(0, 0)) if len(site.output) == 2 else h
+        taps[index] = h
+        given = Given(latents.get(index, []), weights.get(index), scaled, drops)
+        rendered = RULES[site.node.op](F, site, h, given)
+        for source, depends, part in zip(site.node.inputs, site.signal, rendered):
+            if depends and part is not None:
+                onto[source] = onto[source] + part if source in onto else part
+    own = {pair.convolution: taps[pair.convolution] for pair in plan.pairs if pair.head is None}
+    return Drawn(
+        onto[Entry(graph.image)], [heads[number] for number in range(len(plan.heads))], own,
+        [_as_maps(F, taps[bias.node], plan.sites[bias.node].output) for bias in plan.biases],
+    )  # fmt: skip
+
+
+def _as_maps(F: Operators, h: Tensor, shape: Sequence[int]) -> Tensor:
+    return F.reshape(h, shape=(0, 0, 1, 1)) if len(shape) == 2 else h

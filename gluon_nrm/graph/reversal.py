@@ -1,0 +1,176 @@
+"""A traced network seen from the top: where it is rendered through, normalised and compared."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.branches import NUMBERS_ADDED, Branches
+from gluon_nrm.graph.latents import RECTIFIERS, has_latents
+from gluon_nrm.graph.limits import check
+from gluon_nrm.graph.node import Entry, Graph
+from gluon_nrm.graph.transpose import Shape, Site
+
+#: Between a convolution and its rectifier.
+AFFINE = operators.NORMS | operators.SUMS | {"Cast", "Dropout", "_copy", "_plus_scalar", "_minus_scalar"}
+#: What a layer does after its rectifier: pooling and dropout.
+POOLS = frozenset({"Dropout", "Pooling", "_contrib_AdaptiveAvgPooling2D"})
+
+
+class Bias(NamedTuple):
+    """A bias b(l): what inference adds at a node, and rendering weighs the path by."""
+
+    node: int
+    #: the input that holds it; None for a number
+    place: Optional[int]
+    #: whether it is subtracted
+    subtracted: bool
+    #: whether a normalisation follows, which takes it out again
+    redundant: bool
+
+
+class Pair(NamedTuple):
+    """A convolution, and what is rendered onto its layer: a head, or (None) its own output."""
+
+    convolution: int
+    head: Optional[int]
+
+
+class Reversal(NamedTuple):
+    """How a graph is rendered through.
+
+    ``heads`` are the places h(l) where a layer is entered from above, from the image upwards: the output of
+    each rectifier with the pooling and dropout that follow it alone. Rendering norms stand there.
+    """
+
+    branches: Branches
+    sites: Dict[int, Site]
+    #: nodes that leave latents, in order
+    latent: Tuple[int, ...]
+    heads: Tuple[Entry, ...]
+    #: feature maps of each head
+    channels: Tuple[int, ...]
+    pairs: Tuple[Pair, ...]
+    biases: Tuple[Bias, ...]
+    #: the classifier's bias, log pi_y: the one that reaches the output as it is
+    class_bias: Optional[Bias]
+
+
+def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
+    """Plan the rendering pass of a graph whose shapes are known.
+
+    Raises:
+        ModelError: a node cannot be rendered through; the message names it.
+    """
+    graph = branches.graph
+    sites = {
+        index: Site(
+            node, [shapes[entry] for entry in node.inputs], shapes[Entry(index)],
+            [branches.signal[entry.node] for entry in node.inputs],
+        )
+        for index, node in enumerate(graph.nodes)
+        if branches.signal[index] and index != graph.image
+    }  # fmt: skip
+    for site in sites.values():
+        check(site)
+    readers = graph.consumers()
+    top = _above_all_weights(graph, readers)
+    found = {
+        index: _head(graph, readers, index)
+        for index, site in sites.items()
+        if site.node.op in RECTIFIERS and index not in top
+    }
+    heads = tuple(dict.fromkeys(found.values()))
+    places = {rectifier: heads.index(entry) for rectifier, entry in found.items()}
+    biases = _biases(branches, sites, readers)
+    class_bias = next((bias for bias in biases if _ends_in_scores(graph, readers, bias.node)), None)
+    return Reversal(
+        branches, sites, tuple(index for index, site in sites.items() if has_latents(site)), heads,
+        tuple(shapes[entry][1] for entry in heads), _pairs(graph, sites, readers, places, top),
+        tuple(bias for bias in biases if bias != class_bias), class_bias,
+    )  # fmt: skip
+
+
+def _above_all_weights(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]]) -> Set[int]:
+    """Nodes from which no further layer with weights is passed on the way to the output."""
+    top: Set[int] = set()
+    for index in reversed(range(len(graph.nodes))):
+        after = [reader for entry, nodes in readers.items() if entry.node == index for reader in nodes]
+        if all(reader in top and graph.nodes[reader].op not in operators.WEIGHTED for reader in after):
+            top.add(index)
+    return top
+
+
+def _head(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], rectifier: int) -> Entry:
+    entry = Entry(rectifier)
+    while len(readers.get(entry, ())) == 1 and graph.nodes[readers[entry][0]].op in POOLS:
+        entry = Entry(readers[entry][0])
+    return entry
+
+
+def _pairs(
+    graph: Graph,
+    sites: Mapping[int, Site],
+    readers: Mapping[Entry, Tuple[int, ...]],
+    places: Mapping[int, int],
+    top: Set[int],
+) -> Tuple[Pair, ...]:
+    """Convolutions, each with the rectifier that it feeds; one that feeds none (in a dense block) alone."""
+    pairs = []
+    for index, site in sites.items():
+        if site.node.op != "Convolution" or index in top:
+            continue
+        rectifier = _rectifier(graph, readers, index)
+        if rectifier is None:
+            pairs.append(Pair(index, None))
+        elif rectifier in places:
+            pairs.append(Pair(index, places[rectifier]))
+    return tuple(pairs)
+
+
+def _rectifier(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], index: int) -> Optional[int]:
+    """Return the first rectifier that a node's output meets through sums and norms alone."""
+    pending, seen = [index], {index}
+    while pending:
+        after = readers.get(Entry(pending.pop(0)), ())
+        rectifiers = [reader for reader in after if graph.nodes[reader].op in RECTIFIERS]
+        if rectifiers:
+            return rectifiers[0]
+        pending += [reader for reader in after if graph.nodes[reader].op in AFFINE and reader not in seen]
+        seen.update(after)
+    return None
+
+
+def _biases(
+    branches: Branches, sites: Mapping[int, Site], readers: Mapping[Entry, Tuple[int, ...]]
+) -> List[Bias]:
+    found = []
+    for index, site in sites.items():
+        after = readers.get(Entry(index), ())
+        redundant = bool(after) and all(
+            branches.graph.nodes[reader].op in operators.NORMS for reader in after
+        )
+        if site.node.op in NUMBERS_ADDED:
+            found.append(Bias(index, None, site.node.op == "_minus_scalar", redundant))
+        for place in _bias_places(site):
+            subtracted = place == 1 and site.node.op in ("broadcast_sub", "elemwise_sub")
+            found.append(Bias(index, place, subtracted, redundant))
+    return found
+
+
+def _bias_places(site: Site) -> List[int]:
+    if site.node.op in operators.SUMS:
+        return [place for place, depends in enumerate(site.signal) if not depends]
+    if site.node.op == "BatchNorm" or (site.node.op in operators.WEIGHTED and len(site.inputs) > 2):
+        return [2]
+    return []
+
+
+def _ends_in_scores(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], index: int) -> bool:
+    """Whether a node's output is the class scores, but for their shape."""
+    while index != graph.output.node:
+        after = readers.get(Entry(index), ())
+        if len(after) != 1 or graph.nodes[after[0]].op not in ("Flatten", "Reshape"):
+            return False
+        index = after[0]
+    return True

@@ -1,0 +1,75 @@
+"""Shapes of everything in a traced network."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+import mxnet as mx
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.errors import ModelError
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.node import Entry, Graph
+
+Shape = Tuple[int, ...]
+
+
+def infer_shapes(
+    graph: Graph, parameters: Mapping[str, Parameter], input_shape: Tuple[int, ...]
+) -> Dict[Entry, Shape]:
+    """Infer the shape of every entry for one image (batch 1), and complete those of the parameters.
+
+    Args:
+        graph: the traced network.
+        parameters: by structural name; a shape that was left open is set.
+        input_shape: channels, height and width of the images.
+
+    Raises:
+        ModelError: images of this shape do not go through the network.
+    """
+    entries, symbols = _symbols(graph, parameters)
+    group = mx.sym.Group(symbols)
+    try:
+        arguments, outputs, states = group.infer_shape(**{graph.nodes[graph.image].name: (1, *input_shape)})
+    except mx.base.MXNetError as problem:
+        raise ModelError(
+            f"images of {'x'.join(map(str, input_shape))} (channels, height, width) do not go through the "
+            f"network: {_reason(problem)};\nuse images of another size, or a network with fewer poolings"
+        ) from problem
+    names = [*group.list_arguments(), *group.list_auxiliary_states()]
+    found = dict(zip(names, [*arguments, *states]))
+    for parameter in parameters.values():
+        parameter.shape = found[parameter.name]
+    return dict(zip(entries, outputs))
+
+
+def check_scores(shape: Shape, classes: int) -> None:
+    """Check that a network's output, of ``shape`` for one image, is class scores.
+
+    Raises:
+        ModelError: it is something else.
+    """
+    if tuple(shape[1:]) != (classes,):
+        raise ModelError(
+            f"the network returns {'x'.join(map(str, shape[1:])) or 'one number'} an image where there are "
+            f"{classes} classes; build it for {classes} classes"
+        )
+
+
+def _symbols(graph: Graph, parameters: Mapping[str, Parameter]) -> Tuple[List[Entry], List[Any]]:
+    values: Dict[Entry, Any] = {
+        Entry(index): parameters[name].var() for index, name in graph.parameters.items()
+    }
+    values[Entry(graph.image)] = mx.sym.var(graph.nodes[graph.image].name)
+    for index, node in enumerate(graph.nodes):
+        if not node.variable:
+            outputs = operators.run(mx.sym, node, [values[entry] for entry in node.inputs])
+            values.update({Entry(index, place): output for place, output in enumerate(outputs)})
+    return list(values), list(values.values())
+
+
+def _reason(problem: Exception) -> str:
+    """MXNet's own words, without its stack of addresses."""
+    lines = [line.strip() for line in str(problem).splitlines()]
+    telling = [line for line in lines if "Check failed" in line or "Error in" in line]
+    return (telling or lines)[0].split("Error: ")[-1]

@@ -1,0 +1,207 @@
+"""What every operator of a traced network becomes top-down, by the rules of ``gluon_nrm.rules``.
+
+A rule takes what is rendered onto a node's output and returns what that renders onto each of its inputs. Most
+operators are linear once the latents are frozen; what they need of the inference pass is recorded by
+``latents.record``. What has no rule, or is used in a way that its rule does not cover, is refused when the
+network is built (``limits.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from gluon_nrm.graph.node import Node, Pair
+from gluon_nrm.rules import activation, pooling, structure, windows
+from gluon_nrm.rules.convolution import transpose_convolution
+from gluon_nrm.rules.linear import transpose_fully_connected
+from gluon_nrm.typing import Operators, Tensor
+
+Shape = Tuple[int, ...]
+Rendered = List[Optional[Tensor]]
+
+
+class Site(NamedTuple):
+    """A node and what is known of it before any image is seen; shapes are for one image."""
+
+    node: Node
+    inputs: Sequence[Shape]
+    output: Shape
+    #: which inputs depend on the image
+    signal: Sequence[bool]
+
+    @property
+    def size(self) -> Pair:
+        """Height and width of the first input."""
+        return self.inputs[0][2], self.inputs[0][3]
+
+
+class Given(NamedTuple):
+    """What a rule is given besides the rendering."""
+
+    #: recorded in the inference pass (``latents.record``)
+    latents: List[Tensor]
+    #: the node's own weight, where it has one
+    weight: Optional[Tensor]
+    #: whether rendering multiplies by the frozen scale of inference's norms
+    scaled: bool
+    #: whether rendering drops values where inference does
+    drops: bool
+
+
+Rule = Callable[[Operators, Site, Tensor, Given], Rendered]
+
+
+def windows_of(site: Site) -> windows.Windows:
+    """Read where a Pooling node looks."""
+    node = site.node
+    return windows.Windows(
+        node.pair("kernel", 1), node.pair("stride", 1), node.pair("pad", 0),
+        node.get("pooling_convention", "valid") == "full", bool(node.get("count_include_pad", True)),
+    )  # fmt: skip
+
+
+def _back_to(F: Operators, h: Tensor, shape: Shape) -> Tensor:
+    return F.reshape(h, shape=(-1, *shape[1:]))
+
+
+def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    node = site.node
+    image = transpose_convolution(
+        F, h, given.weight, channels=site.inputs[0][1], size=site.size, kernel=node.pair("kernel", 1),
+        stride=node.pair("stride", 1), pad=node.pair("pad", 0), dilate=node.pair("dilate", 1),
+        num_group=node.get("num_group", 1),
+    )  # fmt: skip
+    return [image]
+
+
+def _fully_connected(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [_back_to(F, transpose_fully_connected(F, h, given.weight), site.inputs[0])]
+
+
+def _activation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [activation.apply_state(F, h, given.latents[0])]
+
+
+def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    kind, size, where = site.node.get("pool_type", "max"), site.size, windows_of(site)
+    if site.node.get("global_pool", False):
+        if kind == "avg":
+            return [pooling.transpose_global_average_pool(F, h, size)]
+        spread = F.broadcast_axis(h, axis=(2, 3), size=size)
+        return [spread if kind == "sum" else pooling.apply_position(F, spread, given.latents[0])]
+    if kind == "max" and where.tile:
+        spread = pooling.spread(F, h, where.kernel, size)
+        return [pooling.apply_position(F, spread, given.latents[0])]
+    if kind == "max":
+        return [windows.transpose_max_pool(F, h, given.latents, where, size)]
+    if kind == "sum":
+        return [windows.transpose_sum_pool(F, h, where, size)]
+    if where.tile:
+        return [pooling.transpose_average_pool(F, h, where.kernel, size)]
+    return [windows.transpose_average_pool(F, h, where, size)]
+
+
+def _adaptive_average(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [pooling.transpose_global_average_pool(F, h, site.size)]
+
+
+def _mean(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [pooling.transpose_global_average_pool(F, F.reshape(h, shape=(0, 0, 1, 1)), site.size)]
+
+
+def _norm(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    if not given.scaled:
+        return [h]
+    shape = (1, -1) + (1,) * (len(site.output) - 2)
+    return [F.broadcast_mul(h, F.reshape(given.latents[0], shape=shape))]
+
+
+def _dropout(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    rate = site.node.get("p", 0.5)
+    return [F.Dropout(h, p=rate) if given.drops and rate else h]
+
+
+def _sum(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [*structure.transpose_sum(h, len(site.inputs))]
+
+
+def _difference(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [h, -h]
+
+
+def _concatenation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    axis = site.node.get("dim", 1)
+    return [*structure.transpose_concatenation(F, h, [shape[axis] for shape in site.inputs], axis)]
+
+
+def _reshape(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [_back_to(F, h, site.inputs[0])]
+
+
+def _permutation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    axes = site.node.get("axes", ()) or tuple(reversed(range(len(site.output))))
+    return [F.transpose(h, axes=tuple(axes.index(axis) for axis in range(len(axes))))]
+
+
+def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    widths = site.node.get("pad_width", ())
+    return [structure.transpose_pad(F, h, (widths[4], widths[6]), (widths[5], widths[7]))]
+
+
+def _same(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [h]
+
+
+def _opposite(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [-h]
+
+
+def _times_number(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [h * float(site.node.get("scalar", 1.0))]
+
+
+def _over_number(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    return [h * (1.0 / float(site.node.get("scalar", 1.0)))]
+
+
+def _product(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    """Multiply by the operand that does not depend on the image, which the inference pass recorded."""
+    rendered = F.broadcast_mul(h, given.latents[0])
+    return [rendered if depends else None for depends in site.signal]
+
+
+RULES: Dict[str, Rule] = {
+    "Activation": _activation,
+    "BatchNorm": _norm,
+    "BlockGrad": _same,
+    "Cast": _same,
+    "Concat": _concatenation,
+    "Convolution": _convolution,
+    "Dropout": _dropout,
+    "Flatten": _reshape,
+    "FullyConnected": _fully_connected,
+    "LeakyReLU": _activation,
+    "Pad": _padding,
+    "Pooling": _pooling,
+    "Reshape": _reshape,
+    "_contrib_AdaptiveAvgPooling2D": _adaptive_average,
+    "_copy": _same,
+    "_div_scalar": _over_number,
+    "_minus_scalar": _same,
+    "_mul_scalar": _times_number,
+    "_plus_scalar": _same,
+    "_rminus_scalar": _opposite,
+    "add_n": _sum,
+    "broadcast_add": _sum,
+    "broadcast_mul": _product,
+    "broadcast_sub": _difference,
+    "elemwise_add": _sum,
+    "elemwise_mul": _product,
+    "elemwise_sub": _difference,
+    "expand_dims": _reshape,
+    "mean": _mean,
+    "negative": _opposite,
+    "relu": _activation,
+    "squeeze": _reshape,
+    "transpose": _permutation,
+}

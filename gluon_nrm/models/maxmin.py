@@ -1,0 +1,75 @@
+"""Max-Min for any CNN (Section 5): a meta-architecture in one line."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Set, Tuple
+
+from mxnet.gluon import HybridBlock
+
+from gluon_nrm.errors import ModelError
+from gluon_nrm.graph.block import GraphBlock, own_parameters, take_apart
+from gluon_nrm.graph.shapes import infer_shapes
+from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.models.options import CHOICES
+from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.typing import Operators, Tensor
+
+
+class Scores(NamedTuple):
+    """Class scores before the softmax of both branches, (B, K) each."""
+
+    logits_max: Tensor
+    logits_min: Tensor
+
+
+class MaxMin(NamedBlock, GraphBlock):
+    """A network and its Min branch: images (B, C, H, W) to ``Scores``. Build it with ``maxmin``."""
+
+    result_type = Scores
+
+    def __init__(self, net: HybridBlock, gates: str = "mirrored", **kwargs: Any) -> None:
+        if gates not in CHOICES["gates"]:
+            raise ModelError(f"gates: {gates!r} is not one of {', '.join(CHOICES['gates'])}")
+        traced = take_apart(net)
+        super().__init__(traced.branches, traced.parameters, **kwargs)
+        self._network, self._released = traced.parameters, gates == "released"
+        with self.name_scope():
+            own = own_parameters(traced, self.params)
+        self._reg_params.update(own)
+        self._seen: Set[Tuple[int, ...]] = set()
+
+    def __call__(self, x: Tensor) -> Scores:
+        """Run both branches; the first call with images of a new size checks that they fit."""
+        shape = getattr(x, "shape", None)
+        if shape is not None and shape[1:] not in self._seen:
+            infer_shapes(self.branches.graph, self._network, shape[1:])
+            self._seen.add(shape[1:])
+        return super().__call__(x)
+
+    def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> Scores:
+        evaluation = self.evaluation(F, x, parameters, released_gates=self._released)
+        return Scores(evaluation.branch(MAX), evaluation.branch(MIN))
+
+
+def maxmin(net: HybridBlock, gates: str = "mirrored") -> MaxMin:
+    """Put Max-Min on a network: the same filters once with maxima, once with minima.
+
+        net = maxmin(gluon.model_zoo.vision.resnet18_v1(classes=10))
+        net.initialize()
+        net(images).logits_max, net(images).logits_min
+
+    The result shares every parameter of ``net`` but the normalisations after the first non-linearity, which
+    the Min branch has of its own (structural names with ``min.`` before them). It initialises, trains,
+    hybridises, saves, loads and exports like any block; a file of ``net``'s own parameters loads with
+    ``allow_missing=True``. What each operator becomes: ``gluon_nrm.graph.branches``.
+
+    Args:
+        net: any network of images that can be hybridised and returns class scores (B, K); initialised or not.
+        gates: what the sigmoid of a squeeze-and-excitation block and its like are in the Min branch:
+            "mirrored", f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
+
+    Raises:
+        ModelError: the network cannot be traced, has several outputs, no non-linearity, or an operator
+            without a rule (named).
+    """
+    return MaxMin(net, gates)

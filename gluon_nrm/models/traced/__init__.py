@@ -1,0 +1,1 @@
+"""Networks made from the traced graph of any CNN: as a classifier, or as an NRM."""

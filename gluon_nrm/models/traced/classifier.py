@@ -1,0 +1,63 @@
+"""Any CNN as a classifier, with or without its Min branch; it does not render."""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple, Tuple
+
+from mxnet.gluon import HybridBlock
+
+from gluon_nrm.graph.operators import draws
+from gluon_nrm.graph.shapes import check_scores, infer_shapes
+from gluon_nrm.graph.trace import trace
+from gluon_nrm.models.base import Network, TracedPass
+from gluon_nrm.models.maxmin import maxmin
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.typing import Operators, Tensor
+
+
+class BranchScores(NamedTuple):
+    """What one branch infers: its scores (B, K)."""
+
+    logits: Tensor
+
+
+class TracedClassifier(Network):
+    """A network that classifies, with its Min branch where ``options.maxmin`` asks for it.
+
+    Args:
+        net: any network that can be hybridised and returns class scores.
+        classes: number of classes K.
+        input_shape: channels, height and width of the images.
+        options: the switches; those about rendering do not apply.
+
+    Raises:
+        ModelError: as for ``maxmin``; or the network has not ``classes`` outputs, or images of this size do
+            not go through it.
+    """
+
+    def __init__(
+        self,
+        net: HybridBlock,
+        classes: int,
+        input_shape: Tuple[int, int, int],
+        options: NRMOptions,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(classes, input_shape, options, **kwargs)
+        graph, parameters = trace(net)
+        check_scores(infer_shapes(graph, parameters, input_shape)[graph.output], classes)
+        self.stochastic = draws(graph)
+        with self.name_scope():
+            self.net = maxmin(net, options.gates) if options.maxmin else net
+
+    def infer(self, x: Tensor) -> List[BranchScores]:
+        """Scores of every branch."""
+        scores = self.net(x)
+        return [BranchScores(each) for each in (scores if self.options.maxmin else [scores])]
+
+    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = False) -> TracedPass:
+        """Infer; there is nothing top-down, whatever ``render`` says."""
+        inferences = self.infer(x)
+        prediction = self.predict(inferences)
+        code = self.class_code(label, prediction.logits)
+        return TracedPass(prediction, code, [each.logits for each in inferences])

@@ -1,0 +1,157 @@
+"""Inference of a traced network: scores, latents, and what the losses want to know, of each branch."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.block import GraphBlock
+from gluon_nrm.graph.latents import RECTIFIERS, record
+from gluon_nrm.graph.reversal import Bias, Reversal
+from gluon_nrm.layers.statistics import instance_norm, spatial_moments
+from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.typing import Operators, Tensor
+
+#: Prefix of the structural names of the parameters of the zero image's path.
+ZERO = "zero."
+
+
+class TracedBranch(NamedTuple):
+    """What one branch infers."""
+
+    #: scores (B, K)
+    logits: Tensor
+    #: of each node that leaves any, in the plan's order
+    latents: List[List[Tensor]]
+    #: (B, C, 1, 1) spatial mean and mean square of each paired convolution's output
+    moments: List[List[Tensor]]
+    #: (C,), what each bias of the plan adds
+    shifts: List[Tensor]
+
+
+class _Recorder:
+    """Runs the nodes of one pass and keeps what they leave behind; shared nodes serve both branches."""
+
+    def __init__(self, F: Operators, plan: Reversal) -> None:
+        self._F, self._plan = F, plan
+        self._biases: Dict[int, List[Bias]] = {}
+        for bias in plan.biases:
+            self._biases.setdefault(bias.node, []).append(bias)
+        self._convolutions = {pair.convolution for pair in plan.pairs}
+        self._latents: Dict[int, List[Tensor]] = {}
+        self._moments: Dict[int, List[Tensor]] = {}
+        self._shifts: Dict[Bias, Tensor] = {}
+
+    def run(self, index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
+        F, node = self._F, self._plan.branches.graph.nodes[index]
+        if node.op == "BatchNorm":
+            changes = {**changes, "output_mean_var": True}
+        outputs = operators.run(F, node, inputs, **changes)
+        if index in self._plan.latent:
+            self._latents[index] = record(F, self._plan.sites[index], inputs, outputs)
+        if index in self._convolutions:
+            self._moments[index] = spatial_moments(F, outputs[0])
+        for bias in self._biases.get(index, []):
+            self._shifts[bias] = self._shift(bias, inputs, outputs[0], changes)
+        return outputs[:1] if node.op == "BatchNorm" else outputs
+
+    def _shift(self, bias: Bias, inputs: List[Tensor], output: Tensor, changes: Dict[str, Any]) -> Tensor:
+        """What a node adds to each feature map, (C,)."""
+        F, node = self._F, self._plan.branches.graph.nodes[bias.node]
+        if node.op == "BatchNorm":
+            return self._latents[bias.node][1]
+        if bias.place is not None:
+            shift = F.reshape(inputs[bias.place], shape=(-1,))
+        else:
+            pixel = F.slice_axis(F.reshape(output, shape=(0, 0, -1)), axis=2, begin=0, end=1)
+            zeros = F.zeros_like(F.slice_axis(pixel, axis=0, begin=0, end=1))
+            shift = F.reshape(zeros, shape=(-1,)) + float(changes.get("scalar", node.get("scalar", 0.0)))
+        return -shift if bias.subtracted else shift
+
+    def branch(self, which: int, logits: Tensor) -> TracedBranch:
+        """Collect a branch that has just been run; what ran mirrored is turned back."""
+        plan, split = self._plan, self._plan.branches.split
+        moments = [
+            [-self._moments[pair.convolution][0], self._moments[pair.convolution][1]]
+            if which == MIN and split[pair.convolution]
+            else self._moments[pair.convolution]
+            for pair in plan.pairs
+        ]
+        shifts = [
+            -self._shifts[bias] if which == MIN and split[bias.node] else self._shifts[bias]
+            for bias in plan.biases
+        ]
+        return TracedBranch(logits, [self._latents[index] for index in plan.latent], moments, shifts)
+
+
+class TracedInference(GraphBlock):
+    """Images (B, C, H, W) to the fields of a ``TracedBranch``, a list for each branch, Max first."""
+
+    def __init__(
+        self, plan: Reversal, parameters: Mapping[str, Parameter], which: Tuple[int, ...], **kwargs: Any
+    ) -> None:
+        super().__init__(plan.branches, parameters, **kwargs)
+        self._plan, self._which = plan, which
+
+    def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> List[TracedBranch]:
+        recorder = _Recorder(F, self._plan)
+        evaluation = self.evaluation(F, x, parameters, runner=recorder.run)
+        return [recorder.branch(which, evaluation.branch(which)) for which in self._which]
+
+
+class TracedZero(GraphBlock):
+    """The path of one zero image in the Max branch, without dropout.
+
+    Called with images (B, C, H, W), for their shape alone, and the Max branch's latents. Where the zero image
+    has norms of its own they are instance norms, of fixed gamma and the network's betas; else it goes through
+    the images' own affine maps. Returns the scores (1, K) and the state at every rectifier.
+    """
+
+    def __init__(
+        self, plan: Reversal, parameters: Mapping[str, Parameter], own_norms: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(plan.branches, parameters, **kwargs)
+        self._plan, self._own_norms = plan, own_norms
+
+    def hybrid_forward(
+        self, F: Operators, x: Tensor, latents: List[List[Tensor]], **parameters: Tensor
+    ) -> List[Any]:
+        affine = dict(zip(self._plan.latent, latents))
+        states: Dict[int, Tensor] = {}
+
+        def run(index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
+            node = self._plan.branches.graph.nodes[index]
+            if node.op == "Dropout":
+                return inputs
+            if node.op == "BatchNorm":
+                return [self._norm(F, index, inputs, affine, parameters)]
+            outputs = operators.run(F, node, inputs)
+            if node.op in RECTIFIERS:
+                states[index] = record(F, self._plan.sites[index], inputs, outputs)[0]
+            return outputs
+
+        image = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
+        logits = self.evaluation(F, image, parameters, runner=run).branch(MAX)
+        return [logits, [states[index] for index in sorted(states)]]
+
+    def _norm(
+        self, F: Operators, index: int, inputs: List[Tensor], affine: Mapping[int, List[Tensor]],
+        parameters: Mapping[str, Tensor],
+    ) -> Tensor:  # fmt: skip
+        x, flat = inputs[0], len(self._plan.sites[index].output) == 2
+        maps = F.reshape(x, shape=(0, 0, 1, 1)) if flat else x
+        if self._own_norms:
+            gamma = parameters[zero_gamma(self._plan, index)]
+            y = instance_norm(F, maps, gamma, inputs[2])
+        else:
+            scale, shift = (F.reshape(each, shape=(1, -1, 1, 1)) for each in affine[index])
+            y = F.broadcast_add(F.broadcast_mul(maps, scale), shift)
+        return F.reshape(y, shape=(0, 0)) if flat else y
+
+
+def zero_gamma(plan: Reversal, index: int) -> str:
+    """Structural name of the fixed gamma of a norm's counterpart in the zero image's path."""
+    graph = plan.branches.graph
+    return ZERO + graph.parameters[graph.nodes[index].inputs[1].node]

@@ -1,0 +1,166 @@
+"""The NRM of any CNN: its traced graph runs in both directions."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.graph.block import own_parameters, take_apart
+from gluon_nrm.graph.latents import RECTIFIERS
+from gluon_nrm.graph.operators import draws
+from gluon_nrm.graph.reversal import Bias, reverse
+from gluon_nrm.graph.shapes import check_scores, infer_shapes
+from gluon_nrm.layers.normalisation import AroundOne
+from gluon_nrm.models.base import Network, PriorTerms, TracedPass
+from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.models.traced.inference import TracedBranch, TracedInference, TracedZero, zero_gamma
+from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedDrawing, TracedRendering
+from gluon_nrm.typing import Operators, Tensor
+
+
+class TracedNRM(Network):
+    """A network of any kind that also renders. Build it with ``nrm``; as a block it is a ``Network``.
+
+    The layers of this model are the rectifiers of the network, each with what leads to it and the pooling
+    behind it; their biases b(l) are those of its norms (or, without norms, of its convolutions).
+    """
+
+    def __init__(
+        self,
+        net: HybridBlock,
+        classes: int,
+        input_shape: Tuple[int, int, int],
+        options: NRMOptions,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(classes, input_shape, options, **kwargs)
+        traced = take_apart(net)
+        shapes = infer_shapes(traced.branches.graph, traced.parameters, input_shape)
+        check_scores(shapes[traced.branches.graph.output], classes)
+        self.plan = reverse(traced.branches, shapes)
+        self.stochastic = draws(traced.branches.graph)
+        self._network = traced.parameters
+        with self.name_scope():
+            own = own_parameters(traced, self.params) if options.maxmin else {}
+            parameters = {**traced.parameters, **own}
+            self.inference = TracedInference(self.plan, parameters, options.branches)
+            self.render_norms = nn.HybridSequential()
+            for channels in self.plan.channels:
+                self.render_norms.add(RenderNorms(channels, options))
+            self.render_norms.add(RenderNorms(input_shape[0], options, zero=False))
+            self.renderings = nn.HybridSequential()
+            for branch in range(len(options.branches)):
+                self.renderings.add(self._rendering(branch))
+            if options.path_norm != "none":
+                self.zero = self._zero_path()
+            if options.path_norm == "layerwise":
+                self.zero_rendering = self._rendering(ZERO_PATH)
+
+    def _rendering(self, branch: int) -> TracedRendering:
+        norms = [self.render_norms[place] for place in range(len(self.render_norms))]
+        return TracedRendering(self.plan, self._network, norms, branch, self.options.render_norm == "none")
+
+    def _zero_path(self) -> TracedZero:
+        own_norms = self.options.path_norm == "layerwise"
+        parameters: Dict[str, Parameter] = dict(self._network)
+        for index, site in self.plan.sites.items():
+            if own_norms and site.node.op == "BatchNorm":
+                name = zero_gamma(self.plan, index)
+                parameters[name] = self.params.get(
+                    name, shape=(site.output[1],), init=AroundOne(), grad_req="null"
+                )
+        return TracedZero(self.plan, parameters, own_norms)
+
+    def infer(self, x: Tensor) -> List[TracedBranch]:
+        """Infer the latents of every branch; what comes before the first non-linearity runs once."""
+        return [TracedBranch(*each) for each in self.inference(x)]
+
+    def render(self, code: Tensor, inference: TracedBranch, branch: int) -> TracedDrawing:
+        """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
+        return TracedDrawing(*self.renderings[branch](code, inference.latents))
+
+    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> TracedPass:
+        """See ``Network``."""
+        inferences = self.infer(x)
+        prediction = self.predict(inferences)
+        code, logits = self.class_code(label, prediction.logits), [each.logits for each in inferences]
+        if not render:
+            return TracedPass(prediction, code, logits)
+        drawings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
+        return TracedPass(
+            prediction,
+            code,
+            logits,
+            [each.image for each in drawings],
+            [each.heads for each in drawings],
+            [(drawn.moments, inferred.moments) for drawn, inferred in zip(drawings, inferences)],
+            **self._path(F, x, inferences[0], drawings[0]),
+        )
+
+    def _path(
+        self, F: Operators, x: Tensor, inference: TracedBranch, drawing: TracedDrawing
+    ) -> Dict[str, Any]:
+        """What path normalisation compares the Max branch's path with."""
+        if self.options.path_norm == "none":
+            return {}
+        logits, states = self.zero(x, inference.latents)
+        if self.options.path_norm == "mode":
+            return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
+        # through the zero image's states and the images' own positions
+        remaining = iter(states)
+        latents = [
+            [next(remaining)] if self.plan.sites[index].node.op in RECTIFIERS else own
+            for index, own in zip(self.plan.latent, inference.latents)
+        ]
+        zero = TracedDrawing(*self.zero_rendering(F.ones_like(logits), latents))
+        learned = [place for place, bias in enumerate(self.plan.biases) if self._parameter(bias) is not None]
+        return {"masked": ([drawing.routed[i] for i in learned], [zero.routed[i] for i in learned])}
+
+    def _parameter(self, bias: Bias) -> Optional[Parameter]:
+        """Return the learned parameter b(l) that a bias is; None for one that a norm takes out again."""
+        if bias.place is None or bias.redundant:
+            return None
+        graph = self.plan.branches.graph
+        name = graph.parameters.get(graph.nodes[bias.node].inputs[bias.place].node)
+        parameter = None if name is None else self._network[name]
+        return parameter if parameter is not None and parameter.grad_req != "null" else None
+
+    @property
+    def moment_channels(self) -> List[int]:
+        """Feature maps of each paired convolution."""
+        return [self.plan.sites[pair.convolution].output[1] for pair in self.plan.pairs]
+
+    @property
+    def path_biases(self) -> List[Parameter]:
+        """b(l) of each layer that has one."""
+        found = [self._parameter(bias) for bias in self.plan.biases]
+        return [parameter for parameter in found if parameter is not None]
+
+    @property
+    def class_bias(self) -> Optional[Parameter]:
+        """The classifier's bias, where its scores are the network's output."""
+        return None if self.plan.class_bias is None else self._parameter(self.plan.class_bias)
+
+
+def nrm(net: HybridBlock, classes: int, input_shape: Tuple[int, int, int], **options: Any) -> TracedNRM:
+    """Turn a network into a Neural Rendering Model that shares its every filter.
+
+        net = nrm(gluon.model_zoo.vision.resnet18_v1(classes=10), 10, (3, 32, 32), maxmin=True)
+        net.initialize()
+        Reconstructor(net)(images, labels).images[0]
+
+    Args:
+        net: any network of convolutions, norms, ReLUs, poolings, sums and concatenations that can be
+            hybridised and returns class scores; initialised or not.
+        classes: number of classes K.
+        input_shape: channels, height and width of the images.
+        options: fields of ``NRMOptions``; those about single layers do not apply.
+
+    Raises:
+        ModelError: the network cannot be traced or rendered through (the node is named), images of this size
+            do not go through it, or options contradict each other.
+    """
+    return TracedNRM(net, classes, input_shape, NRMOptions(**options))

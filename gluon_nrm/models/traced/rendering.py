@@ -1,0 +1,88 @@
+"""Rendering of a traced network, of one branch or of the zero image's path."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping, NamedTuple, Sequence
+
+from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.graph.render import draw
+from gluon_nrm.graph.reversal import Reversal
+from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.statistics import spatial_moments
+from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.typing import Operators, Tensor
+
+#: In place of a branch: the zero image's path.
+ZERO_PATH = -1
+
+
+class TracedDrawing(NamedTuple):
+    """What one branch renders."""
+
+    #: the reconstruction, (B, C, H, W)
+    image: Tensor
+    #: h(l) entering each layer from above, before its norm, from the image upwards
+    heads: List[Tensor]
+    #: (B, C, 1, 1) mean and mean square of what is rendered for each paired convolution
+    moments: List[List[Tensor]]
+    #: t(l) . s(l) . h(l) where each bias of the plan is added, (B, C, H, W)
+    routed: List[Tensor]
+
+
+class TracedRendering(HybridBlock):
+    """Class codes (B, K) and a branch's latents to the fields of a ``TracedDrawing``.
+
+    Args:
+        plan: the network's.
+        parameters: the network's, by structural name; the filters and class templates are shared.
+        norms: of each head, then of the image.
+        branch: 0 Max, 1 Min, or ``ZERO_PATH``.
+        scaled: multiply by the frozen scale of inference's norms.
+    """
+
+    def __init__(
+        self,
+        plan: Reversal,
+        parameters: Mapping[str, Parameter],
+        norms: Sequence[RenderNorms],
+        branch: int,
+        scaled: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._plan, self._branch, self._scaled, self._norms = plan, branch, scaled, list(norms)
+        for place, norm in enumerate(norms):
+            self.register_child(norm, f"norm{place}")
+        graph = plan.branches.graph
+        self._weights = {
+            index: f"weight{index}"
+            for index, site in plan.sites.items()
+            if site.node.op in ("Convolution", "FullyConnected")
+        }
+        for index, name in self._weights.items():
+            share(self, name, parameters[graph.parameters[graph.nodes[index].inputs[1].node]])
+
+    def hybrid_forward(
+        self, F: Operators, code: Tensor, latents: List[List[Tensor]], **weights: Tensor
+    ) -> TracedDrawing:
+        zero = self._branch == ZERO_PATH
+        drawn = draw(
+            F, self._plan, code, dict(zip(self._plan.latent, latents)),
+            {index: weights[name] for index, name in self._weights.items()},
+            self._normalise, self._scaled, drops=not zero,
+        )  # fmt: skip
+        if zero:
+            return TracedDrawing(drawn.image, drawn.heads, [], drawn.taps)
+        of_heads = [spatial_moments(F, head) for head in drawn.heads]
+        moments = [
+            spatial_moments(F, drawn.own[pair.convolution]) if pair.head is None else of_heads[pair.head]
+            for pair in self._plan.pairs
+        ]
+        image = self._norms[-1].normalise(drawn.image, self._branch)
+        return TracedDrawing(image, drawn.heads, moments, drawn.taps)
+
+    def _normalise(self, head: int, h: Tensor) -> Tensor:
+        norms = self._norms[head]
+        return norms.normalise_zero(h) if self._branch == ZERO_PATH else norms.normalise(h, self._branch)

@@ -4,7 +4,7 @@ Importing the package checks Python, numpy and MXNet (without importing MXNet) a
 ``gluon_nrm.errors.SetupError`` that says what to install. The names below are imported when they are first
 used, so that what does not need MXNet does not wait for it.
 
-    from gluon_nrm import fit, get_model, list_models, load_recipe
+    from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any, List
 from gluon_nrm.environment import prepare_for_mxnet
 from gluon_nrm.version import __version__
 
-__all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe"]
+__all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]
 
 _HOMES = {
     "fit": "gluon_nrm.training.fit",
     "get_model": "gluon_nrm.models",
     "list_models": "gluon_nrm.models",
     "load_recipe": "gluon_nrm.recipe",
+    "maxmin": "gluon_nrm.models",
+    "nrm": "gluon_nrm.models",
 }
 
 # MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.

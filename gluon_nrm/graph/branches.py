@@ -102,13 +102,9 @@ def _signals(graph: Graph, learned: FrozenSet[int]) -> Tuple[List[bool], List[bo
     signal: List[bool] = []
     from_learned: List[bool] = []
     for index, node in enumerate(graph.nodes):
-        source = node.op in operators.SOURCES
-        signal.append(
-            index == graph.image or (not source and any(signal[entry.node] for entry in node.inputs))
-        )
-        from_learned.append(
-            index in learned or (not source and any(from_learned[entry.node] for entry in node.inputs))
-        )
+        read = [entry.node for entry in operators.values_read(node)]
+        signal.append(index == graph.image or any(signal[source] for source in read))
+        from_learned.append(index in learned or any(from_learned[source] for source in read))
     return signal, from_learned
 
 

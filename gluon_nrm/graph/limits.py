@@ -72,6 +72,11 @@ LIMITS: Sequence[Limit] = (
     Limit(
         ("BatchNorm",), lambda site: site.node.get("axis", 1) != 1, "does not normalise the channels, axis 1"
     ),
+    Limit(
+        ("slice_axis",),
+        lambda site: len(site.output) != 4 or site.node.get("axis", 0) % 4 < 2,
+        "does not slice height or width",
+    ),
     Limit(("Pad",), _odd_padding, "does not pad height and width with zeros"),
     Limit(
         ("broadcast_mul", "elemwise_mul"), lambda site: all(site.signal),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, List, Sequence
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.graph.node import Graph, Node
+from gluon_nrm.graph.node import Entry, Graph, Node
 from gluon_nrm.typing import Operators, Tensor
 
 #: Linear in what they are given of the image, or affine with a bias of their own.
@@ -23,6 +23,8 @@ LINEAR = frozenset({
     "reverse", "slice", "slice_axis", "slice_like", "space_to_depth", "squeeze", "stack", "sum", "tile",
     "transpose",
 })  # fmt: skip
+#: Of their second input they use the shape alone.
+SHAPED_LIKE = frozenset({"broadcast_like", "reshape_like", "slice_like"})
 #: Sums and differences: a learned summand is a bias.
 SUMS = frozenset({"broadcast_add", "broadcast_sub", "elemwise_add", "elemwise_sub"})
 #: Products and quotients: linear in one operand where the others do not depend on the image.
@@ -56,6 +58,13 @@ def linear(node: Node) -> bool:
     if node.op == "Pooling":
         return bool(node.get("pool_type", "max") in ("avg", "sum"))
     return node.op in LINEAR or node.op == "L2Normalization"
+
+
+def values_read(node: Node) -> Sequence[Entry]:
+    """Inputs of a node whose values matter, not the shape alone."""
+    if node.op in SOURCES:
+        return ()
+    return node.inputs[:1] if node.op in SHAPED_LIKE else node.inputs
 
 
 def draws(graph: Graph) -> bool:

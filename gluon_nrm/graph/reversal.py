@@ -62,14 +62,14 @@ def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
     Raises:
         ModelError: a node cannot be rendered through; the message names it.
     """
-    graph = branches.graph
+    graph, through = branches.graph, _rendered_through(branches)
     sites = {
         index: Site(
             node, [shapes[entry] for entry in node.inputs], shapes[Entry(index)],
-            [branches.signal[entry.node] for entry in node.inputs],
+            [branches.signal[entry.node] for entry in operators.values_read(node)],
         )
         for index, node in enumerate(graph.nodes)
-        if branches.signal[index] and index != graph.image
+        if index in through
     }  # fmt: skip
     for site in sites.values():
         check(site)
@@ -89,6 +89,20 @@ def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
         tuple(shapes[entry][1] for entry in heads), _pairs(graph, sites, readers, places, top),
         tuple(bias for bias in biases if bias != class_bias), class_bias,
     )  # fmt: skip
+
+
+def _rendered_through(branches: Branches) -> Set[int]:
+    """Nodes by which the image acts on the class scores."""
+    graph = branches.graph
+    found: Set[int] = set()
+    pending = [graph.output.node]
+    while pending:
+        index = pending.pop()
+        if index in found or index == graph.image or not branches.signal[index]:
+            continue
+        found.add(index)
+        pending += [entry.node for entry in operators.values_read(graph.nodes[index])]
+    return found
 
 
 def _above_all_weights(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]]) -> Set[int]:

@@ -26,7 +26,7 @@ class Site(NamedTuple):
     node: Node
     inputs: Sequence[Shape]
     output: Shape
-    #: which inputs depend on the image
+    #: which inputs (of those whose values are read) depend on the image
     signal: Sequence[bool]
 
     @property
@@ -148,6 +148,14 @@ def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     return [structure.transpose_pad(F, h, (widths[4], widths[6]), (widths[5], widths[7]))]
 
 
+def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    axis, begin = site.node.get("axis", 0) % 4, site.node.get("begin", 0)
+    begin += site.inputs[0][axis] if begin < 0 else 0
+    widths = [0] * 8
+    widths[2 * axis : 2 * axis + 2] = [begin, site.inputs[0][axis] - begin - site.output[axis]]
+    return [F.pad(h, mode="constant", constant_value=0, pad_width=tuple(widths))]
+
+
 def _same(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     return [h]
 
@@ -199,9 +207,11 @@ RULES: Dict[str, Rule] = {
     "elemwise_mul": _product,
     "elemwise_sub": _difference,
     "expand_dims": _reshape,
+    "reshape_like": _reshape,
     "mean": _mean,
     "negative": _opposite,
     "relu": _activation,
+    "slice_axis": _slice,
     "squeeze": _reshape,
     "transpose": _permutation,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields
+from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -18,8 +18,8 @@ from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.models.zoo import ZOOS, zoo_builder
 
-#: Builds the base network of so many classes.
-Builder = Callable[[int], HybridBlock]
+#: Builds a base network from the number of classes and of the images' channels.
+Builder = Callable[[int, int], HybridBlock]
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
@@ -39,7 +39,7 @@ def register_model(function: Callable[[], Architecture]) -> Callable[[], Archite
 
 
 def register_network(function: Builder) -> Builder:
-    """Register a function from the number of classes to a network's base under its name (decorator).
+    """Register a function from the numbers of classes and channels to a network (decorator).
 
     Raises:
         ModelError: the name is taken.
@@ -97,6 +97,8 @@ def get_model(
     if unknown:
         raise ModelError(f"model.{unknown[0]}: unknown option; known are {', '.join(known)}")
     settings = NRMOptions(**options)
+    if not settings.render:
+        settings = replace(settings, path_norm="none", render_norm="none")
     if name in _ARCHITECTURES:
         architecture = get_architecture(name) if channels is None else architecture_of(channels)
         return NRM(with_dropout(architecture, settings.dropout), classes, input_shape, settings)
@@ -108,7 +110,7 @@ def get_model(
             f"model.{given[0]}: {name} has layers of its own; this is for networks given as a list of layers"
         )
     kind = TracedNRM if settings.render else TracedClassifier
-    return kind(build(classes), classes, input_shape, settings)
+    return kind(build(classes, input_shape[0]), classes, input_shape, settings)
 
 
 def _network_builder(name: str) -> Builder:

@@ -13,14 +13,14 @@ from gluon_nrm.errors import ModelError
 ZOOS = {"gluon": "mxnet.gluon.model_zoo.vision", "gluoncv": "gluoncv.model_zoo"}
 
 
-def zoo_builder(zoo: str, name: str) -> Callable[[int], HybridBlock]:
-    """Return what builds a zoo's network, without pretrained parameters, from a number of classes.
+def zoo_builder(zoo: str, name: str) -> Callable[[int, int], HybridBlock]:
+    """Return what builds a zoo's network from a number of classes; the images' channels it finds out itself.
 
     Raises:
         ModelError: the zoo is not installed or has no such network; raised when the builder is called.
     """
 
-    def build(classes: int) -> HybridBlock:
+    def build(classes: int, _: int) -> HybridBlock:
         module = _import(zoo)
         try:
             return module.get_model(name, classes=classes)

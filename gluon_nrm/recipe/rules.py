@@ -53,6 +53,10 @@ def loss_problems(recipe: Recipe) -> Problems:
     weights: LossWeights = recipe.loss.weights
     if not any(vars(weights).values()):
         yield Problem("loss.weights", "all are 0, so nothing would be learned; set at least cross_entropy")
+    for name in ("reconstruction", "moment_matching", "path_norm"):
+        if getattr(weights, name) > 0 and not recipe.model.render:
+            what = f"{getattr(weights, name)} needs model.render true; set that, or this weight to 0"
+            yield Problem(f"loss.weights.{name}", what)
     if weights.path_norm > 0 and recipe.model.path_norm == "none":
         what = (
             f"{weights.path_norm} while model.path_norm is none; set that to layerwise, or this weight to 0"

@@ -55,7 +55,12 @@ class Data:
 class Model:
     """The network and the form of its rendering (top-down) pass."""
 
-    name: str = field(metadata=about("network, by its registered name, e.g. digits_cnn"))
+    name: str = field(
+        metadata=about(
+            "network, by its registered name, e.g. digits_cnn, or any of a zoo: gluon.resnet18_v1, "
+            "gluoncv.cifar_resnet20_v1"
+        )
+    )
     maxmin: bool = field(
         default=False, metadata=about("Max-Min: a second branch from min-pooling beside the usual one")
     )
@@ -65,6 +70,21 @@ class Model:
     alpha_min: float = field(
         default=0.5,
         metadata=about("share of the min branch; alpha_max + alpha_min must be 1", at_least=0, at_most=1),
+    )
+    render: bool = field(
+        default=True,
+        metadata=about(
+            "whether the network also renders; false leaves everything top-down out: a plain or Max-Min "
+            "classifier"
+        ),
+    )
+    gates: str = field(
+        default="mirrored",
+        metadata=about(
+            "what a gate (a sigmoid that multiplies feature maps) is in the min branch: f(-v), or -f(-v) as "
+            "released; for networks that are not a list of layers",
+            choices=("mirrored", "released"),
+        ),
     )
     norm: str = field(
         default="batch",

@@ -22,8 +22,8 @@ from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
 
-#: Test images in the picture of renderings.
-SHOWN = 6
+#: Test images, and at most so many layers, in the picture of renderings.
+SHOWN, SHOWN_LAYERS = 6, 8
 
 
 def fit(
@@ -128,9 +128,15 @@ def draw(parts: Parts, run: RunFolder) -> None:
     reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
     result = reconstruct(images, mx.nd.array(batch.labels[:SHOWN], ctx=parts.devices[0]))
     columns = [("image", batch.images[:SHOWN])]
-    for level in range(len(result.heads[0]), 0, -1):
+    for level in shown_layers(len(result.heads[0])):
         columns.append((f"layer {level}", result.heads[0][level - 1].asnumpy()))
     for branch, image in zip(("max", "min"), result.images):
         columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
     names = [parts.dataset.class_names[int(label)] for label in batch.labels[:SHOWN]]
     plot_rendering_grid(columns, run.figures / "renderings.png", labels=names)
+
+
+def shown_layers(layers: int) -> List[int]:
+    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly chosen ones of many."""
+    levels = np.linspace(layers, 1, min(layers, SHOWN_LAYERS))
+    return [int(round(level)) for level in levels]

@@ -59,7 +59,7 @@ setup(
         "cpu": pins("requirements.txt"),
         "cu112": pins("requirements-gpu.txt"),
         "dev": pins("requirements-dev.txt"),
-        # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core of the package does without.
+        # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
     },
     classifiers=[

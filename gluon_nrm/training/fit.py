@@ -137,6 +137,6 @@ def draw(parts: Parts, run: RunFolder) -> None:
 
 
 def shown_layers(layers: int) -> List[int]:
-    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly chosen ones of many."""
+    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly many of more."""
     levels = np.linspace(layers, 1, min(layers, SHOWN_LAYERS))
     return [int(round(level)) for level in levels]

@@ -136,7 +136,7 @@ def test_name_of_an_odd_file_fits_a_folder(stem: str) -> None:
 
 
 FULL = Recipe(
-    Data("true", 100, 3, 200, True, 2, True),
+    Data("true", 100, 3, 200, True, 2, True, 3),
     Model("1e-3", True, 0.25, 0.75, "none", "none", "separate", "mode", True, 0.0, 0.5, [32, 32, "pool", 64]),
     Loss(LossWeights(2.0, 0.5, 1e-7, 1 / 3, 1.0, 33.0), 15.0, 2.5),
     Teacher(True, 0.9, 0.999, 12, "copy", "independent"),

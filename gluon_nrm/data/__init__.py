@@ -6,24 +6,40 @@ for testing.
 
 from __future__ import annotations
 
-from gluon_nrm.data import digits  # noqa: F401  (importing a reader registers its data set)
-from gluon_nrm.data.augment import Augment
-from gluon_nrm.data.dataset import Dataset, ImageSet, list_datasets, load_dataset, register_dataset
+from gluon_nrm.data import cifar, digits, mnist, svhn  # noqa: F401  (importing a reader registers its data set)
+from gluon_nrm.data.augment import Augment, Cutout
+from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.registry import (
+    DatasetSpec,
+    Source,
+    data_folder,
+    dataset_spec,
+    list_datasets,
+    load_dataset,
+    register_dataset,
+    stand_in,
+)
 from gluon_nrm.data.splits import Split, check_split, draw_split
 from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
 
 __all__ = [
     "Augment",
     "Batch",
+    "Cutout",
     "Dataset",
+    "DatasetSpec",
     "ImageSet",
+    "Source",
     "Split",
     "Step",
     "Streams",
     "check_split",
+    "data_folder",
+    "dataset_spec",
     "draw_split",
     "evaluation_batches",
     "list_datasets",
     "load_dataset",
     "register_dataset",
+    "stand_in",
 ]

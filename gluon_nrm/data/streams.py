@@ -10,14 +10,14 @@ from typing import Iterator, NamedTuple, Optional
 
 import numpy as np
 
-from gluon_nrm.data.augment import Augment
+from gluon_nrm.data.augment import Augment, Cutout
 from gluon_nrm.data.dataset import Dataset, ImageSet
 from gluon_nrm.data.splits import Split
 from gluon_nrm.errors import DataError
 
 # Names of an epoch's random sequences; each is independent: switching one off leaves the others unchanged.
 _LABELLED, _UNLABELLED = 0, 1
-_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION = 0, 1, 2
+_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION, _CUTOUT, _TEACHER_CUTOUT = 0, 1, 2, 3, 4
 
 NO_LABEL = -1.0
 
@@ -55,11 +55,12 @@ class Streams:
     epoch_steps          Steps in an epoch; None: one pass over the longer stream, without its last incomplete
                          batch, and at least one step.
     independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
+    cutout               Applied to the normalised images of both streams; None: nothing is.
 
     Raises
     ------
     DataError  A batch size, seed or number of steps out of range, a stream without images, or a translation
-               as large as the images.
+               or square as large as the images.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Streams:
         seed: int,
         epoch_steps: Optional[int] = None,
         independent_teacher: bool = False,
+        cutout: Optional[Cutout] = None,
     ) -> None:
         _check_at_least("train.batch_labelled", batch_labelled, 1)
         _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
@@ -80,10 +82,13 @@ class Streams:
         if epoch_steps is not None:
             _check_at_least("train.epoch_steps", epoch_steps, 1)
         _check_not_empty(split, batch_unlabelled)
-        augment.check(dataset.input_shape)
+        cutout = cutout or Cutout(0)
+        for each in (augment, cutout):
+            each.check(dataset.input_shape)
         self.dataset = dataset
         self.split = split
         self.augment = augment
+        self.cutout = cutout
         self.batch_labelled = batch_labelled
         self.batch_unlabelled = batch_unlabelled
         self.seed = seed
@@ -109,15 +114,15 @@ class Streams:
     def _batches(self, epoch: int, stream: int, indices: np.ndarray, batch: int) -> Iterator[Batch]:
         """Yield ``steps_per_epoch`` batches of one stream, the training images at ``indices``."""
         order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
-        student_rng = self._rng(epoch, stream, _AUGMENTATION)
-        teacher_rng = self._rng(epoch, stream, _TEACHER_AUGMENTATION)
+        student = [self._rng(epoch, stream, purpose) for purpose in (_AUGMENTATION, _CUTOUT)]
+        teacher = [self._rng(epoch, stream, purpose) for purpose in (_TEACHER_AUGMENTATION, _TEACHER_CUTOUT)]
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             raw = self.dataset.train.images[chosen]
             yield Batch(
-                images=self._prepare(raw, student_rng),
+                images=self._prepare(raw, *student),
                 labels=self._labels(chosen, stream),
-                teacher_images=self._prepare(raw, teacher_rng) if self.independent_teacher else None,
+                teacher_images=self._prepare(raw, *teacher) if self.independent_teacher else None,
             )
 
     def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
@@ -126,9 +131,11 @@ class Streams:
             return np.full(len(chosen), NO_LABEL, dtype=np.float32)
         return self.dataset.train.labels[chosen].astype(np.float32)
 
-    def _prepare(self, raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Augment raw images, then normalise: the border brought in by a translation is raw black."""
-        return self.dataset.normalise(self.augment(raw, rng))
+    def _prepare(
+        self, raw: np.ndarray, rng: np.random.Generator, cutout_rng: np.random.Generator
+    ) -> np.ndarray:
+        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0."""
+        return self.cutout(self.dataset.normalise(self.augment(raw, rng)), cutout_rng)
 
     def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
         """Generator of one random sequence of one epoch, independent of all others."""

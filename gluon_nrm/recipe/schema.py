@@ -49,6 +49,14 @@ class Data:
         ),
     )
     mirror: bool = field(default=False, metadata=about("random horizontal mirror"))
+    cutout: int = field(
+        default=0,
+        metadata=about(
+            "Cutout: side in pixels of a square, centred anywhere in the image, that is set to the training "
+            "images' mean (to 0 after normalisation); 0: none",
+            at_least=0,
+        ),
+    )
 
 
 @dataclass(frozen=True)

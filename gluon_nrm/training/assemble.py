@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterator, List, Optional
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Union
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
@@ -12,12 +13,15 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.data import (
     Augment,
     Batch,
+    Cutout,
     Dataset,
     Split,
     Streams,
+    dataset_spec,
     draw_split,
     evaluation_batches,
     load_dataset,
+    stand_in,
 )
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import NRM, get_model, initialise
@@ -66,13 +70,22 @@ class Parts:
         return {"student": self.net, **({"teacher": self.teacher.net} if self.teacher else {})}
 
 
-def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Parts:
+def assemble(
+    recipe: Recipe,
+    devices: List[Any],
+    hybridise: bool = True,
+    *,
+    data_dir: Union[str, Path, None] = None,
+    noise: bool = False,
+) -> Parts:
     """Build everything a recipe describes, initialised from its seed.
 
     Args:
         recipe: what to build.
         devices: where it will run.
         hybridise: trace each part into one static graph; False runs operator by operator, for debugging.
+        data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
+        noise: take a stand-in for the data, as many random training images of its shape.
 
     Raises:
         NRMError: the data, the network or the devices do not allow it.
@@ -80,7 +93,7 @@ def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Part
     check_kvstore(recipe.train.kvstore)
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
-    dataset = load_dataset(recipe.data.name)
+    dataset = _dataset(recipe, data_dir, noise)
     split = draw_split(
         dataset.train.labels,
         labelled=recipe.data.labels,
@@ -113,6 +126,12 @@ def trace(block: HybridBlock) -> None:
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
+def _dataset(recipe: Recipe, data_dir: Union[str, Path, None], noise: bool) -> Dataset:
+    if noise:
+        return stand_in(recipe.data.name, train=dataset_spec(recipe.data.name).train)
+    return load_dataset(recipe.data.name, data_dir)
+
+
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> NRM:
     settings = asdict(recipe.model)
     net = get_model(settings.pop("name"), dataset.classes, dataset.input_shape, **settings)
@@ -129,6 +148,7 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
         seed=recipe.train.seed,
         epoch_steps=recipe.train.epoch_steps,
         independent_teacher=recipe.teacher.enabled and recipe.teacher.augmentation == "independent",
+        cutout=Cutout(recipe.data.cutout),
     )
 
 

@@ -138,7 +138,17 @@ def test_name_of_an_odd_file_fits_a_folder(stem: str) -> None:
 #: The keys there were first, each off its default.
 FIRST_DATA = Data("true", 100, 3, 200, True, 2, True)
 FULL = Recipe(
-    replace(FIRST_DATA, cutout=3),
+    replace(
+        FIRST_DATA,
+        path="a",
+        size=5,
+        streamed=True,
+        crop_area=0.5,
+        crop_aspect=1.5,
+        jitter=0.1,
+        lighting=0.2,
+        cutout=3,
+    ),
     Model("1e-3", True, 0.25, 0.75, "none", "none", "separate", "mode", True, 0.0, 0.5, [32, 32, "pool", 64]),
     Loss(LossWeights(2.0, 0.5, 1e-7, 1 / 3, 1.0, 33.0), 15.0, 2.5),
     Teacher(True, 0.9, 0.999, 12, "copy", "independent"),

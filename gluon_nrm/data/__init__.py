@@ -1,4 +1,4 @@
-"""Data sets, splits, augmentation and the two training streams; numpy only, never MXNet.
+"""Data sets, splits, augmentation and the two training streams; numpy and Pillow, never MXNet.
 
 The order of use is ``load_dataset`` -> ``draw_split`` -> ``Streams`` for training and ``evaluation_batches``
 for testing.
@@ -6,8 +6,10 @@ for testing.
 
 from __future__ import annotations
 
-from gluon_nrm.data import cifar, digits, mnist, svhn  # noqa: F401  (importing a reader registers its data set)
+# Importing a reader registers its data set.
+from gluon_nrm.data import cifar, digits, folder, imagenet, mnist, svhn  # noqa: F401
 from gluon_nrm.data.augment import Augment, Cutout
+from gluon_nrm.data.crops import RandomCrops, make_augmentation
 from gluon_nrm.data.dataset import Dataset, ImageSet
 from gluon_nrm.data.registry import (
     DatasetSpec,
@@ -17,9 +19,9 @@ from gluon_nrm.data.registry import (
     list_datasets,
     load_dataset,
     register_dataset,
-    stand_in,
 )
 from gluon_nrm.data.splits import Split, check_split, draw_split
+from gluon_nrm.data.stand_in import stand_in
 from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "ImageSet",
+    "RandomCrops",
     "Source",
     "Split",
     "Step",
@@ -40,6 +43,7 @@ __all__ = [
     "evaluation_batches",
     "list_datasets",
     "load_dataset",
+    "make_augmentation",
     "register_dataset",
     "stand_in",
 ]

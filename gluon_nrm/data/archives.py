@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Dict, Sequence
 
-from gluon_nrm.data.places import UNREADABLE, reading
+from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.errors import DataError
 
 

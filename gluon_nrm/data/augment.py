@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Protocol, Tuple
 
 import numpy as np
 
 from gluon_nrm.errors import DataError
+
+
+class Augmentation(Protocol):
+    """A random change of raw images, before they are normalised: ``Augment`` or ``crops.RandomCrops``."""
+
+    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+        """Return changed ``images`` (B, C, H, W), an array or streamed as they came; draw from ``rng``."""
+
+    def check(self, input_shape: Tuple[int, ...]) -> None:
+        """Raise DataError where images of ``input_shape`` (C, H, W) cannot be changed so."""
 
 
 class Augment:
@@ -107,7 +117,7 @@ class Cutout:
         self.check(images.shape[1:])
         if self.side:
             size = images.shape[2:]
-            first = rng.integers(size, size=(len(images), 2)) - self.side // 2
+            first = self.draw(len(images), size, rng) - self.side // 2
             rows, columns = (
                 (np.arange(size[axis]) >= first[:, axis, None])
                 & (np.arange(size[axis]) < first[:, axis, None] + self.side)
@@ -115,6 +125,10 @@ class Cutout:
             )
             np.copyto(images, 0, where=(rows[:, :, None] & columns[:, None, :])[:, None])
         return images
+
+    def draw(self, count: int, size: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw rows and columns (count, 2) of the squares' centres in images of ``size`` (H, W)."""
+        return rng.integers(size, size=(count, 2)) if self.side else np.zeros((count, 2), dtype=int)
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
         """Raise DataError where the square is larger than an image of ``input_shape`` (C, H, W)."""

@@ -11,7 +11,8 @@ from gluon_nrm.data.archives import read_files
 from gluon_nrm.data.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
 from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.pickles import read_dictionary
-from gluon_nrm.data.places import UNREADABLE, find, missing
+from gluon_nrm.data.places import find, missing
+from gluon_nrm.data.reading import UNREADABLE
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
 

@@ -7,17 +7,21 @@ from typing import NamedTuple, Tuple, Union
 
 import numpy as np
 
+from gluon_nrm.data.streamed import StreamedImages
 from gluon_nrm.errors import DataError
+
+Images = Union[np.ndarray, StreamedImages]
+"""An array, or what ``numpy.asarray`` makes one of by decoding."""
 
 
 class ImageSet(NamedTuple):
     """Images as they are on disk (raw pixel values, no normalisation) with their classes."""
 
-    images: np.ndarray  # (N, C, H, W) uint8 or float32, raw pixel values
+    images: Images  # (N, C, H, W) uint8 or float32, raw pixel values
     labels: np.ndarray  # (N,) int64, 0 <= label < number of classes
 
     def subset(self, indices: Union[np.ndarray, slice]) -> ImageSet:
-        """Return the images at ``indices`` (M,), in that order (a slice gives a view)."""
+        """Return the images at ``indices`` (M,), in that order (a slice gives a view); none is decoded."""
         return ImageSet(self.images[indices], self.labels[indices])
 
 
@@ -57,20 +61,26 @@ class Dataset:
         return channels, height, width
 
     @property
+    def streamed(self) -> bool:
+        """Whether images are decoded whenever they are needed, and not kept in memory."""
+        return isinstance(self.train.images, StreamedImages)
+
+    @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
-    def normalise(self, images: np.ndarray) -> np.ndarray:
+    def normalise(self, images: Images) -> np.ndarray:
         """Return ``(images - mean) / std`` of raw ``images`` (B, C, H, W) as a new float32 array."""
-        result = images.astype(np.float32)
+        result = np.asarray(images).astype(np.float32)
         result -= self.mean.astype(np.float32)[:, None, None]
         result /= self.std.astype(np.float32)[:, None, None]
         return result
 
 
-def channel_statistics(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def channel_statistics(images: Images) -> Tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each channel of ``images`` (N, C, H, W): two float32 arrays (C,)."""
+    images = np.asarray(images)
     if images.dtype == np.uint8:
         return _byte_statistics(images)
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64)

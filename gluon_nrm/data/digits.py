@@ -29,23 +29,25 @@ SPEC = DatasetSpec(
 
 
 @register_dataset("digits", SPEC)
-def load_digits(_: Source) -> Dataset:
+def load_digits(source: Source) -> Dataset:
     """Return the digits: 1,297 training and 500 test images (1, 8, 8) float32, pixel values 0 to 16.
 
     The test set holds 50 images of each class and never changes. The arrays are read-only.
 
     Raises
     ------
-    DataError  scikit-learn is missing.
+    DataError  scikit-learn is missing, or a folder was given.
     """
     images, labels = _read()
+    if source.path is not None:
+        raise DataError("data.path: 'digits' come with scikit-learn, not from a folder; leave it out")
     order = np.random.RandomState(TEST_SEED).permutation(len(labels))
     is_test = np.zeros(len(labels), dtype=bool)
     is_test[take_per_class(labels, order, np.full(CLASSES, TEST_PER_CLASS))] = True
     train = ImageSet(images[~is_test], labels[~is_test])
     test = ImageSet(images[is_test], labels[is_test])
     for array in (*train, *test):
-        array.setflags(write=False)
+        np.asarray(array).setflags(write=False)
     mean, std = channel_statistics(train.images)
     return Dataset("digits", SPEC.class_names, train, test, mean, std)
 

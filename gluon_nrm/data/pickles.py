@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from gluon_nrm.data.places import UNREADABLE
+from gluon_nrm.data.reading import UNREADABLE
 from gluon_nrm.errors import DataError
 
 _RECONSTRUCT, _ARRAY, _TYPE = "numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"

@@ -1,23 +1,18 @@
-"""Data sets by name: what is known of one before its files are there, its loader, and a stand-in for it."""
+"""Data sets by name: what is known of one before its files are there, and its loader."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple, Union
 
-import numpy as np
-
-from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.dataset import Dataset
 from gluon_nrm.errors import DataError
 
 DATA_DIR_VARIABLE = "GLUON_NRM_DATA"
 """Environment variable that names the folder of all data sets, where a command does not."""
-
-STAND_IN_PER_CLASS = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,8 @@ class DatasetSpec:
     test: int
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
+    streamed: bool = False
+    """Whether images are decoded whenever they are needed, and so of the side that the recipe gives."""
 
     @property
     def classes(self) -> int:
@@ -116,11 +113,19 @@ def load_dataset(
 
     Raises
     ------
-    DataError    There is no such data set (the closest name is given), or its reader cannot read it.
+    DataError    There is no such data set (the closest name is given), its reader cannot read it, or it is
+                 not of the size, or not streamed or kept in memory, as asked for.
     MissingData  Its files are not there; the message holds the command that gets them.
     """
     _check_name(name)
-    return _LOADERS[name](Source(data_folder(data_dir), path, size, streamed))
+    dataset = _LOADERS[name](Source(data_folder(data_dir), path, size, streamed))
+    if size is not None and dataset.input_shape[1:] != (size, size):
+        height, width = dataset.input_shape[1:]
+        raise DataError(f"data.size: {size}, but the images of '{name}' are {height} x {width}; leave it out")
+    if streamed is not None and dataset.streamed != streamed:
+        always = "streamed" if dataset.streamed else "kept in memory"
+        raise DataError(f"data.streamed: {streamed}, but '{name}' is always {always}; leave it out")
+    return dataset
 
 
 def dataset_spec(name: str) -> DatasetSpec:
@@ -134,31 +139,6 @@ def dataset_spec(name: str) -> DatasetSpec:
     if name not in _SPECS:
         raise DataError(f"data.name: nothing is known of '{name}' without its files")
     return _SPECS[name]
-
-
-def stand_in(name: str, *, train: Optional[int] = None, test: Optional[int] = None) -> Dataset:
-    """Noise in place of a data set: its shape, classes and constants, and other images every name.
-
-    Parameters
-    ----------
-    train, test  Numbers of images, 1 or more, all classes equally often; None: four of each class.
-
-    Raises
-    ------
-    DataError  As ``dataset_spec``.
-    """
-    spec = dataset_spec(name)
-    rng = np.random.default_rng(zlib.crc32(name.encode("utf-8")))
-    few = STAND_IN_PER_CLASS * spec.classes
-    parts = [_noise(spec, few if number is None else number, rng) for number in (train, test)]
-    mean, std = (np.array(constants, dtype=np.float32) for constants in (spec.mean, spec.std))
-    return Dataset(name, spec.class_names, parts[0], parts[1], mean, std)
-
-
-def _noise(spec: DatasetSpec, number: int, rng: np.random.Generator) -> ImageSet:
-    """Uniformly random bytes as images (number, C, H, W), with labels 0, 1, 2, ... over and over."""
-    images = rng.integers(0, 256, (number, *spec.input_shape), dtype=np.uint8)
-    return ImageSet(images, np.arange(number, dtype=np.int64) % spec.classes)
 
 
 def _check_name(name: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.places import UNREADABLE, find, missing, reading
+from gluon_nrm.data.places import find, missing
+from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
 

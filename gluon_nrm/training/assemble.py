@@ -11,7 +11,6 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.data import (
-    Augment,
     Batch,
     Cutout,
     Dataset,
@@ -21,6 +20,7 @@ from gluon_nrm.data import (
     draw_split,
     evaluation_batches,
     load_dataset,
+    make_augmentation,
     stand_in,
 )
 from gluon_nrm.losses.objective import TERMS, Objective
@@ -128,8 +128,12 @@ def trace(block: HybridBlock) -> None:
 
 def _dataset(recipe: Recipe, data_dir: Union[str, Path, None], noise: bool) -> Dataset:
     if noise:
-        return stand_in(recipe.data.name, train=dataset_spec(recipe.data.name).train)
-    return load_dataset(recipe.data.name, data_dir)
+        train = dataset_spec(recipe.data.name).train
+        return stand_in(recipe.data.name, train=train, size=recipe.data.size)
+    settings = recipe.data
+    return load_dataset(
+        settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
+    )
 
 
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> NRM:
@@ -142,7 +146,15 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
     return Streams(
         dataset,
         split,
-        augment=Augment(recipe.data.shift, recipe.data.mirror),
+        augment=make_augmentation(
+            dataset,
+            shift=recipe.data.shift,
+            mirror=recipe.data.mirror,
+            area=recipe.data.crop_area,
+            aspect=recipe.data.crop_aspect,
+            jitter=recipe.data.jitter,
+            lighting=recipe.data.lighting,
+        ),
         batch_labelled=recipe.train.batch_labelled,
         batch_unlabelled=recipe.train.batch_unlabelled,
         seed=recipe.train.seed,

@@ -20,6 +20,7 @@ from gluon_nrm.data.registry import (
     load_dataset,
     register_dataset,
 )
+from gluon_nrm.data.split_files import read_split, write_splits
 from gluon_nrm.data.splits import Split, check_split, draw_split
 from gluon_nrm.data.stand_in import stand_in
 from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
@@ -44,6 +45,8 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "make_augmentation",
+    "read_split",
     "register_dataset",
     "stand_in",
+    "write_splits",
 ]

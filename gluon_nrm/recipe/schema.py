@@ -102,6 +102,13 @@ class Data:
             at_least=0,
         ),
     )
+    split_file: Optional[str] = field(
+        default=None,
+        metadata=about(
+            "file of the labelled images, as tools/prepare_data.py --splits writes it; labels and split_seed "
+            "must be those in it; null: they are drawn"
+        ),
+    )
     cutout: int = field(
         default=0,
         metadata=about(

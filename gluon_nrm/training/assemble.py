@@ -21,6 +21,7 @@ from gluon_nrm.data import (
     evaluation_batches,
     load_dataset,
     make_augmentation,
+    read_split,
     stand_in,
 )
 from gluon_nrm.losses.objective import TERMS, Objective
@@ -94,14 +95,7 @@ def assemble(
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
     dataset = _dataset(recipe, data_dir, noise)
-    split = draw_split(
-        dataset.train.labels,
-        labelled=recipe.data.labels,
-        split_seed=recipe.data.split_seed,
-        validation=recipe.data.validation,
-        include_labelled=recipe.data.unlabelled_includes_labelled,
-        classes=dataset.classes,
-    )
+    split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
     teacher = (
         Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
@@ -133,6 +127,26 @@ def _dataset(recipe: Recipe, data_dir: Union[str, Path, None], noise: bool) -> D
     settings = recipe.data
     return load_dataset(
         settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
+    )
+
+
+def _split(recipe: Recipe, dataset: Dataset, noise: bool) -> Split:
+    settings, include = recipe.data, recipe.data.unlabelled_includes_labelled
+    if settings.split_file is not None and settings.labels is not None and not noise:
+        return read_split(
+            settings.split_file,
+            dataset,
+            labels=settings.labels,
+            seed=settings.split_seed,
+            include_labelled=include,
+        )
+    return draw_split(
+        dataset.train.labels,
+        labelled=settings.labels,
+        split_seed=settings.split_seed,
+        validation=settings.validation,
+        include_labelled=include,
+        classes=dataset.classes,
     )
 
 

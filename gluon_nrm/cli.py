@@ -1,7 +1,8 @@
-"""How a command-line tool ends: what a person reads, and the exit code that a script sees."""
+"""What the command-line tools share: an option, how they end, and the exit code that a script sees."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from typing import Callable, NoReturn, Sequence
@@ -35,3 +36,10 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = PIPE_CLOSED
     raise SystemExit(code)
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Give a tool the option ``--data-dir``; it is None where it is not used."""
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="folder of all data sets (default: $GLUON_NRM_DATA, else data)"
+    )

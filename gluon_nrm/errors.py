@@ -26,6 +26,10 @@ class DataError(NRMError):
     """A data set, split or image is missing, damaged or too small for what was asked."""
 
 
+class MissingData(DataError):
+    """The files of a known data set are not there yet; the message holds the command that gets them."""
+
+
 class ModelError(NRMError):
     """A network cannot be built from the given description."""
 

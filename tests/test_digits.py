@@ -11,7 +11,15 @@ import sys
 import numpy as np
 import pytest
 
-from gluon_nrm.data import Dataset, ImageSet, dataset, list_datasets, load_dataset, register_dataset
+from gluon_nrm.data import (
+    Dataset,
+    ImageSet,
+    dataset,
+    list_datasets,
+    load_dataset,
+    register_dataset,
+    registry,
+)
 from gluon_nrm.errors import DataError
 
 
@@ -175,17 +183,17 @@ def test_a_dataset_cannot_be_changed():
 
 
 def test_registering(monkeypatch):
-    monkeypatch.setattr(dataset, "_LOADERS", dict(dataset._LOADERS))
-    register_dataset("another")(tiny)
+    monkeypatch.setattr(registry, "_LOADERS", dict(registry._LOADERS))
+    register_dataset("another")(lambda source: tiny())
     assert list_datasets() == sorted([*list_datasets()])
     assert {"another", "digits"} <= set(list_datasets())
     assert load_dataset("another").name == "tiny"
 
 
 def test_a_name_is_registered_once(monkeypatch):
-    monkeypatch.setattr(dataset, "_LOADERS", dict(dataset._LOADERS))
+    monkeypatch.setattr(registry, "_LOADERS", dict(registry._LOADERS))
     with pytest.raises(DataError, match="'digits' is registered already"):
-        register_dataset("digits")(tiny)
+        register_dataset("digits")(lambda source: tiny())
     assert load_dataset("digits").name == "digits"
 
 

@@ -15,6 +15,7 @@ from short_runs import full_weights, trainer_of, values
 from gluon_nrm.losses.objective import RENDERED, TERMS
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe, recipe_from_text, recipe_to_yaml
+from gluon_nrm.training import forecast as forecast_module
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.forecast import forecast
 from gluon_nrm.training.schedules import learning_rate, loss_weights, stretches
@@ -85,4 +86,25 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for line, pattern in zip(text.splitlines(), patterns):
         assert re.fullmatch(pattern, line), line
     assert len(text.splitlines()) == len(patterns)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("labels", "steps"), [("100", 299), ("null", 300)])
+def test_forecast_without_the_data(
+    labels: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps are counted as on the real images: 60,000 of MNIST, in batches of 200."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forecast_module, "STEPS", 2)
+    changes = ["data.name=mnist", f"data.labels={labels}", "train.epoch_steps=null", "data.shift=0"]
+    changes += ["train.batch_labelled=200"] if labels == "null" else ["train.batch_unlabelled=200"]
+    name = "digits_supervised" if labels == "null" else "digits_nrm"
+    text = forecast(load_recipe(ROOT / "recipes" / f"{name}.yaml", changes), devices="cpu")
+    lines = text.splitlines()
+    assert lines[0] == (
+        "data     data/mnist/train-images-idx3-ubyte.gz is missing; "
+        "get it: python tools/prepare_data.py mnist"
+    )
+    assert [line.split()[0] for line in lines] == ["data", "images", "step", "epoch", "run", "memory"]
+    assert f"epoch    {steps} steps" in text
     assert list(tmp_path.iterdir()) == []

@@ -12,14 +12,14 @@ from typing import Mapping, Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.cli import add_data_dir, run_tool
 from gluon_nrm.training.evaluate_run import TEST, VALIDATION, evaluate_run
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the error of student and teacher, by the weighted logits and by each branch."""
     options = _parser().parse_args(arguments)
-    found = evaluate_run(options.run, devices=options.devices, part=options.part)
+    found = evaluate_run(options.run, devices=options.devices, part=options.part, data_dir=options.data_dir)
     print(f"run      {found.run} ({found.recipe}), after epoch {found.epoch} of {found.epochs}")
     print(f"data     {found.dataset}, {found.images} {found.part} images")
     for name, errors in found.errors.items():
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--devices", help="cpu or gpu(0); of several the first is used; default: a GPU, or the CPU"
     )
+    add_data_dir(parser)
     parser.add_argument(
         "--part",
         choices=(TEST, VALIDATION),

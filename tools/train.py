@@ -16,7 +16,7 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.cli import add_data_dir, run_tool
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
 from gluon_nrm.training.fit import fit
@@ -37,6 +37,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     seeds.add_argument("--seeds", type=int, nargs="+", metavar="N", help="one run after the other")
     parser.add_argument("--devices", help="cpu(0),cpu(1) or gpu(0-3); default: every GPU, or the CPU")
     parser.add_argument("--kvstore", help="in place of train.kvstore")
+    add_data_dir(parser)
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of all runs (default: runs)")
     parser.add_argument("--fresh", action="store_true", help="start a new folder, leaving what is there")
     parser.add_argument("--eager", action="store_true", help="run operator by operator, for debugging")
@@ -75,11 +76,12 @@ def main(arguments: Sequence[str]) -> int:
     # all of them first: a mistake must not wait for the first run's end
     for recipe in [load_recipe(options.recipe, overrides + more) for more in seeded]:
         if options.dry_run:
-            print(forecast(recipe, devices=options.devices, hybridise=not options.eager))
+            print(forecast(recipe, devices=options.devices, hybridise=not options.eager,
+                           data_dir=options.data_dir))  # fmt: skip
             continue
         fit(
             recipe, devices=options.devices, root=options.runs, fresh=options.fresh, hybridise=not
-            options.eager, go_on=go_on_command(arguments),
+            options.eager, go_on=go_on_command(arguments), data_dir=options.data_dir,
         )  # fmt: skip
     return 0
 

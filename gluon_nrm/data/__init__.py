@@ -1,4 +1,4 @@
-"""Data sets, splits, augmentation and the two training streams; numpy only, never MXNet.
+"""Data sets, splits, augmentation and the two training streams; numpy and Pillow, never MXNet.
 
 The order of use is ``load_dataset`` -> ``draw_split`` -> ``Streams`` for training and ``evaluation_batches``
 for testing.
@@ -6,24 +6,47 @@ for testing.
 
 from __future__ import annotations
 
-from gluon_nrm.data import digits  # noqa: F401  (importing a reader registers its data set)
-from gluon_nrm.data.augment import Augment
-from gluon_nrm.data.dataset import Dataset, ImageSet, list_datasets, load_dataset, register_dataset
+# Importing a reader registers its data set.
+from gluon_nrm.data import cifar, digits, folder, imagenet, mnist, svhn  # noqa: F401
+from gluon_nrm.data.augment import Augment, Cutout
+from gluon_nrm.data.crops import RandomCrops, make_augmentation
+from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.registry import (
+    DatasetSpec,
+    Source,
+    data_folder,
+    dataset_spec,
+    list_datasets,
+    load_dataset,
+    register_dataset,
+)
+from gluon_nrm.data.split_files import read_split, write_splits
 from gluon_nrm.data.splits import Split, check_split, draw_split
+from gluon_nrm.data.stand_in import stand_in
 from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
 
 __all__ = [
     "Augment",
     "Batch",
+    "Cutout",
     "Dataset",
+    "DatasetSpec",
     "ImageSet",
+    "RandomCrops",
+    "Source",
     "Split",
     "Step",
     "Streams",
     "check_split",
+    "data_folder",
+    "dataset_spec",
     "draw_split",
     "evaluation_batches",
     "list_datasets",
     "load_dataset",
+    "make_augmentation",
+    "read_split",
     "register_dataset",
+    "stand_in",
+    "write_splits",
 ]

@@ -1,12 +1,22 @@
-"""Random translation and mirroring of a batch of raw images, without a loop over images."""
+"""Random translation, mirroring and Cutout of a batch of images, without a loop over images."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Protocol, Tuple
 
 import numpy as np
 
 from gluon_nrm.errors import DataError
+
+
+class Augmentation(Protocol):
+    """A random change of raw images, before they are normalised: ``Augment`` or ``crops.RandomCrops``."""
+
+    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+        """Return changed ``images`` (B, C, H, W), an array or streamed as they came; draw from ``rng``."""
+
+    def check(self, input_shape: Tuple[int, ...]) -> None:
+        """Raise DataError where images of ``input_shape`` (C, H, W) cannot be changed so."""
 
 
 class Augment:
@@ -47,7 +57,8 @@ class Augment:
             images = translate(images, offsets, self.shift)
         if self.mirror:
             flipped = rng.random(len(images)) < 0.5
-            images = np.where(flipped[:, None, None, None], images[..., ::-1], images)
+            images = images if self.shift else images.copy()  # translate has made a copy already
+            images[flipped] = images[flipped][..., ::-1]
         return images
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
@@ -71,3 +82,58 @@ def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarr
     windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, height, width))
     start = largest - offsets
     return np.ascontiguousarray(windows[np.arange(len(images)), :, start[:, 0], start[:, 1], 0, 0])
+
+
+class Cutout:
+    """Cutout (DeVries & Taylor 2017, section 3.2): set a square of each image to 0.
+
+    The square's centre is uniform over the image, so parts of the square may fall outside. As in the paper it
+    is for normalised images: 0 is then the mean of the training images in each channel. It comes after
+    ``Augment`` and draws from a generator of its own, so that shifts and mirrors are the same without it.
+
+    Parameters
+    ----------
+    side  Side of the square in pixels; 0: none. No larger than the images.
+
+    Raises
+    ------
+    DataError  ``side`` is negative.
+    """
+
+    def __init__(self, side: int) -> None:
+        if side < 0:
+            raise DataError(f"data.cutout: {side} pixels; give 0 (none) or more")
+        self.side = side
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Cut a square out of each of the normalised ``images`` (B, C, H, W), in place, and return them.
+
+        With nothing to do, ``rng`` is not used.
+
+        Raises
+        ------
+        DataError  As ``check``.
+        """
+        self.check(images.shape[1:])
+        if self.side:
+            size = images.shape[2:]
+            first = self.draw(len(images), size, rng) - self.side // 2
+            rows, columns = (
+                (np.arange(size[axis]) >= first[:, axis, None])
+                & (np.arange(size[axis]) < first[:, axis, None] + self.side)
+                for axis in (0, 1)
+            )
+            np.copyto(images, 0, where=(rows[:, :, None] & columns[:, None, :])[:, None])
+        return images
+
+    def draw(self, count: int, size: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw rows and columns (count, 2) of the squares' centres in images of ``size`` (H, W)."""
+        return rng.integers(size, size=(count, 2)) if self.side else np.zeros((count, 2), dtype=int)
+
+    def check(self, input_shape: Tuple[int, ...]) -> None:
+        """Raise DataError where the square is larger than an image of ``input_shape`` (C, H, W)."""
+        height, width = input_shape[1:]
+        if self.side > min(height, width):
+            raise DataError(
+                f"data.cutout: {self.side} pixels; it must not be larger than the {height} x {width} images"
+            )

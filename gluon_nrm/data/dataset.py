@@ -1,24 +1,27 @@
-"""What a data set is to the rest of the package, and the registry that finds one by name."""
+"""What a data set is to the rest of the package."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, NamedTuple, Tuple, Union
+from typing import NamedTuple, Tuple, Union
 
 import numpy as np
 
+from gluon_nrm.data.streamed import StreamedImages
 from gluon_nrm.errors import DataError
+
+Images = Union[np.ndarray, StreamedImages]
+"""An array, or what ``numpy.asarray`` makes one of by decoding."""
 
 
 class ImageSet(NamedTuple):
     """Images as they are on disk (raw pixel values, no normalisation) with their classes."""
 
-    images: np.ndarray  # (N, C, H, W) uint8 or float32, raw pixel values
+    images: Images  # (N, C, H, W) uint8 or float32, raw pixel values
     labels: np.ndarray  # (N,) int64, 0 <= label < number of classes
 
     def subset(self, indices: Union[np.ndarray, slice]) -> ImageSet:
-        """Return the images at ``indices`` (M,), in that order (a slice gives a view)."""
+        """Return the images at ``indices`` (M,), in that order (a slice gives a view); none is decoded."""
         return ImageSet(self.images[indices], self.labels[indices])
 
 
@@ -58,22 +61,42 @@ class Dataset:
         return channels, height, width
 
     @property
+    def streamed(self) -> bool:
+        """Whether images are decoded whenever they are needed, and not kept in memory."""
+        return isinstance(self.train.images, StreamedImages)
+
+    @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
-    def normalise(self, images: np.ndarray) -> np.ndarray:
+    def normalise(self, images: Images) -> np.ndarray:
         """Return ``(images - mean) / std`` of raw ``images`` (B, C, H, W) as a new float32 array."""
-        result = images.astype(np.float32)
+        result = np.asarray(images).astype(np.float32)
         result -= self.mean.astype(np.float32)[:, None, None]
         result /= self.std.astype(np.float32)[:, None, None]
         return result
 
 
-def channel_statistics(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def channel_statistics(images: Images) -> Tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each channel of ``images`` (N, C, H, W): two float32 arrays (C,)."""
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return _byte_statistics(images)
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
     std = images.std(axis=(0, 2, 3), dtype=np.float64)
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _byte_statistics(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The same of bytes, from how often each value occurs: exact, and without an array of float64 pixels."""
+    counts = np.zeros((images.shape[1], 256), dtype=np.int64)
+    for start in range(0, len(images), 1000):
+        for channel, pixels in enumerate(images[start : start + 1000].swapaxes(0, 1)):
+            counts[channel] += np.bincount(pixels.ravel(), minlength=256)
+    share, value = counts / counts.sum(axis=1, keepdims=True), np.arange(256)
+    mean = share @ value
+    std = np.sqrt((share * (value - mean[:, None]) ** 2).sum(axis=1))
     return mean.astype(np.float32), std.astype(np.float32)
 
 
@@ -102,43 +125,3 @@ def _check_constants(name: str, mean: np.ndarray, std: np.ndarray, channels: int
         )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise DataError(f"data set '{name}': mean {mean}, std {std}; both must be finite and std above 0")
-
-
-Loader = Callable[[], Dataset]
-_LOADERS: Dict[str, Loader] = {}
-
-
-def register_dataset(name: str) -> Callable[[Loader], Loader]:
-    """Make the decorated function the loader of the data set called ``name`` in recipes (``data.name``).
-
-    Raises
-    ------
-    DataError  The name is taken.
-    """
-
-    def add(loader: Loader) -> Loader:
-        if name in _LOADERS:
-            raise DataError(f"a data set called '{name}' is registered already; choose another name")
-        _LOADERS[name] = loader
-        return loader
-
-    return add
-
-
-def list_datasets() -> List[str]:
-    """Names of all registered data sets, in alphabetical order."""
-    return sorted(_LOADERS)
-
-
-def load_dataset(name: str) -> Dataset:
-    """Load the data set registered as ``name``.
-
-    Raises
-    ------
-    DataError  There is no such data set (the closest name is given), or its reader cannot read it.
-    """
-    if name not in _LOADERS:
-        close = difflib.get_close_matches(name, list_datasets(), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(list_datasets())}"
-        raise DataError(f"data.name: no data set called '{name}'; {hint}")
-    return _LOADERS[name]()

@@ -6,7 +6,8 @@ from typing import Tuple
 
 import numpy as np
 
-from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics, register_dataset
+from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics
+from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.data.splits import take_per_class
 from gluon_nrm.errors import DataError
 
@@ -16,27 +17,39 @@ CLASSES = 10
 TEST_SEED = 20180101
 
 
-@register_dataset("digits")
-def load_digits() -> Dataset:
+SPEC = DatasetSpec(
+    "digits",
+    class_names=tuple(str(digit) for digit in range(CLASSES)),
+    input_shape=(1, 8, 8),
+    train=1297,
+    test=CLASSES * TEST_PER_CLASS,
+    mean=(4.894661,),
+    std=(6.020876,),
+)
+
+
+@register_dataset("digits", SPEC)
+def load_digits(source: Source) -> Dataset:
     """Return the digits: 1,297 training and 500 test images (1, 8, 8) float32, pixel values 0 to 16.
 
     The test set holds 50 images of each class and never changes. The arrays are read-only.
 
     Raises
     ------
-    DataError  scikit-learn is missing.
+    DataError  scikit-learn is missing, or a folder was given.
     """
     images, labels = _read()
+    if source.path is not None:
+        raise DataError("data.path: 'digits' come with scikit-learn, not from a folder; leave it out")
     order = np.random.RandomState(TEST_SEED).permutation(len(labels))
     is_test = np.zeros(len(labels), dtype=bool)
     is_test[take_per_class(labels, order, np.full(CLASSES, TEST_PER_CLASS))] = True
     train = ImageSet(images[~is_test], labels[~is_test])
     test = ImageSet(images[is_test], labels[is_test])
     for array in (*train, *test):
-        array.setflags(write=False)
+        np.asarray(array).setflags(write=False)
     mean, std = channel_statistics(train.images)
-    names = tuple(str(digit) for digit in range(CLASSES))
-    return Dataset("digits", class_names=names, train=train, test=test, mean=mean, std=std)
+    return Dataset("digits", SPEC.class_names, train, test, mean, std)
 
 
 def _read() -> Tuple[np.ndarray, np.ndarray]:

@@ -6,18 +6,19 @@ devices or of numpy's global state. That is what makes a resumed run equal to on
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from gluon_nrm.data.augment import Augment
-from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.augment import Augmentation, Cutout
+from gluon_nrm.data.dataset import Dataset, Images, ImageSet
+from gluon_nrm.data.prefetch import prefetch
 from gluon_nrm.data.splits import Split
 from gluon_nrm.errors import DataError
 
 # Names of an epoch's random sequences; each is independent: switching one off leaves the others unchanged.
 _LABELLED, _UNLABELLED = 0, 1
-_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION = 0, 1, 2
+_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION, _CUTOUT, _TEACHER_CUTOUT = 0, 1, 2, 3, 4
 
 NO_LABEL = -1.0
 
@@ -55,11 +56,12 @@ class Streams:
     epoch_steps          Steps in an epoch; None: one pass over the longer stream, without its last incomplete
                          batch, and at least one step.
     independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
+    cutout               Applied to the normalised images of both streams; None: nothing is.
 
     Raises
     ------
     DataError  A batch size, seed or number of steps out of range, a stream without images, or a translation
-               as large as the images.
+               or square as large as the images.
     """
 
     def __init__(
@@ -67,12 +69,13 @@ class Streams:
         dataset: Dataset,
         split: Split,
         *,
-        augment: Augment,
+        augment: Augmentation,
         batch_labelled: int,
         batch_unlabelled: int,
         seed: int,
         epoch_steps: Optional[int] = None,
         independent_teacher: bool = False,
+        cutout: Optional[Cutout] = None,
     ) -> None:
         _check_at_least("train.batch_labelled", batch_labelled, 1)
         _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
@@ -80,44 +83,58 @@ class Streams:
         if epoch_steps is not None:
             _check_at_least("train.epoch_steps", epoch_steps, 1)
         _check_not_empty(split, batch_unlabelled)
-        augment.check(dataset.input_shape)
+        cutout = cutout or Cutout(0)
+        for each in (augment, cutout):
+            each.check(dataset.input_shape)
         self.dataset = dataset
         self.split = split
         self.augment = augment
+        self.cutout = cutout
         self.batch_labelled = batch_labelled
         self.batch_unlabelled = batch_unlabelled
         self.seed = seed
         self.independent_teacher = independent_teacher
         self.steps_per_epoch = epoch_steps or self._one_pass()
 
-    def epoch(self, epoch: int) -> Iterator[Step]:
-        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more), the same ones each time."""
-        _check_at_least("epoch", epoch, 0)
-        return self._steps(epoch)
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more), the same ones each time.
 
-    def _steps(self, epoch: int) -> Iterator[Step]:
-        """Yield the steps of ``epoch``."""
-        labelled = self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled)
+        ``first`` steps are left out; where images are streamed, those of these steps are not decoded.
+        """
+        _check_at_least("epoch", epoch, 0)
+        steps = self._steps(epoch, first)
+        return prefetch(steps) if self.dataset.streamed else steps
+
+    def _steps(self, epoch: int, first: int) -> Iterator[Step]:
+        """Yield the steps of ``epoch`` from step ``first`` on."""
+        labelled = self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled, first)
         if not self.batch_unlabelled:
             for batch in labelled:
                 yield Step(batch, None)
             return
-        unlabelled = self._batches(epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled)
+        unlabelled = self._batches(
+            epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled, first
+        )
         for batch, partner in zip(labelled, unlabelled):
             yield Step(batch, partner)
 
-    def _batches(self, epoch: int, stream: int, indices: np.ndarray, batch: int) -> Iterator[Batch]:
-        """Yield ``steps_per_epoch`` batches of one stream, the training images at ``indices``."""
+    def _batches(
+        self, epoch: int, stream: int, indices: np.ndarray, batch: int, first: int
+    ) -> Iterator[Batch]:
+        """Yield the batches of one stream, the training images at ``indices``, from step ``first`` on."""
         order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
-        student_rng = self._rng(epoch, stream, _AUGMENTATION)
-        teacher_rng = self._rng(epoch, stream, _TEACHER_AUGMENTATION)
+        student = [self._rng(epoch, stream, purpose) for purpose in (_AUGMENTATION, _CUTOUT)]
+        teacher = [self._rng(epoch, stream, purpose) for purpose in (_TEACHER_AUGMENTATION, _TEACHER_CUTOUT)]
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             raw = self.dataset.train.images[chosen]
+            if start < first * batch:
+                self._pass_over(raw, student, teacher)
+                continue
             yield Batch(
-                images=self._prepare(raw, student_rng),
+                images=self._prepare(raw, *student),
                 labels=self._labels(chosen, stream),
-                teacher_images=self._prepare(raw, teacher_rng) if self.independent_teacher else None,
+                teacher_images=self._prepare(raw, *teacher) if self.independent_teacher else None,
             )
 
     def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
@@ -126,9 +143,17 @@ class Streams:
             return np.full(len(chosen), NO_LABEL, dtype=np.float32)
         return self.dataset.train.labels[chosen].astype(np.float32)
 
-    def _prepare(self, raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Augment raw images, then normalise: the border brought in by a translation is raw black."""
-        return self.dataset.normalise(self.augment(raw, rng))
+    def _pass_over(self, raw: Images, *generators: Sequence[np.random.Generator]) -> None:
+        """Draw what a batch draws, and no more."""
+        for rng, cutout_rng in generators[: 1 + self.independent_teacher]:
+            self.augment(raw, rng)
+            self.cutout.draw(len(raw), raw.shape[2:], cutout_rng)
+
+    def _prepare(
+        self, raw: Images, rng: np.random.Generator, cutout_rng: np.random.Generator
+    ) -> np.ndarray:
+        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0."""
+        return self.cutout(self.dataset.normalise(self.augment(raw, rng)), cutout_rng)
 
     def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
         """Generator of one random sequence of one epoch, independent of all others."""
@@ -152,7 +177,8 @@ def evaluation_batches(dataset: Dataset, images: ImageSet, batch: int) -> Iterat
     _check_at_least("train.eval_batch", batch, 1)
     starts = range(0, len(images.labels), batch)
     parts = (images.subset(slice(start, start + batch)) for start in starts)
-    return (Batch(dataset.normalise(part.images), part.labels.astype(np.float32)) for part in parts)
+    batches = (Batch(dataset.normalise(part.images), part.labels.astype(np.float32)) for part in parts)
+    return prefetch(batches) if dataset.streamed else batches
 
 
 def _cycle(indices: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,8 +23,14 @@ def name_problems(recipe: Recipe) -> Problems:
 
 
 def data_problems(recipe: Recipe) -> Problems:
-    """The streams must have images."""
+    """The streams must have images, and a file of labelled images no draw beside it."""
     data: Data = recipe.data
+    if data.split_file is not None and data.labels is None:
+        yield Problem("data.split_file", "needs data.labels, the number of labelled images in the file")
+    if data.split_file is not None and data.validation > 0:
+        yield Problem(
+            "data.validation", f"{data.validation}, but data.split_file holds no validation part; set it to 0"
+        )
     if data.labels is None and recipe.train.batch_unlabelled > 0 and not data.unlabelled_includes_labelled:
         yield Problem(
             "train.batch_unlabelled",

@@ -49,6 +49,74 @@ class Data:
         ),
     )
     mirror: bool = field(default=False, metadata=about("random horizontal mirror"))
+    path: Optional[str] = field(
+        default=None,
+        metadata=about(
+            "folder of the data set's files; null: the folder of its name in --data-dir; needed by the data "
+            "set folder"
+        ),
+    )
+    size: Optional[int] = field(
+        default=None,
+        metadata=about(
+            "side in pixels of the images of folder (null: as they are; streamed, 224) and imagenet (224)",
+            at_least=1,
+        ),
+    )
+    streamed: Optional[bool] = field(
+        default=None,
+        metadata=about(
+            "folder: decode images whenever they are needed, cropped at random, in place of keeping them in "
+            "memory; null: imagenet does, nothing else"
+        ),
+    )
+    crop_area: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "streamed images: smallest share of its area that a random crop takes of an image; null: 0.08",
+            above=0,
+            at_most=1,
+        ),
+    )
+    crop_aspect: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "streamed images: largest ratio of a crop's width to its height, and of its height to its width, "
+            "before it is resized; null: 4/3",
+            at_least=1,
+        ),
+    )
+    jitter: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "streamed images: largest random change of brightness, contrast and saturation; null: 0.4",
+            at_least=0,
+            at_most=1,
+        ),
+    )
+    lighting: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "streamed images: standard deviation of the random shift along each principal component of "
+            "ImageNet's colours; null: 0.1",
+            at_least=0,
+        ),
+    )
+    split_file: Optional[str] = field(
+        default=None,
+        metadata=about(
+            "file of the labelled images, as tools/prepare_data.py --splits writes it; labels and split_seed "
+            "must be those in it; null: they are drawn"
+        ),
+    )
+    cutout: int = field(
+        default=0,
+        metadata=about(
+            "Cutout: side in pixels of a square, centred anywhere in the image, that is set to the training "
+            "images' mean (to 0 after normalisation); 0: none",
+            at_least=0,
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterator, List, Optional
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Union
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.data import (
-    Augment,
     Batch,
+    Cutout,
     Dataset,
     Split,
     Streams,
+    dataset_spec,
     draw_split,
     evaluation_batches,
     load_dataset,
+    make_augmentation,
+    read_split,
+    stand_in,
 )
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
@@ -66,13 +71,22 @@ class Parts:
         return {"student": self.net, **({"teacher": self.teacher.net} if self.teacher else {})}
 
 
-def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Parts:
+def assemble(
+    recipe: Recipe,
+    devices: List[Any],
+    hybridise: bool = True,
+    *,
+    data_dir: Union[str, Path, None] = None,
+    noise: bool = False,
+) -> Parts:
     """Build everything a recipe describes, initialised from its seed.
 
     Args:
         recipe: what to build.
         devices: where it will run.
         hybridise: trace each part into one static graph; False runs operator by operator, for debugging.
+        data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
+        noise: take a stand-in for the data, as many random training images of its shape.
 
     Raises:
         NRMError: the data, the network or the devices do not allow it.
@@ -80,15 +94,8 @@ def assemble(recipe: Recipe, devices: List[Any], hybridise: bool = True) -> Part
     check_kvstore(recipe.train.kvstore)
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
-    dataset = load_dataset(recipe.data.name)
-    split = draw_split(
-        dataset.train.labels,
-        labelled=recipe.data.labels,
-        split_seed=recipe.data.split_seed,
-        validation=recipe.data.validation,
-        include_labelled=recipe.data.unlabelled_includes_labelled,
-        classes=dataset.classes,
-    )
+    dataset = _dataset(recipe, data_dir, noise)
+    split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
     teacher = (
         Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
@@ -113,6 +120,36 @@ def trace(block: HybridBlock) -> None:
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
+def _dataset(recipe: Recipe, data_dir: Union[str, Path, None], noise: bool) -> Dataset:
+    if noise:
+        train = dataset_spec(recipe.data.name).train
+        return stand_in(recipe.data.name, train=train, size=recipe.data.size)
+    settings = recipe.data
+    return load_dataset(
+        settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
+    )
+
+
+def _split(recipe: Recipe, dataset: Dataset, noise: bool) -> Split:
+    settings, include = recipe.data, recipe.data.unlabelled_includes_labelled
+    if settings.split_file is not None and settings.labels is not None and not noise:
+        return read_split(
+            settings.split_file,
+            dataset,
+            labels=settings.labels,
+            seed=settings.split_seed,
+            include_labelled=include,
+        )
+    return draw_split(
+        dataset.train.labels,
+        labelled=settings.labels,
+        split_seed=settings.split_seed,
+        validation=settings.validation,
+        include_labelled=include,
+        classes=dataset.classes,
+    )
+
+
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     settings = asdict(recipe.model)
     net = get_model(settings.pop("name"), dataset.classes, dataset.input_shape, **settings)
@@ -123,12 +160,21 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
     return Streams(
         dataset,
         split,
-        augment=Augment(recipe.data.shift, recipe.data.mirror),
+        augment=make_augmentation(
+            dataset,
+            shift=recipe.data.shift,
+            mirror=recipe.data.mirror,
+            area=recipe.data.crop_area,
+            aspect=recipe.data.crop_aspect,
+            jitter=recipe.data.jitter,
+            lighting=recipe.data.lighting,
+        ),
         batch_labelled=recipe.train.batch_labelled,
         batch_unlabelled=recipe.train.batch_unlabelled,
         seed=recipe.train.seed,
         epoch_steps=recipe.train.epoch_steps,
         independent_teacher=recipe.teacher.enabled and recipe.teacher.augmentation == "independent",
+        cutout=Cutout(recipe.data.cutout),
     )
 
 

@@ -33,7 +33,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_run(
-    path: Union[str, Path], *, devices: Optional[str] = None, part: Optional[str] = None
+    path: Union[str, Path],
+    *,
+    devices: Optional[str] = None,
+    part: Optional[str] = None,
+    data_dir: Union[str, Path, None] = None,
 ) -> Evaluation:
     """Rebuild a run's data and networks from its own recipe and evaluate its newest checkpoint.
 
@@ -41,6 +45,7 @@ def evaluate_run(
         path: the run's folder; it may be training at this moment.
         devices: as for ``fit``; the first one is used.
         part: "test" or "validation"; None is what the run itself was evaluated on.
+        data_dir: as for ``fit``.
 
     Raises:
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe, or there
@@ -57,7 +62,8 @@ def evaluate_run(
         raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
     # wherever a run was trained, one device and no kvstore are enough to evaluate it
     device = parse_devices(devices)[0]
-    parts = assemble(replace(recipe, train=replace(recipe.train, kvstore="device")), [device])
+    recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
+    parts = assemble(recipe, [device], data_dir=data_dir)
     errors = {}
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))

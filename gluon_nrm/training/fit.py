@@ -36,6 +36,7 @@ def fit(
     fresh: bool = False,
     hybridise: bool = True,
     go_on: str = "the same command",
+    data_dir: Union[str, Path, None] = None,
     stream: Optional[TextIO] = None,
 ) -> RunFolder:
     """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
@@ -49,6 +50,7 @@ def fit(
         fresh: start a new folder, whatever is there.
         hybridise: False runs operator by operator, for debugging.
         go_on: the command that goes on with the run, shown when it is interrupted.
+        data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
         stream: where progress is shown (standard error).
 
     Returns:
@@ -63,7 +65,7 @@ def fit(
     }
     recipe = replace(recipe, train=replace(recipe.train, **changes))
     contexts = parse_devices(devices)
-    parts = assemble(recipe, contexts, hybridise)
+    parts = assemble(recipe, contexts, hybridise, data_dir=data_dir)
     environment = {**describe_environment(), "devices": [str(context) for context in contexts]}
     name = run_name(recipe, recipe.train.seed)
     run = open_run(Path(root), name, recipe_to_yaml(recipe), environment, fresh=fresh)

@@ -7,8 +7,10 @@ import statistics
 import sys
 import time
 from itertools import islice
-from typing import List, Optional
+from pathlib import Path
+from typing import List, Optional, Union
 
+from gluon_nrm.errors import MissingData
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.devices import parse_devices
@@ -20,18 +22,33 @@ from gluon_nrm.training.schedules import loss_weights
 STEPS, WARM_UP = 20, 3
 
 
-def forecast(recipe: Recipe, *, devices: Optional[str] = None, hybridise: bool = True) -> str:
+def forecast(
+    recipe: Recipe,
+    *,
+    devices: Optional[str] = None,
+    hybridise: bool = True,
+    data_dir: Union[str, Path, None] = None,
+) -> str:
     """Take a few real steps, write nothing, and say how long the recipe takes and how much memory.
+
+    Where the files of a known data set are missing, the text begins by saying which, and how to get them; the
+    steps are then taken on as many random images of the same shape.
 
     Args:
         recipe: what would be trained.
         devices: as for ``fit``.
         hybridise: as for ``fit``.
+        data_dir: as for ``fit``.
 
     Raises:
         NRMError: as ``fit``, for the recipe, the data and the devices.
     """
-    parts = assemble(recipe, parse_devices(devices), hybridise)
+    contexts, missing = parse_devices(devices), []
+    try:
+        parts = assemble(recipe, contexts, hybridise, data_dir=data_dir)
+    except MissingData as problem:
+        missing = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
+        parts = assemble(recipe, contexts, hybridise, noise=True)
     trainer = make_trainer(
         parts.parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore
     )
@@ -47,6 +64,7 @@ def forecast(recipe: Recipe, *, devices: Optional[str] = None, hybridise: bool =
     per_epoch = each * len_epoch
     return "\n".join(
         [
+            *missing,
             f"step     {1000 * each:.1f} ms (median of {len(seconds)}), {images / each:.0f} images a second",
             f"epoch    {len_epoch} steps, {format_duration(per_epoch)} without evaluation",
             f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",

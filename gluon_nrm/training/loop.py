@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import Any, Dict, Optional
 
 from mxnet.gluon import Trainer
@@ -61,7 +60,7 @@ class Loop:
     def _train_epoch(self, progress: Progress, stop: StopRequest) -> None:
         epoch, done = divmod(self.number, self.epoch_steps)
         started, images = time.monotonic(), 0
-        for step in islice(self.parts.streams.epoch(epoch), done, None):
+        for step in self.parts.streams.epoch(epoch, done):
             trainer = self._trainer_for(self.number / self.epoch_steps)
             weights = loss_weights(self.recipe.loss, self.number / self.epoch_steps)
             seed_step(self.parts.net, self.recipe.train.seed, self.number)

@@ -1,0 +1,63 @@
+"""Get a data set ready for training: find or fetch its files, and verify them.
+
+python tools/prepare_data.py cifar10
+python tools/prepare_data.py --list              which files belong where, and their checksums
+python tools/prepare_data.py digits --splits     write the labelled subsets of the tables as files
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.data import list_datasets, load_dataset
+from gluon_nrm.data.prepare import describe_files, prepare
+from gluon_nrm.data.split_files import TABLE_LABELS, write_splits
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(list_datasets())}")
+    add_data_dir(parser)
+    parser.add_argument("--list", action="store_true", help="only say which files belong where")
+    parser.add_argument("--mirror", metavar="URL", help="a folder that is asked first for each file")
+    parser.add_argument("--splits", action="store_true", help="write labelled subsets, check those there are")
+    only = parser.add_argument_group("with --splits")
+    only.add_argument("--labels", type=int, nargs="+", metavar="N", help="default: those of the tables")
+    only.add_argument("--seeds", type=int, nargs="+", default=range(5), metavar="N", help="default: 0 to 4")
+    only.add_argument("--split-dir", default="recipes/splits", metavar="DIR", help="default: recipes/splits")
+    options = parser.parse_args(arguments)
+    if not options.names and not options.list:
+        parser.error("give a data set, such as cifar10")
+    if options.splits and not options.labels and any(name not in TABLE_LABELS for name in options.names):
+        parser.error("--splits of a data set that no table has needs --labels")
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prepare, list, or write splits, as asked."""
+    options = parse(arguments)
+    if options.list:
+        for name in options.names or [None]:
+            print(describe_files(options.data_dir, name))
+        return 0
+    for name in options.names:
+        if not options.splits:
+            print(prepare(name, options.data_dir, mirror=options.mirror))
+            continue
+        dataset = load_dataset(name, options.data_dir)
+        counts = options.labels or TABLE_LABELS[name]
+        for path in write_splits(dataset, counts, options.seeds, Path(options.split_dir)):
+            print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(main)

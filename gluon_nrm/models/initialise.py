@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import mxnet as mx
 
+from gluon_nrm.backbones.initialise import initialiser
+from gluon_nrm.errors import ModelError
 from gluon_nrm.models.base import Network
 
+#: Schemes by name; filters and class templates only, other parameters have initialisers of their own.
+SCHEMES: Dict[str, Callable[[], mx.init.Initializer]] = {
+    "released": lambda: mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3),
+    "he": initialiser,
+}
 
-def initialise(net: Network, ctx: Optional[List[Any]] = None, seed: Optional[int] = None) -> Network:
-    """Initialise a network as the released experiments do, and return it.
 
-    Filters and class templates are Xavier uniform over the average fan (magnitude 3), gammas N(1, 0.02),
-    biases, betas and running means 0, running variances 1.
+def initialise(
+    net: Network, ctx: Optional[List[Any]] = None, seed: Optional[int] = None, scheme: str = "released"
+) -> Network:
+    """Initialise a network and return it.
+
+    In the released scheme filters and class templates are Xavier uniform over the average fan (magnitude 3). In a
+    network built from a list of layers gammas are N(1, 0.02), biases, betas and running means 0, running
+    variances 1; any other network has its own initialisers for those.
 
     Args:
         net: a network that has not been initialised.
         ctx: the devices to hold it (default: the current one).
         seed: seed of MXNet's random stream, set first; None leaves the stream alone.
+        scheme: "released", or "he" (``gluon_nrm.backbones.initialiser``).
+
+    Raises:
+        ModelError: there is no such scheme.
     """
+    if scheme not in SCHEMES:
+        raise ModelError(f"model.initialiser: {scheme!r} is not one of {', '.join(SCHEMES)}")
     if seed is not None:
         mx.random.seed(seed)
-    net.initialize(mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3), ctx=ctx)
+    net.initialize(SCHEMES[scheme](), ctx=ctx)
     return net

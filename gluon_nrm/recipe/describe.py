@@ -36,6 +36,7 @@ RULES = """\
 - `model.alpha_max` + `model.alpha_min` is 1.
 - `model.path_norm: mode` needs `model.render_norm: none`.
 - `loss.weights.path_norm` above 0 needs `model.path_norm` other than `none`.
+- `loss.weights.reconstruction`, `moment_matching` and `path_norm` above 0 need `model.render: true`.
 - `loss.weights.consistency` above 0 and `teacher.enabled: true` need each other.
 - With every image labelled (`data.labels: null`) there is an unlabelled stream only with
   `data.unlabelled_includes_labelled: true`.

@@ -139,21 +139,6 @@ class Model:
         default=0.5,
         metadata=about("share of the min branch; alpha_max + alpha_min must be 1", at_least=0, at_most=1),
     )
-    render: bool = field(
-        default=True,
-        metadata=about(
-            "whether the network also renders; false leaves everything top-down out: a plain or Max-Min "
-            "classifier"
-        ),
-    )
-    gates: str = field(
-        default="mirrored",
-        metadata=about(
-            "what a gate (a sigmoid that multiplies feature maps) is in the min branch: f(-v), or -f(-v) as "
-            "released; for networks that are not a list of layers",
-            choices=("mirrored", "released"),
-        ),
-    )
     norm: str = field(
         default="batch",
         metadata=about("normalisation of the inference (bottom-up) pass", choices=("batch", "none")),
@@ -194,6 +179,29 @@ class Model:
             "average_pool for averaging, e.g. [32, 32, pool, 64, 64]",
             choices=("pool", "average_pool"),
             at_least=1,
+        ),
+    )
+    render: bool = field(
+        default=True,
+        metadata=about(
+            "whether the network also renders; false leaves everything top-down out: a plain or Max-Min "
+            "classifier"
+        ),
+    )
+    gates: str = field(
+        default="mirrored",
+        metadata=about(
+            "what a gate (a sigmoid that multiplies feature maps) is in the min branch: f(-v), or -f(-v) as "
+            "released; for networks that are not a list of layers",
+            choices=("mirrored", "released"),
+        ),
+    )
+    initialiser: str = field(
+        default="released",
+        metadata=about(
+            "how filters start: Xavier uniform as in the released experiments, or normal as in He et al. 2015 "
+            "(residual networks, ResNeXt, Shake-Shake)",
+            choices=("released", "he"),
         ),
     )
 

@@ -152,8 +152,9 @@ def _split(recipe: Recipe, dataset: Dataset, noise: bool) -> Split:
 
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     settings = asdict(recipe.model)
-    net = get_model(settings.pop("name"), dataset.classes, dataset.input_shape, **settings)
-    return initialise(net, ctx=devices, seed=recipe.train.seed)
+    name, scheme = settings.pop("name"), settings.pop("initialiser")
+    net = get_model(name, dataset.classes, dataset.input_shape, **settings)
+    return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
 
 
 def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:

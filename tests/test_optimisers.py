@@ -10,7 +10,8 @@ import pytest
 from short_runs import FULL, SUPERVISED, a_step, built, differences, full_weights, trainer_of, values
 
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.training.optimisers import load_trainer, trained_parameters, trainer_arrays
+from gluon_nrm.recipe import Optimiser, Phase
+from gluon_nrm.training.optimisers import load_trainer, make_trainer, trained_parameters, trainer_arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
@@ -48,6 +49,35 @@ def test_a_saved_optimiser_goes_on_to_the_same_bits(name: str, devices: int) -> 
         resumed.step(a_step(4, 0, seed=number), full_weights(resumed), again, number)
     assert differences(values(resumed.net), values(parts.net)) == []
     assert differences(trainer_arrays(again), trainer_arrays(trainer)) == []
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_nag_is_nesterovs_momentum(decay: float) -> None:
+    """v' = m v - lr grad(w + m v), w' = w + v' (Sutskever et al. 2013, Equations 3 and 4), by hand.
+
+    MXNet keeps the weight at w + m v, where the gradient is taken; the rate changes on the way. It writes the
+    weight before it reads it for the decay in v', which so is that of the new weight: a share of lr * decay.
+    """
+    momentum, rates = 0.9, [0.1, 0.1, 0.05, 0.05, 0.02]
+    curvature = np.array([1.0, 3.0])
+    weight = mx.gluon.Parameter("weight", shape=(2,), init=mx.init.One())
+    weight.initialize()
+    optimiser = Optimiser([Phase("nag", rates[0], momentum=momentum)], weight_decay=decay)
+    trainer = make_trainer([weight], optimiser, optimiser.phases[0], "device")
+    place, velocity = np.ones(2), np.zeros(2)
+    for rate in rates:
+        with mx.autograd.record():
+            loss = 0.5 * mx.nd.array(curvature) * weight.data() ** 2
+        loss.backward()
+        trainer.set_learning_rate(rate)
+        trainer.step(1)
+        ahead = place + momentum * velocity
+        velocity = momentum * velocity - rate * (curvature + decay) * ahead
+        place = place + velocity
+        kept = place + momentum * velocity
+        np.testing.assert_allclose(weight.data().asnumpy(), kept, rtol=1e-5)
+        late = rate * decay * (ahead - kept)  # what the decay of the new weight leaves out
+        velocity, place = velocity + late, kept - momentum * (velocity + late)
 
 
 @pytest.mark.parametrize("damage", ["missing", "misshapen"])

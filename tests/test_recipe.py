@@ -251,7 +251,8 @@ teacher: {enabled: false, decay: 0.99, late_decay: null, late_decay_from_step: 4
 optimiser:
   phases:
     - {name: adam, lr: 1e-3, epochs: null, momentum: 0, schedule: constant, final_lr: null,
-       decay_epochs: null, milestones: [], factor: 0.1, warmup_epochs: 0}
+       decay_epochs: null, milestones: [], factor: 0.1, warmup_epochs: 0, restart_epochs: null,
+       restart_factor: 1}
   weight_decay: 5e-4
   weight_decay_on: all
 train: {epochs: 40, batch_labelled: 32, batch_unlabelled: 0, epoch_steps: null, eval_batch: 500,

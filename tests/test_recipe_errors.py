@@ -201,6 +201,23 @@ CASES: List[Case] = [
         "[20, 10]",
         at=13,
     ),
+    more("idle restarts", "      restart_epochs: 9", "optimiser.phases.0.restart_epochs", "cosine", at=12),
+    more(
+        "growth of no cycle",
+        "      schedule: cosine\n      restart_factor: 2",
+        "optimiser.phases.0.restart_factor",
+        "needs restart_epochs",
+        "2.0",
+        at=13,
+    ),
+    more(
+        "shrinking cycles",
+        "      schedule: cosine\n      restart_epochs: 9\n      restart_factor: 0.5",
+        "optimiser.phases.0.restart_factor",
+        "at least 1",
+        "0.5",
+        at=14,
+    ),
     more(
         "long warm-up",
         "      epochs: 40\n      warmup_epochs: 41",

@@ -84,6 +84,46 @@ def test_cosine_of_a_phase_that_is_all_warmup() -> None:
     assert learning_rate(over(Phase("sgd", 0.4, schedule="cosine", warmup_epochs=2), 2), 1.5) == 0.4 * 0.75
 
 
+@pytest.mark.parametrize(("first", "factor"), [(1, 2.0), (10, 1.0), (3, 1.5), (10, 2.0)])
+def test_warm_restarts(first: int, factor: float) -> None:
+    """The closed form of Loshchilov and Hutter 2017: cycle i starts at T_0 (m^i - 1) / (m - 1)."""
+    phase = Phase(
+        "nag",
+        0.4,
+        schedule="cosine",
+        final_lr=0.1,
+        warmup_epochs=2,
+        restart_epochs=first,
+        restart_factor=factor,
+    )
+    _, cosine = stretches([Phase("adam", 1e-3, epochs=5), phase], 100)
+    for step in range(900):
+        since = step / 10  # epochs after the warm-up, which ends at epoch 7
+        if factor == 1:
+            cycle = math.floor(since / first)
+            start, length = cycle * first, float(first)
+        else:
+            cycle = math.floor(math.log(1 + since / first * (factor - 1), factor) + 1e-9)
+            start, length = first * (factor**cycle - 1) / (factor - 1), first * factor**cycle
+        expected = 0.1 + 0.5 * 0.3 * (1 + math.cos(math.pi * (since - start) / length))
+        assert learning_rate(cosine, 7 + since) == pytest.approx(expected, abs=1e-9)
+
+
+def test_restarts_return_to_the_rate_at_once() -> None:
+    cosine = over(Phase("nag", 0.4, schedule="cosine", restart_epochs=10, restart_factor=2), 70)
+    assert [learning_rate(cosine, epoch) for epoch in (0, 5, 10, 20, 30, 50)] == pytest.approx(
+        [0.4, 0.2, 0.4, 0.2, 0.4, 0.2]
+    )
+    assert learning_rate(cosine, 29.999) < 1e-6
+
+
+def test_one_cycle_as_long_as_the_phase_is_no_restart() -> None:
+    once, plain = (
+        over(Phase("nag", 0.4, schedule="cosine", restart_epochs=epochs), 10) for epochs in (10, None)
+    )
+    assert [learning_rate(once, t / 4) for t in range(40)] == [learning_rate(plain, t / 4) for t in range(40)]
+
+
 def test_steps_count_epochs_of_the_whole_run() -> None:
     steps = Phase("nag", 0.1, schedule="steps", milestones=[30, 60], factor=0.2)
     _, nag = stretches([Phase("adam", 1e-3, epochs=10), steps], 90)

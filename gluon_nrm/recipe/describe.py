@@ -41,8 +41,9 @@ RULES = """\
 - With every image labelled (`data.labels: null`) there is an unlabelled stream only with
   `data.unlabelled_includes_labelled: true`.
 - Phases before the last have a length, and all together last for `train.epochs`; longer ones are cut off.
-- `final_lr` is for cosine and exponential, `decay_epochs` for exponential, `milestones` and `factor` for
-  steps, and `momentum` for sgd and nag.
+- `final_lr` is for cosine and exponential, `decay_epochs` for exponential, `restart_epochs` for cosine and
+  `restart_factor` for cosine with `restart_epochs`, `milestones` and `factor` for steps, and `momentum` for
+  sgd and nag.
 """
 
 

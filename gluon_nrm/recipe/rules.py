@@ -134,6 +134,16 @@ PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
         "must rise from one to the next",
     ),
     (
+        lambda p: p.schedule != "cosine" and p.restart_epochs is not None,
+        "restart_epochs",
+        "is for the cosine schedule; remove it or change schedule",
+    ),
+    (
+        lambda p: p.restart_epochs is None and p.restart_factor != 1,
+        "restart_factor",
+        "needs restart_epochs, the length of the first cycle; give it or remove this",
+    ),
+    (
         lambda p: p.epochs is not None and p.warmup_epochs > p.epochs,
         "warmup_epochs",
         "is longer than the phase; lower it or give the phase more epochs",

@@ -320,6 +320,18 @@ class Phase:
     warmup_epochs: float = field(
         default=0.0, metadata=about("epochs of linear rise from 0 at the start of the phase", at_least=0)
     )
+    restart_epochs: Optional[int] = field(
+        default=None,
+        metadata=about(
+            "cosine: epochs of the first cycle, after which the rate starts again from lr; null: one cycle, "
+            "as long as the phase",
+            at_least=1,
+        ),
+    )
+    restart_factor: float = field(
+        default=1.0,
+        metadata=about("cosine: length of each cycle over that of the one before", at_least=1),
+    )
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,32 @@ def learning_rate(stretch: Stretch, epoch: float) -> float:
     if inside < phase.warmup_epochs:
         return phase.lr * inside / phase.warmup_epochs
     if phase.schedule == "cosine":
-        length = max(stretch.end - stretch.start - phase.warmup_epochs, 1e-9)
-        share = min((inside - phase.warmup_epochs) / length, 1.0)
         final = phase.final_lr or 0.0
-        return final + (phase.lr - final) * 0.5 * (1 + math.cos(math.pi * share))
+        return final + (phase.lr - final) * 0.5 * (1 + math.cos(math.pi * cosine_share(stretch, epoch)))
     if phase.schedule == "exponential" and phase.final_lr is not None:
         length = phase.decay_epochs or float(stretch.end - stretch.start)
         return phase.lr * float(phase.final_lr / phase.lr) ** (math.floor(inside) / length)
     if phase.schedule == "steps":
         return phase.lr * phase.factor ** sum(epoch >= milestone for milestone in phase.milestones)
     return phase.lr
+
+
+def cosine_share(stretch: Stretch, epoch: float) -> float:
+    """Share of its cycle that a cosine schedule has covered at ``epoch``, after its warm-up.
+
+    T_cur / T_i of Equation 5 of Loshchilov and Hutter 2017 ("SGDR: Stochastic Gradient Descent with Warm
+    Restarts"); their T_0 is ``restart_epochs``, their T_mult ``restart_factor``. Without restarts there is
+    one cycle, which the share ends at 1.
+    """
+    phase = stretch.phase
+    inside = epoch - stretch.start - phase.warmup_epochs
+    if phase.restart_epochs is None:
+        return min(inside / max(stretch.end - stretch.start - phase.warmup_epochs, 1e-9), 1.0)
+    cycle = float(phase.restart_epochs)
+    while inside >= cycle:
+        inside -= cycle
+        cycle *= phase.restart_factor
+    return inside / cycle
 
 
 def sigmoid_rampup(epoch: float, length: float) -> float:

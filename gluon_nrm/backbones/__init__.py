@@ -1,0 +1,39 @@
+"""Ordinary classifiers, images (B, C, H, W) to logits (B, K), for Max-Min and the NRM to be made of.
+
+Each is a function of its numbers, so that narrow networks for small images come from the same code as the
+published ones. Parameters are initialised by the caller: ``net.initialize(initialiser("he"))``.
+"""
+
+from gluon_nrm.backbones.densenet import cifar_densenet
+from gluon_nrm.backbones.initialise import initialiser
+from gluon_nrm.backbones.resnet import cifar_resnet
+from gluon_nrm.backbones.resnext import (
+    resnext,
+    resnext29_8x64d,
+    resnext29_16x64d,
+    resnext50_32x4d,
+    shake_resnext,
+    shake_resnext29_2x4x64d,
+)
+from gluon_nrm.backbones.shake_resnet import (
+    shake_resnet,
+    shake_resnet26_2x32d,
+    shake_resnet26_2x64d,
+    shake_resnet26_2x96d,
+)
+
+__all__ = [
+    "cifar_densenet",
+    "cifar_resnet",
+    "initialiser",
+    "resnext",
+    "resnext29_16x64d",
+    "resnext29_8x64d",
+    "resnext50_32x4d",
+    "shake_resnet",
+    "shake_resnet26_2x32d",
+    "shake_resnet26_2x64d",
+    "shake_resnet26_2x96d",
+    "shake_resnext",
+    "shake_resnext29_2x4x64d",
+]

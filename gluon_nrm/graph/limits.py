@@ -74,7 +74,8 @@ LIMITS: Sequence[Limit] = (
     ),
     Limit(
         ("slice_axis",),
-        lambda site: len(site.output) != 4 or site.node.get("axis", 0) % 4 < 2,
+        lambda site: site.output != site.inputs[0]
+        and (len(site.output) != 4 or site.node.get("axis", 0) % 4 < 2),
         "does not slice height or width",
     ),
     Limit(("Pad",), _odd_padding, "does not pad height and width with zeros"),

@@ -149,6 +149,8 @@ def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
 
 
 def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+    if site.output == site.inputs[0]:
+        return [h]
     axis, begin = site.node.get("axis", 0) % 4, site.node.get("begin", 0)
     begin += site.inputs[0][axis] if begin < 0 else 0
     widths = [0] * 8

@@ -22,8 +22,8 @@ def initialise(
 ) -> Network:
     """Initialise a network and return it.
 
-    In the released scheme filters and class templates are Xavier uniform over the average fan (magnitude 3). In a
-    network built from a list of layers gammas are N(1, 0.02), biases, betas and running means 0, running
+    In the released scheme filters and class templates are Xavier uniform over the average fan (magnitude 3).
+    In a network built from a list of layers gammas are N(1, 0.02), biases, betas and running means 0, running
     variances 1; any other network has its own initialisers for those.
 
     Args:

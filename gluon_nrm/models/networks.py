@@ -1,7 +1,7 @@
 """Networks with skip connections by name: those of the papers, and narrow ones for the embedded digits.
 
-Each is a function from the numbers of classes and of the images' channels to a classifier without a Min branch
-and without a rendering pass, which ``get_model`` puts on it.
+Each is a function from the numbers of classes and of the images' channels to a classifier without a Min
+branch and without a rendering pass, which ``get_model`` puts on it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def resnext29_16x64d(classes: int, channels: int) -> HybridBlock:
 
 @register_network
 def cifar_resnet20(classes: int, channels: int) -> HybridBlock:
-    """CIFAR: ResNet-20 (He et al. 2016) with projections, and the leaky ReLU of the released CIFAR networks."""
+    """CIFAR: ResNet-20 (He et al. 2016) with projections and the leaky ReLU of the released networks."""
     return backbones.cifar_resnet(classes, in_channels=channels, slope=LEAKY)
 
 

@@ -199,8 +199,8 @@ class Model:
     initialiser: str = field(
         default="released",
         metadata=about(
-            "how filters start: Xavier uniform as in the released experiments, or normal as in He et al. 2015 "
-            "(residual networks, ResNeXt, Shake-Shake)",
+            "how filters start: Xavier uniform as in the released experiments, or normal as in He et al. "
+            "2015 (residual networks, ResNeXt, Shake-Shake)",
             choices=("released", "he"),
         ),
     )

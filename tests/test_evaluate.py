@@ -1,4 +1,4 @@
-"""Error rates: each image once, by the mixture and by each branch, and among the five best of many classes."""
+"""Error rates: each image once, by the mixture and each branch, and among the five best of many classes."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ class Evaluation:
         own: value of each variable that the Min branch has of its own.
         runner: runs a node in place of ``operators.run``.
         released_gates: gates are -f(-v) in the Min branch, as in the released SE-ResNeXt, not f(-v).
+        dtype: precision of layers with weights, where there is no ``runner``.
     """
 
     def __init__(
@@ -38,11 +39,14 @@ class Evaluation:
         own: Optional[Mapping[int, Tensor]] = None,
         runner: Optional[Runner] = None,
         released_gates: bool = False,
+        dtype: str = "float32",
     ) -> None:
         self._branches, self._graph = branches, branches.graph
         self._own = own or {}
         self._run = runner or (
-            lambda index, inputs, changes: operators.run(F, self._graph.nodes[index], inputs, **changes)
+            lambda index, inputs, changes: operators.run(
+                F, self._graph.nodes[index], inputs, dtype, **changes
+            )
         )
         self._negated = branches.gates if released_gates else frozenset()
         self._shared = {Entry(index): value for index, value in parameters.items()}

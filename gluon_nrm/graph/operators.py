@@ -10,6 +10,7 @@ from typing import Any, List, Sequence
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.node import Entry, Graph, Node
+from gluon_nrm.rules.precision import reduce, restore
 from gluon_nrm.typing import Operators, Tensor
 
 #: Linear in what they are given of the image, or affine with a bias of their own.
@@ -74,9 +75,25 @@ def draws(graph: Graph) -> bool:
     )
 
 
-def run(F: Operators, node: Node, inputs: Sequence[Tensor], **changes: Any) -> List[Tensor]:
-    """Run a node on arrays or symbols; ``changes`` replace arguments. Returns all its outputs."""
+def run(
+    F: Operators, node: Node, inputs: Sequence[Tensor], dtype: str = "float32", **changes: Any
+) -> List[Tensor]:
+    """Run a node on arrays or symbols.
+
+    Args:
+        F: the operator module.
+        node: what to run.
+        inputs: its operands.
+        dtype: precision of layers with weights.
+        changes: arguments in place of the node's own.
+
+    Returns:
+        All its outputs.
+    """
     attrs = {key: text for key, text in node.attrs.items() if key not in COUNTED}
+    if node.op in WEIGHTED and dtype != "float32":
+        result = _function(F, node)(*reduce(F, inputs, dtype), **{**attrs, **changes})
+        return [restore(F, result, dtype)]
     result = _function(F, node)(*inputs, **{**attrs, **changes})
     if isinstance(result, (list, tuple)):
         return list(result)

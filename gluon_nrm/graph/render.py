@@ -32,6 +32,7 @@ def draw(
     at_head: Callable[[int, Tensor], Tensor],
     scaled: bool,
     drops: bool,
+    dtype: str = "float32",
 ) -> Drawn:
     """Render a class code (B, K).
 
@@ -44,6 +45,7 @@ def draw(
         at_head: normalises what arrives at the head of that number.
         scaled: multiply by the frozen scale of inference's norms.
         drops: drop values where inference does.
+        dtype: precision of convolutions.
     """
     graph = plan.branches.graph
     onto: Dict[Entry, Tensor] = {graph.output: code}
@@ -61,7 +63,7 @@ def draw(
             h = at_head(numbers[entry], heads[numbers[entry]])
             h = F.reshape(h, shape=(0, 0)) if len(site.output) == 2 else h
         taps[index] = h
-        given = Given(latents.get(index, []), weights.get(index), scaled, drops)
+        given = Given(latents.get(index, []), weights.get(index), scaled, drops, dtype)
         rendered = RULES[site.node.op](F, site, h, given)
         for source, depends, part in zip(site.node.inputs, site.signal, rendered):
             if depends and part is not None:

@@ -46,6 +46,8 @@ class Given(NamedTuple):
     scaled: bool
     #: whether rendering drops values where inference does
     drops: bool
+    #: precision of layers with weights
+    dtype: str
 
 
 Rule = Callable[[Operators, Site, Tensor, Given], Rendered]
@@ -69,7 +71,7 @@ def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     image = transpose_convolution(
         F, h, given.weight, channels=site.inputs[0][1], size=site.size, kernel=node.pair("kernel", 1),
         stride=node.pair("stride", 1), pad=node.pair("pad", 0), dilate=node.pair("dilate", 1),
-        num_group=node.get("num_group", 1),
+        num_group=node.get("num_group", 1), dtype=given.dtype,
     )  # fmt: skip
     return [image]
 

@@ -10,6 +10,7 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.layers.sharing import share
 from gluon_nrm.rules.convolution import output_size, transpose_convolution
 from gluon_nrm.rules.normalisation import scale_filters
+from gluon_nrm.rules.precision import reduce, restore
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
@@ -23,17 +24,22 @@ class Convolution(HybridBlock):
         channels: feature maps of the output.
         kernel: side of the square filters, in pixels.
         pad: zeros put around the image, in pixels.
+        dtype: precision in which both directions are computed; the weight is float32.
     """
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, pad: int, **kwargs: Any) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, pad: int, dtype: str = "float32", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self._channels = channels
+        self._channels, self._dtype = channels, dtype
         self._window = {"kernel": (kernel, kernel), "pad": (pad, pad)}
         with self.name_scope():
             self.weight = self.params.get("weight", shape=(channels, in_channels, kernel, kernel))
 
     def hybrid_forward(self, F: Operators, x: Tensor, weight: Tensor) -> Tensor:
-        return F.Convolution(x, weight, num_filter=self._channels, no_bias=True, **self._window)
+        x, weight = reduce(F, [x, weight], self._dtype)
+        y = F.Convolution(x, weight, num_filter=self._channels, no_bias=True, **self._window)
+        return restore(F, y, self._dtype)
 
     def output_size(self, size: Pair) -> Pair:
         """Height and width of the output for an input of ``size``."""
@@ -41,7 +47,7 @@ class Convolution(HybridBlock):
 
     def transposed(self, size: Pair, **kwargs: Any) -> TransposedConvolution:
         """Build the block that renders images of ``size`` through this convolution, with the same weight."""
-        return TransposedConvolution(self.weight, size, self._window, **kwargs)
+        return TransposedConvolution(self.weight, size, dict(self._window, dtype=self._dtype), **kwargs)
 
 
 class TransposedConvolution(HybridBlock):

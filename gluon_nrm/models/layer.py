@@ -49,7 +49,9 @@ class NRMLayer(HybridBlock):
     ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
-            self.convolution = Convolution(in_channels, spec.channels, spec.kernel, spec.pad)
+            self.convolution = Convolution(
+                in_channels, spec.channels, spec.kernel, spec.pad, dtype=options.dtype
+            )
             self.bias = self.params.get("bias", shape=(spec.channels,), init="zeros")
             inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)

@@ -27,12 +27,15 @@ class MaxMin(NamedBlock, GraphBlock):
 
     result_type = Scores
 
-    def __init__(self, net: HybridBlock, gates: str = "mirrored", **kwargs: Any) -> None:
-        if gates not in CHOICES["gates"]:
-            raise ModelError(f"gates: {gates!r} is not one of {', '.join(CHOICES['gates'])}")
+    def __init__(
+        self, net: HybridBlock, gates: str = "mirrored", dtype: str = "float32", **kwargs: Any
+    ) -> None:
+        for name, value in (("gates", gates), ("dtype", dtype)):
+            if value not in CHOICES[name]:
+                raise ModelError(f"{name}: {value!r} is not one of {', '.join(CHOICES[name])}")
         traced = take_apart(net)
         super().__init__(traced.branches, traced.parameters, **kwargs)
-        self._network, self._released = traced.parameters, gates == "released"
+        self._network, self._released, self._dtype = traced.parameters, gates == "released", dtype
         with self.name_scope():
             own = own_parameters(traced, self.params)
         self._reg_params.update(own)
@@ -47,11 +50,13 @@ class MaxMin(NamedBlock, GraphBlock):
         return super().__call__(x)
 
     def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> Scores:
-        evaluation = self.evaluation(F, x, parameters, released_gates=self._released)
+        evaluation = self.evaluation(
+            F, x, parameters, released_gates=self._released, dtype=self._dtype
+        )
         return Scores(evaluation.branch(MAX), evaluation.branch(MIN))
 
 
-def maxmin(net: HybridBlock, gates: str = "mirrored") -> MaxMin:
+def maxmin(net: HybridBlock, gates: str = "mirrored", dtype: str = "float32") -> MaxMin:
     """Put Max-Min on a network: the same filters once with maxima, once with minima.
 
         net = maxmin(gluon.model_zoo.vision.resnet18_v1(classes=10))
@@ -67,9 +72,10 @@ def maxmin(net: HybridBlock, gates: str = "mirrored") -> MaxMin:
         net: any network of images that can be hybridised and returns class scores (B, K); initialised or not.
         gates: what the sigmoid of a squeeze-and-excitation block and its like are in the Min branch:
             "mirrored", f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
+        dtype: precision of convolutions and fully connected layers; parameters and all else are float32.
 
     Raises:
         ModelError: the network cannot be traced, has several outputs, no non-linearity, or an operator
             without a rule (named).
     """
-    return MaxMin(net, gates)
+    return MaxMin(net, gates, dtype)

@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.rules.precision import DTYPES
 
 CHOICES = {
     "norm": ("batch", "none"),
@@ -14,6 +15,7 @@ CHOICES = {
     "render_norm_branches": ("shared", "separate"),
     "path_norm": ("layerwise", "mode", "none"),
     "gates": ("mirrored", "released"),
+    "dtype": tuple(DTYPES),
 }
 
 
@@ -35,6 +37,8 @@ class NRMOptions:
     #: what a gate (a sigmoid that multiplies feature maps) is in the Min branch of a traced network: f(-v) or
     #: -f(-v)
     gates: str = "mirrored"
+    #: precision of the convolutions; parameters, norms and losses are float32
+    dtype: str = "float32"
     #: normalisation of the inference pass
     norm: str = "batch"
     #: normalisation of the rendering pass; "none" renders by the exact transpose of inference

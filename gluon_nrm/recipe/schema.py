@@ -381,6 +381,14 @@ class Train:
             "seed of initialisation, order, augmentation and dropout", at_least=0, at_most=MAX_SEED
         ),
     )
+    dtype: str = field(
+        default="float32",
+        metadata=about(
+            "precision of the convolutions: float16 on a GPU (with a loss scale that adapts), bfloat16 on a "
+            "CPU; parameters, norms and losses are float32",
+            choices=("float32", "float16", "bfloat16"),
+        ),
+    )
 
 
 @dataclass(frozen=True)

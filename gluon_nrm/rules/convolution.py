@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
+from gluon_nrm.rules.precision import reduce, restore
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
@@ -57,6 +58,7 @@ def transpose_convolution(
     pad: Pair = (0, 0),
     dilate: Pair = (1, 1),
     num_group: int = 1,
+    dtype: str = "float32",
 ) -> Tensor:
     """Apply the transpose of a convolution: spread every pixel through its template (equation 5).
 
@@ -72,6 +74,7 @@ def transpose_convolution(
         pad: see ``kernel``.
         dilate: see ``kernel``.
         num_group: see ``kernel``.
+        dtype: precision in which it is computed.
 
     Returns:
         The rendering one layer down, (B, channels, *size).
@@ -86,11 +89,12 @@ def transpose_convolution(
         h = _insert_zeros(F, h, 2 + i, stride[i], (count - 1) * stride[i] + 1 + uncovered)
         margin[i] = max(reach - 1 - pad[i], 0)
         crop[i] = max(pad[i] - reach + 1, 0)
-    flipped = flip_filters(F, weight, kernel, num_group)
+    h, flipped = reduce(F, [h, flip_filters(F, weight, kernel, num_group)], dtype)
     image = F.Convolution(
         h, flipped, kernel=kernel, pad=tuple(margin), dilate=dilate, num_filter=channels, num_group=num_group,
         no_bias=True,
     )  # fmt: skip
+    image = restore(F, image, dtype)
     for i in range(2):
         if crop[i]:
             image = F.slice_axis(image, axis=2 + i, begin=crop[i], end=-crop[i])

@@ -27,7 +27,7 @@ from gluon_nrm.data import (
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
 from gluon_nrm.recipe.schema import Recipe
-from gluon_nrm.training.devices import check_batch, check_kvstore
+from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.teacher import Teacher
@@ -92,6 +92,7 @@ def assemble(
         NRMError: the data, the network or the devices do not allow it.
     """
     check_kvstore(recipe.train.kvstore)
+    check_dtype(recipe.train.dtype, devices)
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
     dataset = _dataset(recipe, data_dir, noise)
@@ -153,7 +154,9 @@ def _split(recipe: Recipe, dataset: Dataset, noise: bool) -> Split:
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     settings = asdict(recipe.model)
     name, scheme = settings.pop("name"), settings.pop("initialiser")
-    net = get_model(name, dataset.classes, dataset.input_shape, **settings)
+    net = get_model(
+        name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings
+    )
     return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
 
 

@@ -66,6 +66,20 @@ def check_kvstore(kvstore: str) -> None:
         )
 
 
+def check_dtype(dtype: str, devices: List[Any]) -> None:
+    """Check that the devices compute in a precision.
+
+    Raises:
+        DeviceError: float16 on a CPU, or bfloat16 on a GPU, neither of which MXNet 1.9.1 has.
+    """
+    for low, kind, other in (("float16", "gpu", "bfloat16"), ("bfloat16", "cpu", "float16")):
+        for device in devices:
+            if dtype == low and device.device_type != kind:
+                raise DeviceError(
+                    f"train.dtype: MXNet has no {low} convolution on {device}; use {other} or float32 there"
+                )
+
+
 def check_batch(key: str, batch: int, devices: List[Any]) -> None:
     """Check that a global batch divides evenly.
 

@@ -126,7 +126,12 @@ class Loop:
             arrays.update({f"{name}_devices": device_statistics(net) for name, net in networks.items()})
         if self._trainer is not None:
             arrays["optimiser"] = trainer_arrays(self._trainer)
-        state = {"step": self.number, "phase_start": self._phase_start, "tally": self._tally.state()}
+        state = {
+            "step": self.number,
+            "phase_start": self._phase_start,
+            "tally": self._tally.state(),
+            "loss_scale": self.parts.step.scale.state(),
+        }
         save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -135,6 +140,8 @@ class Loop:
             load_device_statistics(net, checkpoint.arrays.get(f"{name}_devices", {}))
         self.number = int(checkpoint.state["step"])
         self._tally = Tally(self.parts.objective.names, checkpoint.state["tally"])
+        if "loss_scale" in checkpoint.state:  # checkpoints of earlier versions have none
+            self.parts.step.scale.restore(checkpoint.state["loss_scale"])
         epoch = self.number / self.epoch_steps
         if (
             epoch >= self.recipe.train.epochs

@@ -195,7 +195,10 @@ def _errors(row: Mapping[str, Any]) -> str:
 
 def _network_errors(row: Mapping[str, Any], network: str) -> str:
     branches = [
-        f"{b} {_short(row[key])}" for b in ("max", "min", "top5") for key in [f"error/{network}_{b}"] if key in row
+        f"{b} {_short(row[key])}"
+        for b in ("max", "min", "top5")
+        for key in [f"error/{network}_{b}"]
+        if key in row
     ]
     inside = f" ({' '.join(branches)})" if branches else ""
     return f"{network} {_short(row[f'error/{network}'])}{inside}"

@@ -11,6 +11,7 @@ from mxnet.gluon import Trainer
 from gluon_nrm.data.streams import Batch, Step
 from gluon_nrm.losses.objective import Objective
 from gluon_nrm.training.devices import deal
+from gluon_nrm.training.loss_scale import LossScale
 from gluon_nrm.training.tally import StreamTerms, check_finite
 from gluon_nrm.training.teacher import Teacher
 
@@ -19,7 +20,8 @@ class TrainStep:
     """Runs steps on all devices.
 
     The streams go through the network in two calls, so that each has batch statistics of its own, the
-    unlabelled one first, as released. The total is the sum of both streams' weighted mean terms.
+    unlabelled one first, as released. The total is the sum of both streams' weighted mean terms. In float16
+    its gradients are scaled (``LossScale``).
 
     Args:
         objective: the loss terms; hybridised, it is one graph.
@@ -29,6 +31,7 @@ class TrainStep:
 
     def __init__(self, objective: Objective, devices: List[Any], teacher: Optional[Teacher] = None) -> None:
         self.objective, self.devices, self.teacher = objective, devices, teacher
+        self.scale = LossScale(objective.net.options.dtype == "float16")
 
     def __call__(
         self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int
@@ -44,9 +47,12 @@ class TrainStep:
         Raises:
             NonFiniteLoss: a term is infinite or not a number; the parameters are as before the step.
         """
+        scale = self.scale.value
         terms = self.backward(step, weights)
         check_finite(terms, self.objective.names, number)
-        trainer.step(1)
+        if self.scale.accept(trainer._params):
+            # the gradients are the scale's multiples; it was theirs before `accept` set the next one
+            trainer.step(scale)
         if self.teacher is not None:
             self.teacher.update(number)
         return terms
@@ -76,7 +82,8 @@ class TrainStep:
 
     def _weigh(self, part: Any, weights: Dict[str, float], batch: int) -> Any:
         """Gradient of the weighted mean over the global batch for one device's terms, (T, B / devices)."""
-        column = np.array([[weights[name] / batch] for name in self.objective.names], dtype=np.float32)
+        scale = self.scale.value / batch
+        column = np.array([[weights[name] * scale] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 
     def _inputs(self, batch: Batch) -> List[Tuple[Any, ...]]:

@@ -6,12 +6,14 @@ from typing import Any, List, NamedTuple, Tuple
 
 from mxnet.gluon import HybridBlock
 
+from gluon_nrm.graph.block import GraphBlock, take_apart
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, infer_shapes
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.models.base import Network, TracedPass
 from gluon_nrm.models.maxmin import maxmin
 from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.rules.activation import MAX
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -19,6 +21,18 @@ class BranchScores(NamedTuple):
     """What one branch infers: its scores (B, K)."""
 
     logits: Tensor
+
+
+class ReducedClassifier(GraphBlock):
+    """A network whose layers with weights run in another precision: images (B, C, H, W) to scores (B, K)."""
+
+    def __init__(self, net: HybridBlock, dtype: str, **kwargs: Any) -> None:
+        traced = take_apart(net)
+        super().__init__(traced.branches, traced.parameters, **kwargs)
+        self._dtype = dtype
+
+    def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> Tensor:
+        return self.evaluation(F, x, parameters, dtype=self._dtype).branch(MAX)
 
 
 class TracedClassifier(Network):
@@ -48,7 +62,10 @@ class TracedClassifier(Network):
         check_scores(infer_shapes(graph, parameters, input_shape)[graph.output], classes)
         self.stochastic = draws(graph)
         with self.name_scope():
-            self.net = maxmin(net, options.gates) if options.maxmin else net
+            if options.maxmin:
+                self.net = maxmin(net, options.gates, options.dtype)
+            else:
+                self.net = net if options.dtype == "float32" else ReducedClassifier(net, options.dtype)
 
     def infer(self, x: Tensor) -> List[BranchScores]:
         """Scores of every branch."""

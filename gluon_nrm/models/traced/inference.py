@@ -34,8 +34,8 @@ class TracedBranch(NamedTuple):
 class _Recorder:
     """Runs the nodes of one pass and keeps what they leave behind; shared nodes serve both branches."""
 
-    def __init__(self, F: Operators, plan: Reversal) -> None:
-        self._F, self._plan = F, plan
+    def __init__(self, F: Operators, plan: Reversal, dtype: str) -> None:
+        self._F, self._plan, self._dtype = F, plan, dtype
         self._biases: Dict[int, List[Bias]] = {}
         for bias in plan.biases:
             self._biases.setdefault(bias.node, []).append(bias)
@@ -48,7 +48,7 @@ class _Recorder:
         F, node = self._F, self._plan.branches.graph.nodes[index]
         if node.op == "BatchNorm":
             changes = {**changes, "output_mean_var": True}
-        outputs = operators.run(F, node, inputs, **changes)
+        outputs = operators.run(F, node, inputs, self._dtype, **changes)
         if index in self._plan.latent:
             self._latents[index] = record(F, self._plan.sites[index], inputs, outputs)
         if index in self._convolutions:
@@ -90,13 +90,18 @@ class TracedInference(GraphBlock):
     """Images (B, C, H, W) to the fields of a ``TracedBranch``, a list for each branch, Max first."""
 
     def __init__(
-        self, plan: Reversal, parameters: Mapping[str, Parameter], which: Tuple[int, ...], **kwargs: Any
+        self,
+        plan: Reversal,
+        parameters: Mapping[str, Parameter],
+        which: Tuple[int, ...],
+        dtype: str = "float32",
+        **kwargs: Any,
     ) -> None:
         super().__init__(plan.branches, parameters, **kwargs)
-        self._plan, self._which = plan, which
+        self._plan, self._which, self._dtype = plan, which, dtype
 
     def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> List[TracedBranch]:
-        recorder = _Recorder(F, self._plan)
+        recorder = _Recorder(F, self._plan, self._dtype)
         evaluation = self.evaluation(F, x, parameters, runner=recorder.run)
         return [recorder.branch(which, evaluation.branch(which)) for which in self._which]
 
@@ -110,10 +115,15 @@ class TracedZero(GraphBlock):
     """
 
     def __init__(
-        self, plan: Reversal, parameters: Mapping[str, Parameter], own_norms: bool, **kwargs: Any
+        self,
+        plan: Reversal,
+        parameters: Mapping[str, Parameter],
+        own_norms: bool,
+        dtype: str = "float32",
+        **kwargs: Any,
     ) -> None:
         super().__init__(plan.branches, parameters, **kwargs)
-        self._plan, self._own_norms = plan, own_norms
+        self._plan, self._own_norms, self._dtype = plan, own_norms, dtype
 
     def hybrid_forward(
         self, F: Operators, x: Tensor, latents: List[List[Tensor]], **parameters: Tensor
@@ -127,7 +137,7 @@ class TracedZero(GraphBlock):
                 return inputs
             if node.op == "BatchNorm":
                 return [self._norm(F, index, inputs, affine, parameters)]
-            outputs = operators.run(F, node, inputs)
+            outputs = operators.run(F, node, inputs, self._dtype)
             if node.op in RECTIFIERS:
                 states[index] = record(F, self._plan.sites[index], inputs, outputs)[0]
             return outputs

@@ -46,7 +46,7 @@ class TracedNRM(Network):
         with self.name_scope():
             own = own_parameters(traced, self.params) if options.maxmin else {}
             parameters = {**traced.parameters, **own}
-            self.inference = TracedInference(self.plan, parameters, options.branches)
+            self.inference = TracedInference(self.plan, parameters, options.branches, options.dtype)
             self.render_norms = nn.HybridSequential()
             for channels in self.plan.channels:
                 self.render_norms.add(RenderNorms(channels, options))
@@ -61,7 +61,8 @@ class TracedNRM(Network):
 
     def _rendering(self, branch: int) -> TracedRendering:
         norms = [self.render_norms[place] for place in range(len(self.render_norms))]
-        return TracedRendering(self.plan, self._network, norms, branch, self.options.render_norm == "none")
+        exact = self.options.render_norm == "none"
+        return TracedRendering(self.plan, self._network, norms, branch, exact, self.options.dtype)
 
     def _zero_path(self) -> TracedZero:
         own_norms = self.options.path_norm == "layerwise"
@@ -72,7 +73,7 @@ class TracedNRM(Network):
                 parameters[name] = self.params.get(
                     name, shape=(site.output[1],), init=AroundOne(), grad_req="null"
                 )
-        return TracedZero(self.plan, parameters, own_norms)
+        return TracedZero(self.plan, parameters, own_norms, self.options.dtype)
 
     def infer(self, x: Tensor) -> List[TracedBranch]:
         """Infer the latents of every branch; what comes before the first non-linearity runs once."""

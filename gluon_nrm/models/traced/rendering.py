@@ -40,6 +40,7 @@ class TracedRendering(HybridBlock):
         norms: of each head, then of the image.
         branch: 0 Max, 1 Min, or ``ZERO_PATH``.
         scaled: multiply by the frozen scale of inference's norms.
+        dtype: precision of convolutions.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class TracedRendering(HybridBlock):
         norms: Sequence[RenderNorms],
         branch: int,
         scaled: bool,
+        dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._plan, self._branch, self._scaled, self._norms = plan, branch, scaled, list(norms)
+        self._plan, self._branch, self._norms = plan, branch, list(norms)
+        self._scaled, self._dtype = scaled, dtype
         for place, norm in enumerate(norms):
             self.register_child(norm, f"norm{place}")
         graph = plan.branches.graph
@@ -71,7 +74,7 @@ class TracedRendering(HybridBlock):
         drawn = draw(
             F, self._plan, code, dict(zip(self._plan.latent, latents)),
             {index: weights[name] for index, name in self._weights.items()},
-            self._normalise, self._scaled, drops=not zero,
+            self._normalise, self._scaled, drops=not zero, dtype=self._dtype,
         )  # fmt: skip
         if zero:
             return TracedDrawing(drawn.image, drawn.heads, [], drawn.taps)

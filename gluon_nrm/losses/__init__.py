@@ -5,8 +5,9 @@ from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.objective import TERMS, Objective
-from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm, prior_score
+from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.models.prior import prior_score
 
 __all__ = [
     "Consistency",

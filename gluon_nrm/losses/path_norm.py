@@ -10,6 +10,7 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.layers.sharing import share
 from gluon_nrm.layers.statistics import spatial_mean
+from gluon_nrm.models.prior import prior_score
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -42,20 +43,6 @@ class LayerwisePathNorm(HybridBlock):
             weight = F.abs(F.reshape(biases[f"bias{place}"], shape=(-1,)))
             total = total + F.dot(distance, weight) * (1.0 / self._channels[place])
         return total
-
-
-def prior_score(F: Operators, biases: Sequence[Tensor], routed: Sequence[Tensor]) -> Tensor:
-    """Compute eta(y, z) = sum_l < b(l), t(l) . s(l) . h(l) > (Definition 3.1), (B,).
-
-    Args:
-        F: the operator module.
-        biases: (C,) bias of every layer; with batch norm, the shift of its affine map.
-        routed: ``Rendered.routed`` of every layer.
-    """
-    total = 0.0
-    for bias, h in zip(biases, routed):
-        total = total + F.dot(F.sum(h, axis=(2, 3)), bias)
-    return total
 
 
 class ModePathNorm(HybridBlock):

@@ -34,6 +34,10 @@ class NRMLayer(HybridBlock):
         options: the network's switches.
         first: this is the layer on the image, where the zero-image path ends.
 
+    Attributes:
+        inner: height and width of the convolution's output, where the latents are.
+        output_size: those of the layer's output.
+
     Raises:
         ModelError: the image is smaller than the filters or the pooling window.
     """
@@ -53,7 +57,8 @@ class NRMLayer(HybridBlock):
                 in_channels, spec.channels, spec.kernel, spec.pad, dtype=options.dtype
             )
             self.bias = self.params.get("bias", shape=(spec.channels,), init="zeros")
-            inner = self.convolution.output_size(size)
+            self.spec = spec
+            self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:
                 raise ModelError(

@@ -83,7 +83,7 @@ class NRMLayer(HybridBlock):
 
     def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
-        if options.norm == "none" or options.path_norm == "mode":
+        if options.norm == "none" or options.compares_priors:
             return None
         return InstanceNorm(spec.channels, self.bias, own_beta=options.released_bias, learn_beta=False)
 

@@ -156,8 +156,16 @@ class Model:
     path_norm: str = field(
         default="layerwise",
         metadata=about(
-            "form of the rendering path normalisation (RPN); none leaves it out",
-            choices=("layerwise", "mode", "none"),
+            "form of the rendering path normalisation (RPN): layerwise as released; mode, against the prior's most "
+            "probable path; exact, for networks so small that all paths can be enumerated; none leaves it out",
+            choices=("layerwise", "mode", "exact", "none"),
+        ),
+    )
+    class_prior: bool = field(
+        default=False,
+        metadata=about(
+            "whether RPN weighs the class too: -log pi_y is added, where log pi_y is the log-softmax of the "
+            "classifier's bias"
         ),
     )
     released_bias: bool = field(

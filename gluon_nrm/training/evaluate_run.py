@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from gluon_nrm.errors import CheckpointError, DataError
+from gluon_nrm.errors import DataError
 from gluon_nrm.recipe import recipe_from_text
-from gluon_nrm.training.arrays import load_network
-from gluon_nrm.training.assemble import assemble
-from gluon_nrm.training.checkpoint import load_checkpoint
-from gluon_nrm.training.devices import parse_devices
 from gluon_nrm.training.evaluate import error_rates
+from gluon_nrm.training.restore import restore
 from gluon_nrm.training.runs import load_run
 
 TEST, VALIDATION = "test", "validation"
@@ -52,27 +48,21 @@ def evaluate_run(
             is no such part.
     """
     run = load_run(path)
-    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
-    held_out = recipe.data.validation > 0
+    held_out = recipe_from_text(run.recipe_text(), str(run.recipe_path)).data.validation > 0
     part = part or (VALIDATION if held_out else TEST)
     if part == VALIDATION and not held_out:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
-    checkpoint = load_checkpoint(run.checkpoints)
-    if checkpoint is None:
-        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
-    # wherever a run was trained, one device and no kvstore are enough to evaluate it
-    device = parse_devices(devices)[0]
-    recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
-    parts = assemble(recipe, [device], data_dir=data_dir)
-    errors = {}
-    for name, net in parts.networks.items():
-        load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
-        errors[name] = error_rates(net, parts.evaluation(part == VALIDATION), device)
+    restored = restore(path, devices=devices, data_dir=data_dir)
+    parts, recipe = restored.parts, restored.parts.recipe
+    errors = {
+        name: error_rates(net, parts.evaluation(part == VALIDATION), restored.device)
+        for name, net in parts.networks.items()
+    }
     return Evaluation(
         run.path,
         recipe.name,
         recipe.data.name,
-        checkpoint.epoch,
+        restored.epoch,
         recipe.train.epochs,
         part,
         len(parts.split.validation if part == VALIDATION else parts.dataset.test.labels),

@@ -108,7 +108,7 @@ class TracedNRM(Network):
         if self.options.path_norm == "none":
             return {}
         logits, states = self.zero(x, inference.latents)
-        if self.options.path_norm == "mode":
+        if self.options.compares_priors:
             return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
         # through the zero image's states and the images' own positions
         remaining = iter(states)

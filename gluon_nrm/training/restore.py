@@ -1,0 +1,58 @@
+"""A trained network back from its run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+from gluon_nrm.errors import CheckpointError
+from gluon_nrm.models import Network
+from gluon_nrm.recipe import recipe_from_text
+from gluon_nrm.training.arrays import load_network
+from gluon_nrm.training.assemble import Parts, assemble
+from gluon_nrm.training.checkpoint import load_checkpoint
+from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.runs import RunFolder, load_run
+
+
+class Restored(NamedTuple):
+    """A run's data and networks as its newest checkpoint left them."""
+
+    run: RunFolder
+    parts: Parts
+    #: epochs completed
+    epoch: int
+    device: Any
+
+    @property
+    def network(self) -> Network:
+        """The network that a user would take: the teacher where there is one, else the student."""
+        return self.parts.networks.get("teacher", self.parts.net)
+
+
+def restore(
+    path: Union[str, Path], *, devices: Optional[str] = None, data_dir: Union[str, Path, None] = None
+) -> Restored:
+    """Rebuild a run's data and networks from its own recipe and load its newest checkpoint.
+
+    Args:
+        path: the run's folder; it may be training at this moment.
+        devices: as for ``fit``; the first one is used.
+        data_dir: as for ``fit``.
+
+    Raises:
+        NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe.
+    """
+    run = load_run(path)
+    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    checkpoint = load_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
+    # wherever a run was trained, one device and no kvstore are enough
+    device = parse_devices(devices)[0]
+    recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
+    parts = assemble(recipe, [device], data_dir=data_dir)
+    for name, net in parts.networks.items():
+        load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
+    return Restored(run, parts, checkpoint.epoch, device)

@@ -173,9 +173,12 @@ FLAT = replace(
     model=replace(FULL.model, render=False, gates="released", initialiser="he"),
     loss=replace(FULL.loss, weights=LossWeights(2.0, entropy=0.5, consistency=33.0)),
 )
+#: One that weighs the class beside the path.
+WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
 #: Where a field is off its default, if not in FULL.
 ELSEWHERE = {
     "split_file": FILED.data,
+    "class_prior": WEIGHED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
 }
 
@@ -186,7 +189,7 @@ def test_yaml_gives_the_recipe_back() -> None:
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
             assert getattr(tried, field.name) != field.default, f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT):
+    for recipe in (FULL, FILED, FLAT, WEIGHED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

@@ -161,13 +161,6 @@ class Model:
             choices=("layerwise", "mode", "exact", "none"),
         ),
     )
-    class_prior: bool = field(
-        default=False,
-        metadata=about(
-            "whether RPN weighs the class too: -log pi_y is added, where log pi_y is the log-softmax of the "
-            "classifier's bias"
-        ),
-    )
     released_bias: bool = field(
         default=False,
         metadata=about(
@@ -210,6 +203,13 @@ class Model:
             "how filters start: Xavier uniform as in the released experiments, or normal as in He et al. "
             "2015 (residual networks, ResNeXt, Shake-Shake)",
             choices=("released", "he"),
+        ),
+    )
+    class_prior: bool = field(
+        default=False,
+        metadata=about(
+            "whether RPN weighs the class too: -log pi_y is added, where log pi_y is the log-softmax of the "
+            "classifier's bias"
         ),
     )
 

@@ -94,8 +94,11 @@ class LayerwisePathNorm(PathNorm):
 class ModePathNorm(PathNorm):
     """max_z eta(y, z) - eta(y, z*): how much more likely than the inferred path the prior's best path is.
 
-    By Theorem 3.2 at x = 0 the maximum is the score of a zero image. Non-negative, and 0 where the inferred
-    path is the prior's mode, if the rendering is non-negative along it and no pixels tie in a pooling window.
+    The maximum is taken to be the larger of eta(y, z*) and the score of a zero image (Theorem 3.2 at x = 0).
+    That is the maximum itself where the rendering is non-negative along it and no pixels tie in a pooling
+    window. Elsewhere it is a lower bound, of a path that is known to exist, so the loss is a lower bound of
+    the difference: never negative, and 0 where the inferred path is the prior's mode. (Without z* itself in
+    the maximum, a trained network of filters of both signs drives the difference below any bound.)
 
     Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed
     renderings.
@@ -120,7 +123,7 @@ class ModePathNorm(PathNorm):
     ) -> Tensor:
         scores = F.reshape(zero_logits, shape=(-1,))
         best = F.dot(code, scores if class_bias is None else scores - class_bias)
-        return best - prior_score(F, biases, routed)
+        return F.relu(best - prior_score(F, biases, routed))
 
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
         """See ``PathNorm``."""

@@ -30,18 +30,13 @@ class Bound(NamedTuple):
     gap: np.ndarray
 
 
-def count_log2(latents: Sequence[Latent]) -> float:
-    """Log2 of the number of paths that render differently."""
-    return sum(latent.log2_paths for latent in latents)
-
-
 def enumerate_outcomes(latents: Sequence[Latent]) -> List[np.ndarray]:
     """Outcomes of every path, (paths, V) a block.
 
     Raises:
         ModelError: there are more than ``LIMIT``.
     """
-    log2 = count_log2(latents)
+    log2 = sum(latent.log2_paths for latent in latents)
     if log2 > np.log2(LIMIT) + 1e-6:
         raise ModelError(
             f"the model has 2^{log2:.1f} rendering paths, too many to enumerate (at most 2^{np.log2(LIMIT):.0f});"

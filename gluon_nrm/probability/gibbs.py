@@ -42,8 +42,7 @@ class GibbsSampler:
         self.model, self._rng = model, np.random.default_rng(seed)
         self._code, chains = model.code(classes), len(classes)
         if start is None:
-            even = [np.zeros((chains, latent.variables, latent.log_weights.shape[1])) for latent in model.latents]
-            self.outcomes = [self._draw(latent, each) for latent, each in zip(model.latents, even)]
+            self.outcomes = model.even_outcomes(chains, self._rng)
         else:
             given = [latent.encode(map_.asnumpy()) for latent, map_ in zip(model.latents, start)]
             self.outcomes = [np.repeat(each, chains // len(each), axis=0) for each in given]
@@ -89,7 +88,7 @@ class GibbsSampler:
             odds = np.clip(scores[:, :, 0] - scores[:, :, 1], -80, 80)
             return (self._rng.random(shape, dtype=np.float32) * (1 + np.exp(odds)) < 1).astype(np.uint8)
         weighted = scores + latent.log_weights
-        weighted -= weighted.max(axis=2, keepdims=True)
+        weighted -= weighted.max(axis=2, keepdims=True)  # some outcome is possible: no -inf
         total = np.exp(weighted, out=weighted).cumsum(axis=2)
         threshold = self._rng.random(shape, dtype=np.float32) * total[:, :, -1]
         found = (total <= threshold[:, :, None]).sum(axis=2)

@@ -122,6 +122,11 @@ class RenderingModel:
         self._constants = self._inference(zero)[1 + len(self.latents) :]
 
     @property
+    def log2_paths(self) -> float:
+        """Log2 of the number of rendering paths."""
+        return sum(latent.log2_paths for latent in self.latents)
+
+    @property
     def note(self) -> str:
         """What is sampled where the network has norms; empty where it has none."""
         if self.net.options.render_norm != "none":
@@ -159,6 +164,20 @@ class RenderingModel:
     def path_of_block(self, block: int, outcomes: np.ndarray) -> Tensor:
         """The map of one block, (B, *shape), of given outcomes (B, V)."""
         return self._array(self.latents[block].decode(outcomes))
+
+    def even_outcomes(self, batch: int, rng: np.random.Generator) -> List[np.ndarray]:
+        """Draw every latent evenly over its configurations: (B, V) a block."""
+        found = []
+        for latent in self.latents:
+            weights = np.exp(latent.log_weights)
+            total = (weights / weights.sum(axis=1, keepdims=True)).cumsum(axis=1)
+            threshold = rng.random((batch, latent.variables, 1))
+            found.append(np.minimum((total <= threshold).sum(axis=2), total.shape[1] - 1).astype(np.uint16))
+        return found
+
+    def even_path(self, batch: int, rng: np.random.Generator) -> Path:
+        """A path as ``even_outcomes`` draws them."""
+        return self.path_of(self.even_outcomes(batch, rng))
 
     def zero_path(self) -> Path:
         """The path of a zero image, batch size 1: the prior's most probable one, of every class.

@@ -14,7 +14,6 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DataError
-from gluon_nrm.probability.enumeration import count_log2
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.probability.watch import Watch
@@ -83,7 +82,7 @@ class PathCounter:
         ]
         # paths that are equal in every layer are equal: a hash of the layers' hashes is enough
         joint = np.array([_hash(row.tobytes()) for row in hashes], dtype=np.uint64)
-        return [*found, _count(JOINT, joint, labels, count_log2(self._latents), sum(entropies))]
+        return [*found, _count(JOINT, joint, labels, sum(latent.log2_paths for latent in self._latents), sum(entropies))]
 
 
 def count_paths(

@@ -43,7 +43,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") 
     Raises:
         RunError: the file cannot be written.
     """
-    figure = _new_figure(11.0, 5.0)
+    figure = new_figure(11.0, 5.0)
     losses, errors = figure.subplots(1, 2)
     for key, (label, colour) in _TERMS.items():
         width = 1.8 if key == "total" else 1.2
@@ -57,7 +57,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") 
     _finish_axes(losses, "Loss terms, mean over each epoch", "loss", legend_columns=4)
     _finish_axes(errors, "Classification error", "error (%)", legend_columns=2)
     _title(figure, title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_rendering_grid(
@@ -81,7 +81,7 @@ def plot_rendering_grid(
     if not labels or any(len(maps) != len(labels) for _, maps in columns):
         raise ValueError(f"{len(labels)} labels for columns of {[len(maps) for _, maps in columns]} images")
     margin = 0.2 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
-    figure = _new_figure(
+    figure = new_figure(
         max(_CELL * len(columns) + margin, 5.0), _CELL * len(labels) + (1.0 if title else 0.75)
     )
     axes = figure.subplots(len(labels), len(columns), squeeze=False)
@@ -95,10 +95,10 @@ def plot_rendering_grid(
     note = "each picture scaled to its own range; more than three channels: their mean"
     figure.supxlabel(note, fontsize=8, color="#666666")
     _title(figure, title)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of its own, in inches: no window, and no state shared with other figures."""
     figure = Figure(figsize=(width, height), dpi=130, constrained_layout=True)
     FigureCanvasAgg(figure)
@@ -110,7 +110,7 @@ def _title(figure: Figure, title: str) -> None:
         figure.suptitle(title, fontsize=11)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     # Matplotlib's version does not go into the file.
     with os_errors(RunError, "draw", path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -48,11 +48,12 @@ def skip(*arguments: Any) -> Builder:
     return build
 
 
-#: 16 to 4,096 paths; called with more options
+#: 64 to 16,384 paths; called with more options
 MODELS: Dict[str, Builder] = {
     "one_layer": listed(1, shape=(1, 3, 3)),
     "two_layers": listed(2, 1, shape=(1, 1, 3)),
     "pool": listed(1, "pool", 1, shape=(1, 2, 6)),
+    "pool_small": listed(1, "pool", 1, shape=(1, 2, 4)),
     "pool_on_top": listed(1, 1, "pool", shape=(1, 2, 3)),
     "two_channels": listed(2, "pool", shape=(2, 4, 2)),
     "leaky": listed(1, "pool", 1, shape=(1, 2, 4), slope=0.1),

@@ -103,7 +103,11 @@ class ListBridge(Bridge):
     ) -> Rendered:
         """See ``Bridge``."""
         affine = zip(constants[: self.biases], constants[self.biases :])
-        layers = [Inferred(None, [map_], [], list(pair)) for map_, pair in zip(maps, affine)]
+        layers = [
+            # the map of a window is s . t: given as t, beside states that are all 1
+            Inferred(None, [F.ones_like(map_), map_] if isinstance(latent, Windows) else [map_], [], list(pair))
+            for latent, map_, pair in zip(self.latents, maps, affine)
+        ]
         found = self._net.render(code, BranchInference(layers, None), self._branch)
         return Rendered(found.image, found.heads, [layer.routed for layer in found.layers])
 

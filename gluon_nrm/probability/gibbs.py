@@ -16,6 +16,9 @@ from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.model import Path, RenderingModel
 from gluon_nrm.probability.watch import Watch
 
+#: Scores up to which exp keeps clear of the ends of float32.
+LARGE = 60.0
+
 
 class GibbsSampler:
     """Chains of rendering paths z | y, one a class given, side by side in one batch.
@@ -88,7 +91,8 @@ class GibbsSampler:
             odds = np.clip(scores[:, :, 0] - scores[:, :, 1], -80, 80)
             return (self._rng.random(shape, dtype=np.float32) * (1 + np.exp(odds)) < 1).astype(np.uint8)
         weighted = scores + latent.log_weights
-        weighted -= weighted.max(axis=2, keepdims=True)  # some outcome is possible: no -inf
+        if weighted.max() > LARGE or weighted.min() < -LARGE:  # a maximum over a short axis is slow
+            weighted -= weighted.max(axis=2, keepdims=True)
         total = np.exp(weighted, out=weighted).cumsum(axis=2)
         threshold = self._rng.random(shape, dtype=np.float32) * total[:, :, -1]
         found = (total <= threshold[:, :, None]).sum(axis=2)

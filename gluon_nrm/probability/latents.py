@@ -124,7 +124,7 @@ class Windows(Latent):
         place = values.argmax(axis=2)
         if self._slope is None:
             return place.astype(_integers(self._places))
-        on = values.max(axis=2) == 1
+        on = np.take_along_axis(values, place[:, :, None], axis=2)[:, :, 0] == 1
         found = place + self._places * on if self._slope else (place + 1) * on
         return found.astype(_integers(self.log_weights.shape[1]))
 

@@ -64,7 +64,7 @@ class PathCounter:
         self._labels.append(np.asarray(labels, dtype=np.int64))
         for counts, found in zip(self._frequencies, outcomes):
             for outcome in range(counts.shape[1]):
-                counts[:, outcome] += (found == outcome).sum(axis=0)
+                counts[:, outcome] += np.count_nonzero(found == outcome, axis=0)
 
     def layers(self) -> List[LayerPaths]:
         """Count up: each block from the image upwards, then the whole path.

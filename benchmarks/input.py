@@ -157,7 +157,7 @@ def main() -> int:
         command = [sys.executable, __file__, "--measure", name, "--records", str(options.records)]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found[name] = json.loads(child.stdout.splitlines()[-1])
-        shown = ", ".join(f"{key} {value:,.4g}" for key, value in found[name].items())
+        shown = ", ".join(f"{key} {value:,.{0 if value > 100 else 2}f}" for key, value in found[name].items())
         print(f"| {name} | {shown} | {TARGETS.get(name, '')} |")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -79,9 +79,9 @@ def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarr
     padded = np.zeros((count, channels, height + 2 * largest, width + 2 * largest), dtype=images.dtype)
     padded[:, :, largest : largest + height, largest : largest + width] = images
     # Every H x W window of the padded image, as a view; choosing one window per image is the only other copy.
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, height, width))
     start = largest - offsets
-    return np.ascontiguousarray(windows[np.arange(count), :, start[:, 0], start[:, 1]])
+    return np.ascontiguousarray(windows[np.arange(count), :, start[:, 0], start[:, 1], 0, 0])
 
 
 class Cutout:

@@ -72,7 +72,8 @@ def get_architecture(name: str) -> Architecture:
 
 def _unknown(name: str) -> ModelError:
     close = difflib.get_close_matches(name, list_models(), n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "tools/train.py --list-models shows what there is"
+    listed = "tools/train.py --list-models shows what there is"
+    hint = f"did you mean {', '.join(close)}?" if close else listed
     return ModelError(f"model.name: there is no model {name!r}; {hint}")
 
 

@@ -43,6 +43,12 @@ optimiser:
 train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
 """
 
+#: The same on a traced network, with gates that are drawn in every step.
+TRACED = FULL.replace(
+    "name: digits_cnn, channels: [4, pool, 4], maxmin: true, dropout: 0.5",
+    "name: digits_shake_resnext, maxmin: true",
+)
+
 
 def recipe(text: str = FULL, *overrides: str) -> Recipe:
     """The recipe of a text, called ``short``."""

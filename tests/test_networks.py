@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator
 import mxnet as mx
 import numpy as np
 import pytest
+import short_runs
 import tiny
 from mxnet.gluon import HybridBlock, nn
 
@@ -87,6 +88,25 @@ def test_a_network_of_ones_own(own_network: str) -> None:
     assert own_network in list_models()
     net = initialise(get_model(own_network, 3, (2, 6, 6), maxmin=True), seed=0)
     assert net(mx.nd.ones((1, 2, 6, 6))).logits_min.shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["device", "local"])
+def test_one_device_equals_two(own_network: str, name: str) -> None:
+    """Gradients of all terms, of both streams, in both branches; the network has no norms."""
+    off = ("model.render_norm=none", "loss.weights.moment_matching=0", f"model.name={own_network}")
+    found = []
+    for devices in (1, 2):
+        parts = short_runs.built(short_runs.TRACED, *off, f"train.kvstore={name}", devices=devices)
+        trainer = short_runs.trainer_of(parts)
+        start = short_runs.values(parts.net)
+        for number in range(1, 4):
+            parts.step(short_runs.a_step(seed=number), short_runs.full_weights(parts), trainer, number)
+        found.append(short_runs.values(parts.net))
+    one, two = found
+    assert any(np.abs(one[key][0] - start[key][0]).max() > 1e-3 for key in one)
+    for key, expected in one.items():
+        np.testing.assert_array_equal(two[key][0], two[key][1], err_msg=key)
+        np.testing.assert_allclose(two[key][0], expected[0], atol=1e-5, err_msg=key)
 
 
 def test_without_rendering_a_list_of_layers_has_no_parameters_for_it() -> None:

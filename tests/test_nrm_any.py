@@ -1,4 +1,4 @@
-"""nrm() of any CNN: rendering is the gradient of the class score, and the list-built model is a special case."""
+"""nrm() of any CNN: it renders the gradient of the class score; the list-built model is a special case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 import tiny
 from cnns import (
-    CLASSES, SHAPE, SIZES, Dense, Residual, Written, around, chain, dense, frozen, images, of_zoo, randomise,
+    CLASSES,
+    SHAPE,
+    SIZES,
+    Dense,
+    Residual,
+    Written,
+    around,
+    chain,
+    dense,
+    frozen,
+    images,
+    of_zoo,
+    randomise,
     residual,
 )  # fmt: skip
 from mxnet import autograd
@@ -294,6 +306,7 @@ def test_saving(tmp_path: Any) -> None:
         np.testing.assert_array_equal(one.asnumpy(), other.asnumpy())
 
 
+@pytest.mark.filterwarnings("ignore:Parameter .* is already initialized")
 def test_an_initialised_network_keeps_its_parameters() -> None:
     net, x = residual(), images(SHAPE)
     net.initialize()

@@ -1,4 +1,4 @@
-"""The losses of traced networks: eager and hybridised, what each term reaches, finite differences, a teacher."""
+"""The losses of traced networks: eager and hybridised, what each term reaches, differences, a teacher."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ FLOWS: List[Tuple[Build, Dict[str, Any], str, List[str]]] = [
     (dense, BOTH, "reconstruction", [
         r"inference\.(0|\d\.body\.2|8)\.weight", RENDERING.format("0-4", "0"),
     ]),
-    (dense, MODE, "path_norm", [r"inference\.(\d\.body\.2|8)\.weight", r"inference\.(\d\.body\.0|5)\.(gamma|beta)"]),
+    (dense, MODE, "path_norm", [
+        r"inference\.(\d\.body\.2|8)\.weight", r"inference\.(\d\.body\.0|5)\.(gamma|beta)",
+    ]),
 ]  # fmt: skip
 
 

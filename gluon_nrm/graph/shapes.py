@@ -32,10 +32,13 @@ def infer_shapes(
     """
     entries, symbols = _symbols(graph, parameters)
     group = mx.sym.Group(symbols)
-    image = {graph.nodes[graph.image].name: (1, *input_shape)}
+    given = {graph.nodes[graph.image].name: (1, *input_shape)}
+    for parameter in parameters.values():
+        if parameter.shape is not None and all(length > 0 for length in parameter.shape):
+            given[parameter.name] = parameter.shape
     try:
         with redirect_stdout(StringIO()):  # where MXNet prints what it was given before it raises
-            arguments, outputs, states = group.infer_shape(**image)
+            arguments, outputs, states = group.infer_shape(**given)
     except mx.base.MXNetError as problem:
         raise ModelError(
             f"images of {'x'.join(map(str, input_shape))} (channels, height, width) do not go through the "

@@ -83,4 +83,5 @@ def _read(description: Dict[str, Any], by_name: Dict[str, str], net: str) -> Gra
 
 
 def _name(net: Any) -> str:
-    return f"{type(net).__name__} {getattr(net, 'name', '')!r}".rstrip(" '")
+    name = getattr(net, "name", "")
+    return f"{type(net).__name__} {name!r}" if name else type(net).__name__

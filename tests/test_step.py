@@ -29,7 +29,7 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
     """Gradients of all trained parameters, summed over the devices, by names without the network's prefix."""
     return {
         p.name[len(parts.net.prefix) :]: np.sum([each.asnumpy() for each in p.list_grad()], axis=0)
-        for p in trained_parameters(parts.objective, 3 if parts.teacher else 2)
+        for p in trained_parameters(parts.objective, len(parts.objective.inputs))
     }
 
 

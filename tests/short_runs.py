@@ -43,6 +43,13 @@ optimiser:
 train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
 """
 
+NO_TEACHER = "teacher: {enabled: true, augmentation: independent}\n"
+TEMPORAL = FULL.replace(NO_TEACHER, "teacher: {enabled: true, method: temporal_ensembling}\n")
+PI = FULL.replace("{enabled: true, augm", "{enabled: true, method: pi, augm")
+VAT = FULL.replace("consistency: 33}", "virtual_adversarial: 2}").replace(NO_TEACHER, "")
+#: Where the consistency target, or the perturbation, comes from the network itself.
+METHODS = {"pi": PI, "temporal": TEMPORAL, "vat": VAT}
+
 
 def recipe(text: str = FULL, *overrides: str) -> Recipe:
     """The recipe of a text, called ``short``."""

@@ -21,7 +21,7 @@ import gluon_nrm.models
 from gluon_nrm import losses
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.models import Reconstructor
-from gluon_nrm.training.teacher import ClassProbabilities
+from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
 
@@ -55,7 +55,7 @@ def of_a_network() -> Dict[str, Case]:
         "NRM": (net, (x,)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def without_norms() -> Dict[str, Case]:
         "ZeroActivation of the image's norm": (layer.zero, (convolved, *below.affine)),
         "RenderNorms off": (net.layers[1].render_norms, (heads[0],)),
         "NRM of one branch": (net, (x,)),
-        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.typing import Operators, Tensor
@@ -18,5 +19,7 @@ class VirtualAdversarial(HybridBlock):
     """
 
     def hybrid_forward(self, F: Operators, clean: Tensor, perturbed: Tensor) -> Tensor:
-        p = F.BlockGrad(clean)
+        # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+        with mx.autograd.pause():
+            p = F.BlockGrad(clean)
         return F.sum(p * (F.log(p + EPSILON) - F.log(perturbed + EPSILON)), axis=1)

@@ -67,8 +67,10 @@ class Adversary:
         self._probabilities = ClassProbabilities(second)
         self._probe = Probe(self._probabilities, recipe.xi)
         self._unit = Unit()
-        for block in (self._probabilities, self._probe, self._unit):
+        for block in (self._probabilities, self._unit):
             block.hybridize(static_alloc=True, static_shape=True)
+        # without static memory: with it, MXNet 1.9.1 computes wrong gradients of a graph's inputs
+        self._probe.hybridize()
 
     def of(self, batch: Batch, devices: List[Any], step: int, stream: int) -> List[Any]:
         """Perturbed images of a batch, (B / devices, C, H, W) on each device.

@@ -90,6 +90,8 @@ def of_the_losses() -> Dict[str, Case]:
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),
+        "Consistency where there is a target": (losses.Consistency(partial=True), (q, p)),
+        "VirtualAdversarial": (losses.VirtualAdversarial(), (p, q)),
         "CrossEntropy": (losses.CrossEntropy(3, (0.3, 0.7)), (label, *logits)),
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),

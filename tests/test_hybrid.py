@@ -13,6 +13,7 @@ from mxnet import autograd
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor
+from gluon_nrm.models.second import share_parameters
 from gluon_nrm.training.arrays import named_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation", "ignore:Cannot decide type")
@@ -47,8 +48,10 @@ def data(net: NRM, batch: int = 5, known: bool = True, seed: int = 1) -> Tuple[m
 
 
 def build_objective(options: Dict[str, Any], hybridise: bool, terms: Tuple[str, ...] = TERMS) -> Objective:
-    net = tiny.build(**options)
-    objective = Objective(net, [t for t in terms if t != "path_norm" or net.options.path_norm != "none"])
+    net, second = tiny.build(**options), tiny.build(**options)
+    share_parameters(second, net)
+    names = [term for term in terms if term != "path_norm" or net.options.path_norm != "none"]
+    objective = Objective(net, names, second)
     if hybridise:
         objective.hybridize(**STATIC)
     return objective

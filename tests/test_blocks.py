@@ -24,7 +24,7 @@ import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
-from gluon_nrm.training.teacher import ClassProbabilities
+from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
 
@@ -58,7 +58,7 @@ def of_a_network() -> Dict[str, Case]:
         "NRM": (net, (x,)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def without_norms() -> Dict[str, Case]:
         "ZeroActivation of the image's norm": (layer.zero, (convolved, *below.affine)),
         "RenderNorms off": (net.layers[1].render_norms, (heads[0],)),
         "NRM of one branch": (net, (x,)),
-        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }
 
 
@@ -126,6 +126,8 @@ def of_the_losses() -> Dict[str, Case]:
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),
+        "Consistency where there is a target": (losses.Consistency(partial=True), (q, p)),
+        "VirtualAdversarial": (losses.VirtualAdversarial(), (p, q)),
         "CrossEntropy": (losses.CrossEntropy(3, (0.3, 0.7)), (label, *logits)),
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),

@@ -7,6 +7,7 @@ from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm, prior_score
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 
 __all__ = [
     "Consistency",
@@ -19,5 +20,6 @@ __all__ = [
     "Probabilities",
     "Reconstruction",
     "TERMS",
+    "VirtualAdversarial",
     "prior_score",
 ]

@@ -25,7 +25,7 @@ _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
 
 #: Options about the layers of a list; any other network has its own.
-OF_LAYERS = ("norm", "released_bias", "slope", "dropout")
+OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
 
 
 def register_model(function: Callable[[], Architecture]) -> Callable[[], Architecture]:

@@ -25,13 +25,13 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test results bench doctor clean
+.PHONY: help install install-dev train test results results-supervised results-skip bench doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
 	@echo 'make test     ruff, mypy and pytest'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
-	@echo 'make results  train every run of results/digits.csv and write it'
+	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip'
 	@echo 'make bench    run every benchmark'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
@@ -57,6 +57,20 @@ results: install
 		echo "recipes/digits_$$rung.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=$$labels --runs runs/digits-$$labels"; \
 	done; done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/digits-50/* runs/digits-100/* --csv results/digits.csv
+
+# Max-Min against cross-entropy on the narrow ResNeXt with Shake-Shake and Cutout, all labels, five seeds.
+results-supervised: install
+	@for seed in 0 1 2 3 4; do for recipe in digits_shake_resnext_cutout digits_shake_resnext_cutout_maxmin; do \
+		echo "recipes/$$recipe.yaml --seed $$seed --runs runs/supervised"; \
+	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/supervised/* --csv results/supervised.csv
+
+# ResNet and DenseNet as NRMs beside the plain networks, 50 labels, five seeds of the run and of the labelled draw.
+results-skip: install
+	@for seed in 0 1 2 3 4; do for net in resnet densenet; do for rung in "" _nrm_rpn_maxmin; do \
+		echo "recipes/digits_$$net$$rung.yaml --seed $$seed --set data.split_seed=$$seed --runs runs/skip"; \
+	done; done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/skip/* --csv results/skip_connections.csv
 
 bench: install
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done

@@ -53,6 +53,8 @@ setup(
         "PyYAML>=6.0",
         "tqdm>=4.60",
         "scikit-learn>=1.0",
+        "scipy>=1.5",
+        "Pillow>=9.1",
         "matplotlib>=3.5",
     ],
     extras_require={

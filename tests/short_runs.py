@@ -43,6 +43,18 @@ optimiser:
 train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
 """
 
+#: The same on a traced network, with gates that are drawn in every step.
+TRACED = FULL.replace(
+    "name: digits_cnn, channels: [4, pool, 4], maxmin: true, dropout: 0.5",
+    "name: digits_shake_resnext, maxmin: true",
+)
+NO_TEACHER = "teacher: {enabled: true, augmentation: independent}\n"
+TEMPORAL = FULL.replace(NO_TEACHER, "teacher: {enabled: true, method: temporal_ensembling}\n")
+PI = FULL.replace("{enabled: true, augm", "{enabled: true, method: pi, augm")
+VAT = FULL.replace("consistency: 33}", "virtual_adversarial: 2}").replace(NO_TEACHER, "")
+#: Where the consistency target, or the perturbation, comes from the network itself.
+METHODS = {"pi": PI, "temporal": TEMPORAL, "vat": VAT}
+
 
 def recipe(text: str = FULL, *overrides: str) -> Recipe:
     """The recipe of a text, called ``short``."""
@@ -56,7 +68,7 @@ def built(text: str = FULL, *overrides: str, devices: int = 1, hybridise: bool =
 
 def trainer_of(parts: Parts, phase: int = 0) -> Trainer:
     """A fresh trainer of what the objective of ``parts`` reaches."""
-    parameters = trained_parameters(parts.objective, 3 if parts.teacher else 2)
+    parameters = trained_parameters(parts.objective, len(parts.objective.inputs))
     settings = parts.recipe.optimiser
     return make_trainer(parameters, settings, settings.phases[phase], parts.recipe.train.kvstore)
 

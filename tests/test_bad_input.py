@@ -33,6 +33,8 @@ OPTIMISER, STATE = f"{NEWEST}/optimiser.npz", f"{NEWEST}/state.json"
 BIAS, ONES = "layers.0.bias", np.ones(5, dtype=np.float32)
 TRAIN, EVALUATE, TABLE = "train short.yaml", f"evaluate {RUN}", f"table {RUN}"
 HELD_OUT = f"{EVALUATE} --part validation"
+FOLDER = "{name: folder, labels: 20, path: "
+SPLIT = str(ROOT / "recipes" / "splits" / "digits_50_s0.txt")
 
 
 class Case(NamedTuple):
@@ -56,6 +58,7 @@ def given(name: str, arguments: str, *expected: str) -> Case:
     return Case(name, f"{TRAIN} {arguments}", expected)
 
 
+NONE_HELD_OUT = edit("short.yaml", "validation: 50", "validation: 0")
 CASES = [
     # the recipe
     in_recipe("unknown key", "shift: 1", "shiift: 1", ":1", "data.shiift", "did you mean 'shift'?"),
@@ -87,6 +90,17 @@ CASES = [
     given("too much validation", "--set data.validation=1297", "data.validation: 1297"),
     given("shift out of the image", "--set data.shift=8", "data.shift", "8"),
     given("cutout out of the image", "--set data.cutout=9", "data.cutout", "9"),
+    given("folder of no path", "--set data.name=folder", "data.path: give the folder"),
+    given("no such folder", f"--set data={FOLDER}no}}", "no: no such folder", "data.path"),
+    given("folder of no class", f"--set data={FOLDER}{NEWEST}}}", f"{NEWEST} holds no folder"),
+    given("folder of no image", f"--set data={FOLDER}{RUN}}}", f"{SAVED} holds no image"),
+    given("size of other images", "--set data.size=32", "data.size: 32", "8 x 8"),
+    given("digits from a folder", "--set data.path=runs", "data.path", "scikit-learn"),
+    given("digits streamed", "--set data.streamed=true", "data.streamed", "kept in memory"),
+    given("crop of digits", "--set data.jitter=0.4", "data.jitter", "not cropped"),
+    given("split file and validation", "--set data.split_file=s.txt", "data.validation: 50", "split_file"),
+    Case("no split file", f"{TRAIN} --set data.split_file=s.txt", ("s.txt", "No such file"), NONE_HELD_OUT),
+    Case("another split", f"{TRAIN} --set data.split_file={SPLIT}", (SPLIT, "labels is 50"), NONE_HELD_OUT),
     given("missing data", "--set data.name=svhn", "svhn/train_32x32.mat is missing", "prepare_data.py svhn"),
     given("no unlabelled image", "--set data.labels=null", "train.batch_unlabelled", "data.labels"),
     given("unknown model", "--set model.name=digit_cnn", "model.name", "'digit_cnn'", "digits_cnn"),
@@ -129,6 +143,9 @@ CASES = [
     Case("evaluate another recipe", EVALUATE, (STUDENT, "(4,"), edit(RECIPE, "[4, pool", "[6, pool")),
     Case("evaluate without the data", f"{EVALUATE} --data-dir no",
          ("no/svhn", "prepare_data.py svhn --data-dir no"), edit(RECIPE, "name: digits\n", "name: svhn\n")),
+    Case("prepare nothing", "prepare_data", ("give a data set",)),
+    Case("prepare unknown", "prepare_data cifar", ("data.name", "'cifar'", "did you mean 'cifar1")),
+    Case("splits of no table", "prepare_data mnist --splits", ("--splits", "--labels")),
     Case("evaluate on no device", f"{EVALUATE} --devices cpux", ("--devices", "'cpux'")),
     Case("no validation part", HELD_OUT, ("validation is 0",), edit(RECIPE, ": 50", ": 0")),
     Case("table of nothing", "table runs/nothing", ("runs/nothing", "no such run folder")),

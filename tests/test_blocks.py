@@ -12,16 +12,19 @@ import mxnet as mx
 import numpy as np
 import pytest
 import tiny
+from cnns import SHAPE, randomise, residual
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
+import gluon_nrm.graph
 import gluon_nrm.layers
 import gluon_nrm.losses
 import gluon_nrm.models
+import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.layers.named import NamedBlock
-from gluon_nrm.models import Reconstructor
-from gluon_nrm.training.teacher import ClassProbabilities
+from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
+from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
 
@@ -55,7 +58,7 @@ def of_a_network() -> Dict[str, Case]:
         "NRM": (net, (x,)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 
@@ -71,8 +74,41 @@ def without_norms() -> Dict[str, Case]:
         "ZeroActivation of the image's norm": (layer.zero, (convolved, *below.affine)),
         "RenderNorms off": (net.layers[1].render_norms, (heads[0],)),
         "NRM of one branch": (net, (x,)),
-        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }
+
+
+def of_traced_networks() -> Dict[str, Case]:
+    """A residual network with a pooling, in each of the blocks that run one."""
+    plain = NRMOptions(render=False, path_norm="none")
+    net, mode = (
+        nrm(residual(pool=True), 3, SHAPE, **options)
+        for options in (dict(maxmin=True), dict(render_norm="none", path_norm="mode"))
+    )
+    both, classifier = maxmin(residual(pool=True)), TracedClassifier(residual(pool=True), 3, SHAPE, plain)
+    x, label = tiny.images(net), mx.nd.array([0, -1, 2, 1, -1])
+    for block in (net, mode, both, classifier):
+        block.initialize()
+        block(x)
+        randomise(block)
+    code, inferences = mx.nd.one_hot(label, 3), net.infer(x)
+    latents = [each.latents for each in inferences]
+    return {
+        "MaxMin": (both, (x,)),
+        "TracedClassifier": (classifier, (x,)),
+        "TracedNRM": (net, (x,)),
+        "TracedNRM of one branch": (mode, (x,)),
+        "TracedInference": (net.inference, (x,)),
+        "TracedRendering": (net.renderings[1], (code, latents[1])),
+        "TracedRendering of the zero image's path": (net.zero_rendering, (code, latents[0])),
+        "TracedRendering without norms": (mode.renderings[0], (code, mode.infer(x)[0].latents)),
+        "TracedZero": (net.zero, (x, latents[0])),
+        "TracedZero of the image's norms": (mode.zero, (x, mode.infer(x)[0].latents)),
+        "Reconstructor": (Reconstructor(net), (x, label)),
+        "ClassProbabilities": (ClassProbabilities(net), (x,)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective of mode": (losses.Objective(mode, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+    }  # fmt: skip
 
 
 def of_the_losses() -> Dict[str, Case]:
@@ -90,6 +126,8 @@ def of_the_losses() -> Dict[str, Case]:
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),
+        "Consistency where there is a target": (losses.Consistency(partial=True), (q, p)),
+        "VirtualAdversarial": (losses.VirtualAdversarial(), (p, q)),
         "CrossEntropy": (losses.CrossEntropy(3, (0.3, 0.7)), (label, *logits)),
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),
@@ -99,7 +137,12 @@ def of_the_losses() -> Dict[str, Case]:
     }  # fmt: skip
 
 
-SOURCES = (of_a_network, without_norms, of_the_losses)
+SOURCES = (of_a_network, without_norms, of_traced_networks, of_the_losses)
+#: What the others derive from, and which do nothing by themselves.
+ABSTRACT = {"Network", "GraphBlock"}
+PACKAGES = (
+    gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.traced, gluon_nrm.losses,
+)  # fmt: skip
 
 
 def flat(values: Any) -> Iterator[np.ndarray]:
@@ -144,6 +187,6 @@ def blocks_of(package: ModuleType) -> Set[str]:
 
 def test_no_block_is_left_out() -> None:
     tried = {type(block).__name__ for source in SOURCES for block, _ in source().values()}
-    for package in (gluon_nrm.layers, gluon_nrm.models, gluon_nrm.losses):
+    for package in PACKAGES:
         assert blocks_of(package)
-        assert blocks_of(package) <= tried
+        assert blocks_of(package) <= tried | ABSTRACT

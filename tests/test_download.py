@@ -201,11 +201,11 @@ def test_a_mirror_is_asked_first(server: Server, tmp_path: Path) -> None:
 
 def test_slow(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow is no failure; silence is, and then the same server is asked to go on."""
-    monkeypatch.setattr(download, "PATIENCE", 0.3)
-    server.pause = 0.1
+    monkeypatch.setattr(download, "PATIENCE", 0.8)
+    server.pause = 0.05
     fetch(remote(server), tmp_path, stream=io.StringIO())
     assert contents(tmp_path) == {"a.bin": CONTENT} and len(server.asked) == 1
-    server.pause, server.stall = 0.0, 0.8
+    server.pause, server.stall = 0.0, 2.0
     fetch(remote(server), tmp_path / "2", stream=io.StringIO())
     assert contents(tmp_path / "2") == {"a.bin": CONTENT}
     assert [wanted for _, wanted in server.asked[1:]] == [None, "bytes=50000-"]

@@ -15,7 +15,8 @@ import pytest
 import tiny
 from mxnet import autograd
 
-from gluon_nrm.losses import TERMS, Objective
+from gluon_nrm.losses import TERMS, Objective, Probabilities
+from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import NRM
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import named_parameters
@@ -47,6 +48,12 @@ FLOWS: List[Tuple[Dict[str, Any], str, List[str]]] = [
     (SEPARATE, "entropy", CLASSIFY),
     ({}, "consistency", CLASSIFY),
     (SEPARATE, "consistency", CLASSIFY),
+    ({}, "virtual_adversarial", CLASSIFY),
+    (SEPARATE, "virtual_adversarial", CLASSIFY),
+    # without biases, nothing that would get a gradient
+    (dict(bias=False, path_norm="none"), "cross_entropy", [
+        *FILTERS, r"layers\.\d\.branches\.\d\.norm\.gamma", r"classifier\.bias",
+    ]),
     # states, positions and the class carry nothing: no bias, no inference norm, no bias of the classifier
     ({}, "reconstruction", [*FILTERS, RENDERING.format("012", "0")]),
     (SEPARATE, "reconstruction", [*FILTERS, RENDERING.format("012", "[01]")]),
@@ -71,7 +78,8 @@ FLOWS: List[Tuple[Dict[str, Any], str, List[str]]] = [
 
 def arguments(net: NRM, known: bool = True) -> Tuple[mx.nd.NDArray, ...]:
     teacher = np.random.default_rng(5).dirichlet(np.ones(net.classes), 5)
-    return tiny.images(net), tiny.labels(net, known=known), mx.nd.array(teacher)
+    perturbed = tiny.images(net) + tiny.images(net, seed=6)
+    return tiny.images(net), tiny.labels(net, known=known), mx.nd.array(teacher), perturbed
 
 
 def reached(found: Dict[str, np.ndarray]) -> List[str]:
@@ -82,7 +90,8 @@ def reached(found: Dict[str, np.ndarray]) -> List[str]:
 def test_term_reaches(options: Dict[str, Any], term: str, patterns: List[str]) -> None:
     """Beside all other terms, whose weights are 0."""
     net = tiny.build(LAYERS, (2, 6, 8), **options)
-    objective = Objective(net, TERMS)
+    terms = [each for each in TERMS if each != "path_norm" or net.options.path_norm != "none"]
+    objective = Objective(net, terms)
     found = tiny.differentiate(objective, *arguments(net), weights={term: 1.0}).gradients
     expected = [name for name in found if any(re.fullmatch(pattern, name) for pattern in patterns)]
     assert len(expected) >= len(patterns)
@@ -121,27 +130,62 @@ def test_an_unlabelled_batch_gets_no_cross_entropy() -> None:
 def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any], hybridise: bool) -> None:
     """Also where a variance or a probability vanishes, or numbers are large: 0 times infinity is not 0."""
     net = tiny.build(LAYERS, (2, 6, 8), **options)
-    x, label, teacher = arguments(net, known=False)
+    x, label, teacher, perturbed = arguments(net, known=False)
     objective = Objective(net, TERMS)
     if hybridise:
         objective.hybridize(static_alloc=True, static_shape=True)
     for images in (x, x * 0, x * 1e4, mx.nd.broadcast_like(x[:1], x)):
-        outcome = tiny.differentiate(objective, images, label, teacher, weights={})
+        inputs = (images, label, teacher, images + perturbed)
+        outcome = tiny.differentiate(objective, *inputs, weights={})
         assert np.isfinite(outcome.terms).all()
         assert not any(gradient.any() for gradient in outcome.gradients.values())
-        everything = tiny.differentiate(objective, images, label, teacher, weights=dict.fromkeys(TERMS, 1.0))
+        everything = tiny.differentiate(objective, *inputs, weights=dict.fromkeys(TERMS, 1.0))
         assert all(np.isfinite(gradient).all() for gradient in everything.gradients.values())
 
 
-def test_the_teachers_probabilities_get_no_gradient() -> None:
+@pytest.mark.parametrize("partial", [False, True])
+def test_the_teachers_probabilities_get_no_gradient(partial: bool) -> None:
     net = tiny.build(LAYERS, (2, 6, 8))
-    x, label, teacher = arguments(net)
+    x, label, teacher, _ = arguments(net)
     teacher.attach_grad()
     with autograd.record():
-        terms = Objective(net, ["consistency"])(x, label, teacher)
+        terms = Objective(net, ["consistency"], partial=partial)(x, label, teacher)
     terms.backward()
     assert terms.asnumpy().any()
     assert not teacher.grad.asnumpy().any()
+
+
+def test_an_image_without_a_target_gets_no_gradient() -> None:
+    net = tiny.build(LAYERS, (2, 6, 8))
+    x, label, teacher, _ = arguments(net)
+    objective = Objective(net, ["consistency"], partial=True)
+    for places in ([], [1, 3], range(5)):
+        teacher[:] = NO_TARGET
+        for place in places:
+            teacher[place] = 1 / net.classes
+        outcome = tiny.differentiate(objective, x, label, teacher, weights={"consistency": 1.0})
+        assert list(np.flatnonzero(outcome.terms[0])) == list(places)
+        assert bool(reached(outcome.gradients)) == bool(len(places))
+        assert len(places) or not any(gradient.any() for gradient in outcome.gradients.values())
+
+
+def test_the_clean_prediction_is_held_constant() -> None:
+    """The gradient of virtual_adversarial is that of the cross-entropy with the clean prediction."""
+    net = tiny.build(LAYERS, (2, 6, 8), maxmin=True)
+    x, label, _, perturbed = arguments(net)
+    found = tiny.differentiate(
+        Objective(net, ["virtual_adversarial"]), x, label, x, perturbed, weights={"virtual_adversarial": 5.0}
+    )
+    with autograd.train_mode():
+        clean = Probabilities(net.options.alphas)(*net.joint(mx.nd, x, label, render=False).logits)
+    tiny.clear_gradients(net)
+    with autograd.record():
+        q = Probabilities(net.options.alphas)(*net.joint(mx.nd, perturbed, label, render=False).logits)
+        loss = -(mx.nd.array(clean.asnumpy()) * mx.nd.log(q + 1e-8)).sum()
+    loss.backward()
+    mx.nd.waitall()
+    for name, gradient in tiny.parameter_gradients(net).items():
+        np.testing.assert_allclose(found.gradients[name], gradient, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_the_teacher_is_not_recorded() -> None:
@@ -157,7 +201,7 @@ def test_the_teacher_is_not_recorded() -> None:
         id(p) for p in named_parameters(student).values()
     )
     before = {name: p.data().asnumpy() for name, p in named_parameters(teacher.net).items()}
-    x, label, _ = arguments(student)
+    x, label, *_ = arguments(student)
     objective = Objective(student, ["consistency"])
     tiny.clear_gradients(student)
     x.attach_grad()

@@ -13,12 +13,13 @@ from mxnet import autograd
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor
+from gluon_nrm.models.second import share_parameters
 from gluon_nrm.training.arrays import named_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation", "ignore:Cannot decide type")
 STATIC = {"static_alloc": True, "static_shape": True}
 #: of the terms, none alike
-WEIGHTS = dict(zip(TERMS, (1.0, 0.5, 0.7, 0.3, 0.9, 2.0)))
+WEIGHTS = dict(zip(TERMS, (1.0, 0.5, 0.7, 0.3, 0.9, 2.0, 1.5)))
 LENET = [LayerSpec(3, 5, 4, 2), LayerSpec(4, 3, 0), LayerSpec(3, 3, 2, 2)]
 
 OPTIONS: Dict[str, Dict[str, Any]] = {
@@ -40,14 +41,17 @@ OPTIONS: Dict[str, Dict[str, Any]] = {
 
 
 def data(net: NRM, batch: int = 5, known: bool = True, seed: int = 1) -> Tuple[mx.nd.NDArray, ...]:
-    """Images, labels, a teacher's probabilities."""
+    """Images, labels, a teacher's probabilities, perturbed images."""
     target = np.random.default_rng(seed).dirichlet(np.ones(net.classes), batch)
-    return tiny.images(net, batch, seed), tiny.labels(net, batch, known), mx.nd.array(target)
+    x = tiny.images(net, batch, seed)
+    return x, tiny.labels(net, batch, known), mx.nd.array(target), x + tiny.images(net, batch, seed + 9)
 
 
 def build_objective(options: Dict[str, Any], hybridise: bool, terms: Tuple[str, ...] = TERMS) -> Objective:
-    net = tiny.build(**options)
-    objective = Objective(net, [t for t in terms if t != "path_norm" or net.options.path_norm != "none"])
+    net, second = tiny.build(**options), tiny.build(**options)
+    share_parameters(second, net)
+    names = [term for term in terms if term != "path_norm" or net.options.path_norm != "none"]
+    objective = Objective(net, names, second)
     if hybridise:
         objective.hybridize(**STATIC)
     return objective

@@ -16,6 +16,7 @@ from oracle import assert_differentiates, gradients, some
 
 from gluon_nrm import losses
 from gluon_nrm.layers.statistics import spatial_moments
+from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import Reconstructor
 
 K = 4
@@ -128,6 +129,30 @@ def test_consistency() -> None:
     assert_differentiates(losses.Consistency(), consistency, [student, teacher], without=1)
     furthest = losses.Consistency()(mx.nd.array([[1, 0, 0, 0]]), mx.nd.array([[0, 1, 0, 0]]))
     assert furthest.asscalar() == 1 / K
+
+
+def test_consistency_without_a_target() -> None:
+    student, teacher = some_probabilities(1), some_probabilities(2)
+    teacher[[0, 3]] = NO_TARGET
+    expected = consistency(student, teacher)
+    expected[[0, 3]] = 0.0
+    found = losses.Consistency(partial=True)(mx.nd.array(student), mx.nd.array(teacher)).asnumpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not found[[0, 3]].any() and consistency(student, teacher)[[0, 3]].all()
+
+
+def virtual_adversarial(clean: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
+    pairs = [zip(*row) for row in zip(clean, perturbed)]
+    return np.array([sum(p * np.log((p + 1e-8) / (q + 1e-8)) for p, q in row) for row in pairs])
+
+
+def test_virtual_adversarial() -> None:
+    clean, perturbed = some_probabilities(1), some_probabilities(2)
+    assert_differentiates(losses.VirtualAdversarial(), virtual_adversarial, [clean, perturbed], without=0)
+    assert (virtual_adversarial(clean, perturbed) > 0).all()
+    certain = mx.nd.array(np.eye(K)[:2])
+    found = losses.VirtualAdversarial()(certain, certain[::-1]).asnumpy()
+    np.testing.assert_allclose(found, -np.log(1e-8), rtol=1e-5)  # finite where a probability is 0
 
 
 def matching(channels: List[int]) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ from gluon_nrm.recipe import (
     Recipe,
     Teacher,
     Train,
+    Vat,
     check,
     load_recipe,
     recipe_from_text,
@@ -29,11 +30,12 @@ from gluon_nrm.recipe import (
     recipe_to_yaml,
 )
 from gluon_nrm.recipe.describe import main, render
+from gluon_nrm.recipe.fields import default_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 DIGITS = ("supervised", "mt", "nrm", "nrm_rpn", "nrm_rpn_maxmin", "maxmin_mt")
-SECTIONS = (Data, Model, LossWeights, Loss, Teacher, Phase, Optimiser, Train, Recipe)
+SECTIONS = (Data, Model, LossWeights, Loss, Vat, Teacher, Phase, Optimiser, Train, Recipe)
 
 SMALL = """\
 data: {name: digits}
@@ -171,7 +173,18 @@ FILED = replace(FULL, data=replace(FULL.data, validation=0, split_file="b"))
 FLAT = replace(
     FULL,
     model=replace(FULL.model, render=False, gates="released", initialiser="he"),
-    loss=replace(FULL.loss, weights=LossWeights(2.0, entropy=0.5, consistency=33.0)),
+    loss=replace(
+        FULL.loss,
+        weights=LossWeights(2.0, entropy=0.5, consistency=33.0, virtual_adversarial=0.3),
+        vat=Vat(2.0, 0.1, 3),
+    ),
+    teacher=Teacher(True, method="temporal_ensembling", ensemble_decay=0.7),
+)
+#: One without biases.
+UNBIASED = replace(
+    FULL,
+    model=replace(FULL.model, path_norm="none", released_bias=False, bias=False),
+    loss=replace(FULL.loss, weights=LossWeights(reconstruction=0.5, consistency=33.0)),
 )
 #: One that weighs the class beside the path.
 WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
@@ -180,6 +193,9 @@ ELSEWHERE = {
     "split_file": FILED.data,
     "class_prior": WEIGHED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
+    "bias": UNBIASED.model,
+    "vat": FLAT.loss,
+    **dict.fromkeys(("method", "ensemble_decay"), FLAT.teacher),
 }
 
 
@@ -188,8 +204,8 @@ def test_yaml_gives_the_recipe_back() -> None:
     for section in (FULL.data, FULL.model, FULL.loss, FULL.teacher, FULL.optimiser, FULL.train):
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
-            assert getattr(tried, field.name) != field.default, f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, WEIGHED):
+            assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
+    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

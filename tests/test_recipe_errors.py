@@ -51,6 +51,14 @@ def more(name: str, new: str, *expected: str, at: int) -> Case:
     return edit(name, 11, "      lr: 1e-3\n" + new, *expected, at=at)
 
 
+def teacher(name: str, keys: str, *expected: str, also: str = "") -> Case:
+    """BASE with a teacher, without dropout; the message starts with the teacher's line."""
+    case = more(name, f"teacher: {{enabled: true, {keys}}}", *expected, at=12)
+    text = case.text.replace("{name: digits_cnn}", "{name: digits_cnn, dropout: 0}")
+    overrides = (also,) if also else ()
+    return case._replace(text=text.replace("consistency: 0", "consistency: 33"), overrides=overrides)
+
+
 def text(name: str, whole: str, *expected: str) -> Case:
     """Another text in place of BASE; the message starts with the first of what is expected."""
     return Case(name, whole, (), expected[0], expected[1:])
@@ -161,6 +169,24 @@ CASES: List[Case] = [
         "teacher.enabled",
     ),
     more("idle teacher", "teacher: {enabled: true}", "teacher.enabled", "loss.weights.consist", at=12),
+    edit("prior without bias", 5, "model: {name: x, bias: false}", "model.path_norm", "'layerwise'", "none"),
+    edit(
+        "bias on and off",
+        5,
+        "model: {name: x, bias: false, path_norm: none, released_bias: true}",
+        "model.released_bias",
+        "model.bias",
+    ),
+    teacher("pi without noise", "method: pi", "teacher.method", "dropout above 0", "augment"),
+    teacher("pi sees the same", "method: pi", "teacher.method", "independent", also="data.shift=2"),
+    teacher("no noise in time", "method: temporal_ensembling", "teacher.method", "dropout above 0"),
+    teacher(
+        "second draw",
+        "method: temporal_ensembling, augmentation: independent",
+        "teacher.augmentation",
+        "earlier",
+    ),
+    teacher("late decay of none", "method: pi, late_decay: 0.9", "teacher.late_decay", "mean_teacher"),
     edit(
         "nothing to learn",
         7,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -44,6 +46,19 @@ def test_what_the_tests_write_is_what_mxnet_writes(tmp_path: Path) -> None:
     files.record_file(tmp_path / "b.rec", enumerate(images))
     for ending in ("rec", "idx"):
         assert (tmp_path / f"b.{ending}").read_bytes() == (tmp_path / f"a.{ending}").read_bytes()
+
+
+def test_files_that_im2rec_made(tmp_path: Path) -> None:
+    """Shuffled, resized and encoded anew, with and without its list of labels."""
+    files.class_folders(tmp_path / "pictures", {"b": 3, "a": 4}, height=16, width=24)
+    base = [sys.executable, "-m", "mxnet.tools.im2rec", str(tmp_path / "train"), str(tmp_path / "pictures")]
+    for arguments in (["--list", "--recursive"], ["--resize", "8", "--num-thread", "2"]):
+        subprocess.run([*base, *arguments], check=True, capture_output=True, timeout=60)
+    found = RecordFile(tmp_path / "train.rec")
+    labels = found.labels()
+    assert np.bincount(labels).tolist() == [4, 3] and found.picture(0).size == (12, 8)
+    (tmp_path / "train.lst").unlink()
+    np.testing.assert_array_equal(RecordFile(tmp_path / "train.rec").labels(), labels)
 
 
 def test_labels_from_the_list(tmp_path: Path) -> None:

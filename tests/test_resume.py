@@ -13,7 +13,20 @@ from typing import Any, Dict, List, Sequence, Set
 
 import pytest
 from fakes import ROOT
-from short_runs import FULL, SUPERVISED, built, contents, differences, newest, recipe, values
+from short_runs import (
+    FULL,
+    PI,
+    SUPERVISED,
+    TEMPORAL,
+    TRACED,
+    VAT,
+    built,
+    contents,
+    differences,
+    newest,
+    recipe,
+    values,
+)
 
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.training import fit as fit_module
@@ -92,10 +105,18 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
     [
         (SUPERVISED, [], {}),
         (FULL, [], {}),
+        (TRACED, [], {}),
         (FULL, ["teacher.bn_statistics=copy"], TWO),
         (SUPERVISED, ["train.checkpoint_every_epochs=2", LOCAL], TWO),
+        (PI, [], {}),
+        (TEMPORAL, [], {}),
+        (TEMPORAL, [], TWO),
+        (VAT, [], {}),
     ],
-    ids=["supervised", "full", "full on two devices", "supervised on two devices"],
+    ids=[
+        "supervised", "full", "traced", "full on two devices", "supervised on two devices", "pi", "temporal",
+        "temporal on two devices", "vat",
+    ],
 )
 def test_ctrl_c_after_any_step(
     tmp_path: Path, text: str, overrides: Sequence[str], settings: Dict[str, Any], stops: Set[int]

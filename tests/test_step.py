@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Tuple
 import mxnet as mx
 import numpy as np
 import pytest
-from short_runs import FULL, SUPERVISED, a_step, built, differences, full_weights, trainer_of, values
+from short_runs import FULL, PI, SUPERVISED, VAT, a_step, built, differences, full_weights, trainer_of, values
 
 from gluon_nrm.data import Step
 from gluon_nrm.errors import NonFiniteLoss
@@ -29,7 +29,7 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
     """Gradients of all trained parameters, summed over the devices, by names without the network's prefix."""
     return {
         p.name[len(parts.net.prefix) :]: np.sum([each.asnumpy() for each in p.list_grad()], axis=0)
-        for p in trained_parameters(parts.objective, 3 if parts.teacher else 2)
+        for p in trained_parameters(parts.objective, len(parts.objective.inputs))
     }
 
 
@@ -117,13 +117,16 @@ def test_the_unlabelled_stream_goes_first(hybridise: bool) -> None:
         (FULL, ("train.kvstore=local",)),
         (SUPERVISED, ("model.norm=none",)),
         (FULL, ("model.path_norm=mode",)),
+        (PI, ("data.shift=1",)),
+        (VAT, ()),
+        (VAT, ("loss.vat.power_iterations=2", "model.maxmin=false")),
     ],
 )
 def test_one_device_equals_two(text: str, settings: Tuple[str, ...]) -> None:
     found: List[Dict[str, np.ndarray]] = []
     start: Dict[str, np.ndarray] = {}
     for devices in (1, 2):
-        off = SAME_ON_ANY_DEVICES if text is FULL else ()
+        off = SAME_ON_ANY_DEVICES if text is not SUPERVISED else ()
         parts = built(text, *off, *settings, devices=devices)
         start = values(parts.net)
         trainer = trainer_of(parts, phase=-1)

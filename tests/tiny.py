@@ -86,19 +86,28 @@ def differentiate(
     objective: Objective,
     x: mx.nd.NDArray,
     label: mx.nd.NDArray,
-    *teacher: mx.nd.NDArray,
+    *more: mx.nd.NDArray,
     weights: Dict[str, float],
 ) -> Outcome:
-    """Terms in training mode, and what their sum, weighted (a term left out: 0), gives every parameter."""
+    """Terms in training mode, and what their sum, weighted (a term left out: 0), gives every parameter.
+
+    ``more`` are a teacher's probabilities and perturbed images, for an objective that asks for them.
+    """
     net = objective.net
     clear_gradients(net)
     with autograd.record():
-        terms = objective(x, label, *teacher)
+        terms = objective(x, label, *asked_for(objective, *more))
     column = np.array([[weights.get(name, 0.0) / len(label)] for name in objective.names])
     terms.backward(mx.nd.array(np.repeat(column, len(label), axis=1)))
     mx.nd.waitall()  # running statistics are written in the backward pass, unknown to the scheduler
     moved = {n: p.data().asnumpy() for n, p in named_parameters(net).items() if n.endswith(STATISTICS)}
     return Outcome(terms.asnumpy(), parameter_gradients(net), moved)
+
+
+def asked_for(objective: Objective, *more: mx.nd.NDArray) -> List[mx.nd.NDArray]:
+    """Those of a teacher's probabilities and perturbed images that the objective is called with."""
+    given = dict(zip(("teacher", "perturbed"), more))
+    return [given[name] for name in objective.inputs[2:]]
 
 
 class Paths(NamedTuple):

@@ -75,13 +75,13 @@ def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarr
 
     ``offsets`` (B, 2) are whole numbers from ``-largest`` to ``largest``; what comes in at the border is 0.
     """
-    height, width = images.shape[2:]
-    border = (largest, largest)
-    padded = np.pad(images, ((0, 0), (0, 0), border, border))
-    # Every H x W window of the padded image, as a view; choosing one window per image is the only copy.
+    count, channels, height, width = images.shape
+    padded = np.zeros((count, channels, height + 2 * largest, width + 2 * largest), dtype=images.dtype)
+    padded[:, :, largest : largest + height, largest : largest + width] = images
+    # Every H x W window of the padded image, as a view; choosing one window per image is the only other copy.
     windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, height, width))
     start = largest - offsets
-    return np.ascontiguousarray(windows[np.arange(len(images)), :, start[:, 0], start[:, 1], 0, 0])
+    return np.ascontiguousarray(windows[np.arange(count), :, start[:, 0], start[:, 1], 0, 0])
 
 
 class Cutout:

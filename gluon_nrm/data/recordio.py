@@ -143,7 +143,7 @@ def _read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Keys and places of the records, (N,) int64 each, from lines of key and place with a tab between."""
     if not path.is_file():
         raise DataError(
-            f"{path} is missing; im2rec writes it, and MXNet's tools/rec2idx.py can make it again"
+            f"{path} is missing; im2rec writes it beside the .rec file; make both again"
         )
     with reading(path, "an index of im2rec", ValueError, OverflowError):
         words: List[bytes] = path.read_bytes().split()

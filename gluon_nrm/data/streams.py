@@ -29,6 +29,7 @@ class Batch(NamedTuple):
     images: np.ndarray  # (B, C, H, W) float32, normalised
     labels: np.ndarray  # (B,) float32, -1 where unlabelled
     teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented on their own; None: images
+    indices: Optional[np.ndarray] = None  # (B,) places in the training set; None where nothing was drawn
 
 
 class Step(NamedTuple):
@@ -135,6 +136,7 @@ class Streams:
                 images=self._prepare(raw, *student),
                 labels=self._labels(chosen, stream),
                 teacher_images=self._prepare(raw, *teacher) if self.independent_teacher else None,
+                indices=chosen,
             )
 
     def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:

@@ -142,8 +142,7 @@ def _numbers(graph: Graph, consumers: Dict[Entry, Tuple[int, ...]]) -> FrozenSet
         for index, node in enumerate(graph.nodes)
         if node.op in NUMBERS_ADDED
         and not any(
-            graph.nodes[reader].op in operators.BOUNDED
-            for reader in _readers(graph, consumers, index, SCALED)
+            graph.nodes[reader].op == "clip" for reader in _readers(graph, consumers, index, SCALED)
         )
     )
 

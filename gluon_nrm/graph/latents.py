@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
+import mxnet as mx
+
 from gluon_nrm.graph.transpose import Site, windows_of
 from gluon_nrm.rules import activation, pooling, windows
 from gluon_nrm.typing import Operators, Tensor
@@ -30,7 +32,8 @@ def record(F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]
     if node.op in RECTIFIERS:
         return [_state(F, site, inputs, outputs[0])]
     if node.op == "Pooling":
-        return _positions(F, site, inputs[0], outputs[0])
+        with mx.autograd.pause():  # as for states
+            return _positions(F, site, inputs[0], outputs[0])
     if node.op == "BatchNorm":
         return list(frozen_affine(F, site, inputs, outputs))
     return [inputs[site.signal.index(False)]]
@@ -47,11 +50,13 @@ def frozen_affine(
 
 
 def _state(F: Operators, site: Site, inputs: List[Tensor], output: Tensor) -> Tensor:
-    if site.node.op != "LeakyReLU":
-        return activation.state(F, output, 0.0)
-    if site.node.get("act_type", "leaky") == "leaky":
-        return activation.state(F, output, float(site.node.get("slope", 0.25)))
-    rendered = output > 0
+    parametric = site.node.op == "LeakyReLU" and site.node.get("act_type", "leaky") == "prelu"
+    leak = float(site.node.get("slope", 0.25)) if site.node.op == "LeakyReLU" and not parametric else 0.0
+    # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+    with mx.autograd.pause():
+        rendered = activation.state(F, output, leak)
+    if not parametric:
+        return rendered
     slope = F.reshape(inputs[1], shape=(1, -1) + (1,) * (len(site.output) - 2))
     return rendered + F.broadcast_mul(1 - rendered, slope)
 

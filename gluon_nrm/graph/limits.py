@@ -26,6 +26,10 @@ def _flat(site: Site) -> bool:
     return len(site.inputs[0]) != 4 or site.node.get("layout", None) not in (None, "NCHW")
 
 
+def _along_an_axis(site: Site) -> bool:
+    return len(site.inputs[0]) > 2 and not site.node.get("flatten", True)
+
+
 def _odd_pooling(site: Site) -> bool:
     return (
         site.node.get("pool_type", "max") not in ("max", "avg", "sum")
@@ -59,6 +63,7 @@ LIMITS: Sequence[Limit] = (
         ("Convolution", "FullyConnected"), lambda site: any(site.signal[1:]),
         "has a weight that depends on the image",
     ),
+    Limit(("FullyConnected",), _along_an_axis, "is applied along the last axis alone (flatten=False)"),
     Limit(("Activation",), lambda site: site.node.get("act_type", "") != "relu", NO_STATES),
     Limit(
         ("LeakyReLU",), lambda site: site.node.get("act_type", "leaky") not in ("leaky", "prelu"), NO_STATES

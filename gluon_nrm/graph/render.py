@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from gluon_nrm.graph.node import Entry
@@ -31,7 +32,7 @@ def draw(
     weights: Mapping[int, Tensor],
     at_head: Callable[[int, Tensor], Tensor],
     scaled: bool,
-    drops: bool,
+    zero: bool = False,
     dtype: str = "float32",
 ) -> Drawn:
     """Render a class code (B, K).
@@ -44,10 +45,12 @@ def draw(
         weights: of each node that has one.
         at_head: normalises what arrives at the head of that number.
         scaled: multiply by the frozen scale of inference's norms.
-        drops: drop values where inference does.
+        zero: it is the zero image's path, of batch size 1 until it meets what an image left behind; nothing
+            is dropped.
         dtype: precision of convolutions.
     """
     graph = plan.branches.graph
+    add = F.broadcast_add if zero else operator.add
     onto: Dict[Entry, Tensor] = {graph.output: code}
     heads: Dict[int, Tensor] = {}
     taps: Dict[int, Tensor] = {}
@@ -63,11 +66,11 @@ def draw(
             h = at_head(numbers[entry], heads[numbers[entry]])
             h = F.reshape(h, shape=(0, 0)) if len(site.output) == 2 else h
         taps[index] = h
-        given = Given(latents.get(index, []), weights.get(index), scaled, drops, dtype)
+        given = Given(latents.get(index, []), weights.get(index), scaled, not zero, dtype)
         rendered = RULES[site.node.op](F, site, h, given)
         for source, depends, part in zip(site.node.inputs, site.signal, rendered):
             if depends and part is not None:
-                onto[source] = onto[source] + part if source in onto else part
+                onto[source] = add(onto[source], part) if source in onto else part
     own = {pair.convolution: taps[pair.convolution] for pair in plan.pairs if pair.head is None}
     return Drawn(
         onto[Entry(graph.image)], [heads[number] for number in range(len(plan.heads))], own,

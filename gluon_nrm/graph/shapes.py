@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, Dict, List, Mapping, Tuple
 
 import mxnet as mx
@@ -29,8 +32,13 @@ def infer_shapes(
     """
     entries, symbols = _symbols(graph, parameters)
     group = mx.sym.Group(symbols)
+    given = {graph.nodes[graph.image].name: (1, *input_shape)}
+    for parameter in parameters.values():
+        if parameter.shape is not None and all(length > 0 for length in parameter.shape):
+            given[parameter.name] = parameter.shape
     try:
-        arguments, outputs, states = group.infer_shape(**{graph.nodes[graph.image].name: (1, *input_shape)})
+        with redirect_stdout(StringIO()):  # where MXNet prints what it was given before it raises
+            arguments, outputs, states = group.infer_shape(**given)
     except mx.base.MXNetError as problem:
         raise ModelError(
             f"images of {'x'.join(map(str, input_shape))} (channels, height, width) do not go through the "
@@ -63,13 +71,13 @@ def _symbols(graph: Graph, parameters: Mapping[str, Parameter]) -> Tuple[List[En
     values[Entry(graph.image)] = mx.sym.var(graph.nodes[graph.image].name)
     for index, node in enumerate(graph.nodes):
         if not node.variable:
-            outputs = operators.run(mx.sym, node, [values[entry] for entry in node.inputs])
+            outputs = operators.run(mx.sym, node, [values[entry] for entry in node.inputs], name=node.name)
             values.update({Entry(index, place): output for place, output in enumerate(outputs)})
     return list(values), list(values.values())
 
 
 def _reason(problem: Exception) -> str:
-    """MXNet's own words, without its stack of addresses."""
+    """MXNet's own words, without its stack of addresses, the time and its source file."""
     lines = [line.strip() for line in str(problem).splitlines()]
     telling = [line for line in lines if "Check failed" in line or "Error in" in line]
-    return (telling or lines)[0].split("Error: ")[-1]
+    return re.sub(r"\[[\d:]+\] \S+: ", "", (telling or lines)[0].split("Error: ")[-1])

@@ -25,15 +25,14 @@ def trace(net: HybridBlock) -> Tuple[Graph, Dict[str, Parameter]]:
         ModelError: it cannot be traced, has several outputs or inputs, or a variable that is no parameter.
     """
     symbol = _symbol(net)
-    parameters: Dict[str, Parameter] = {}
+    parameters: Dict[str, Parameter] = net._collect_params_with_prefix()
     by_name: Dict[str, str] = {}
-    for structural, parameter in net._collect_params_with_prefix().items():
-        if parameter.name not in by_name:
-            by_name[parameter.name] = structural
-            parameters[structural] = parameter
+    for structural, parameter in parameters.items():
+        by_name.setdefault(parameter.name, structural)
     graph = _read(json.loads(symbol.tojson()), by_name, _name(net))
-    used = set(graph.parameters.values())
-    return graph, {name: parameter for name, parameter in parameters.items() if name in used}
+    used = {parameters[name].name for name in graph.parameters.values()}
+    # a parameter of several layers keeps all its names: so do files of it
+    return graph, {name: parameter for name, parameter in parameters.items() if parameter.name in used}
 
 
 def _symbol(net: HybridBlock) -> Any:
@@ -84,4 +83,5 @@ def _read(description: Dict[str, Any], by_name: Dict[str, str], net: str) -> Gra
 
 
 def _name(net: Any) -> str:
-    return f"{type(net).__name__} {getattr(net, 'name', '')!r}".rstrip(" '")
+    name = getattr(net, "name", "")
+    return f"{type(net).__name__} {name!r}" if name else type(net).__name__

@@ -8,6 +8,7 @@ from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.prior import prior_score
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "Probabilities",
     "Reconstruction",
     "TERMS",
+    "VirtualAdversarial",
     "prior_score",
 ]

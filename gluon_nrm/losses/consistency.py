@@ -1,4 +1,4 @@
-"""Consistency with a teacher (Mean Teacher, Tarvainen and Valpola 2017)."""
+"""Consistency with a teacher: Laine and Aila 2017 (Pi, Temporal Ensembling), Tarvainen and Valpola 2017."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any, Tuple
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.typing import Operators, Tensor
+
+#: In the place of every probability of an image that has no target yet.
+NO_TARGET = -1.0
 
 
 class Probabilities(HybridBlock):
@@ -27,7 +30,18 @@ class Consistency(HybridBlock):
 
     Called with the student's probabilities (B, K), which receive the gradient, and the teacher's, held
     constant. Range [0, 1 / K].
+
+    Args:
+        partial: an image may be without a target, a row of ``NO_TARGET``: its loss is exactly 0, and so is
+            its gradient.
     """
 
+    def __init__(self, partial: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._partial = partial
+
     def hybrid_forward(self, F: Operators, student: Tensor, teacher: Tensor) -> Tensor:
-        return F.mean(F.square(student - F.BlockGrad(teacher)), axis=1) * 0.5
+        difference = student - F.BlockGrad(teacher)
+        if self._partial:
+            difference = difference * F.BlockGrad(teacher >= 0)
+        return F.mean(F.square(difference), axis=1) * 0.5

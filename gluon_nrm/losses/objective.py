@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import Any, Collection, Dict, List, Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock
 
@@ -14,13 +14,18 @@ from gluon_nrm.losses.exact_path_norm import ExactPathNorm
 from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.base import JointPass, Network
 from gluon_nrm.typing import Operators, Tensor
 
 #: The terms, in the order in which the objective returns them.
 TERMS: Tuple[str, ...] = (
     "cross_entropy", "reconstruction", "entropy", "moment_matching", "path_norm", "consistency",
+    "virtual_adversarial",
 )  # fmt: skip
+
+#: What a term wants to be called with, besides images and labels.
+EXTRA_INPUTS = {"consistency": "teacher", "virtual_adversarial": "perturbed"}
 
 #: Terms that need the rendering pass.
 RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
@@ -29,21 +34,33 @@ RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
 class Objective(HybridBlock):
     """Inference, rendering and loss terms of one batch.
 
-    Called with images (B, C, H, W), labels (B,), -1 where there is none, and, where consistency is among the
-    terms, the teacher's class probabilities (B, K). Returns the terms, one row each in the order of
-    ``names``, (T, B). They are not yet weighted: weights belong to the training step, which hands them to the
-    backward pass.
+    Called with what ``inputs`` lists: images (B, C, H, W), labels (B,), -1 where there is none; where
+    consistency is among the terms, the teacher's class probabilities (B, K); and where virtual_adversarial
+    is, the perturbed images (B, C, H, W). Returns the terms, one row each in the order of ``names``, (T, B).
+    They are not yet weighted: weights belong to the training step, which hands them to the backward pass.
 
     Args:
         net: the network.
         names: the terms to compute; the others cost nothing.
+        second: the network as perturbed images go through it (``share_parameters``), so that they leave its
+            running statistics alone; None: through ``net`` itself.
+        predictions: also return the class probabilities (B, K), held constant: [terms, probabilities].
+        partial: images may be without a target (see ``Consistency``).
 
     Raises:
         ModelError: an unknown term, none at all, path_norm for a network built without it, or one that does
             not suit its form.
     """
 
-    def __init__(self, net: Network, names: Collection[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        net: Network,
+        names: Collection[str],
+        second: Optional[Network] = None,
+        predictions: bool = False,
+        partial: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         unknown = sorted(set(names) - set(TERMS))
         if unknown or not names:
@@ -51,6 +68,8 @@ class Objective(HybridBlock):
                 f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}"
             )
         self.names = tuple(term for term in TERMS if term in names)
+        self.inputs = ("image", "label", *[EXTRA_INPUTS[name] for name in self.names if name in EXTRA_INPUTS])
+        self.predictions = predictions
         self.renders = bool(RENDERED & set(names))
         options = net.options
         if self.renders and not options.render:
@@ -67,13 +86,17 @@ class Objective(HybridBlock):
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
             self.moment_matching = MomentMatching(net.moment_channels)
-            self.consistency = Consistency()
+            self.consistency = Consistency(partial)
+            if "virtual_adversarial" in names:
+                self.second = net if second is None else second
+                self.virtual_adversarial = VirtualAdversarial()
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
     def hybrid_forward(
-        self, F: Operators, x: Tensor, label: Tensor, teacher: Optional[Tensor] = None
-    ) -> Tensor:
+        self, F: Operators, x: Tensor, label: Tensor, *more: Tensor
+    ) -> Union[Tensor, List[Tensor]]:
+        extra = dict(zip(self.inputs[2:], more))
         joint = self.net.joint(F, x, label, render=self.renders)
         logits = joint.logits
         q = self.probabilities(*logits)
@@ -83,9 +106,15 @@ class Objective(HybridBlock):
             "entropy": lambda: self.entropy(q),
             "moment_matching": lambda: F.broadcast_add(F.zeros_like(label), self._match_moments(joint)),
             "path_norm": lambda: self._normalise_path(F, x, joint),
-            "consistency": lambda: self.consistency(q, teacher),
+            "consistency": lambda: self.consistency(q, extra["teacher"]),
+            "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
-        return F.stack(*[terms[name]() for name in self.names], axis=0)
+        found = F.stack(*[terms[name]() for name in self.names], axis=0)
+        return [found, F.BlockGrad(q)] if self.predictions else found
+
+    def _perturbed(self, x: Tensor) -> Tensor:
+        """Class probabilities of perturbed images."""
+        return self.probabilities(*[each.logits for each in self.second.infer(x)])
 
     def _match_moments(self, joint: JointPass) -> Tensor:
         """Match what is rendered onto each layer with its convolution; average over the branches."""

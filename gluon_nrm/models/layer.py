@@ -56,7 +56,11 @@ class NRMLayer(HybridBlock):
             self.convolution = Convolution(
                 in_channels, spec.channels, spec.kernel, spec.pad, dtype=options.dtype
             )
-            self.bias = self.params.get("bias", shape=(spec.channels,), init="zeros")
+            # without biases it stays 0: it gets no gradient, and no decay
+            requirement = "write" if options.bias else "null"
+            self.bias = self.params.get(
+                "bias", shape=(spec.channels,), init="zeros", grad_req=requirement
+            )
             self.spec = spec
             self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)

@@ -52,6 +52,9 @@ class NRMOptions:
     class_prior: bool = False
     #: a beta of the norm besides the layer's bias, as in the released code
     released_bias: bool = False
+    #: learn the layers' biases b(l); without them the prior over rendering paths is flat and the layers'
+    #: latents are independent: the Deep Rendering Model (Patel et al. 2016)
+    bias: bool = True
     #: slope of the leaky ReLU; 0 is ReLU
     slope: float = 0.1
     #: dropout after every pooling, in both directions; None: the architecture's own
@@ -68,6 +71,11 @@ class NRMOptions:
             )
         if self.class_prior and self.path_norm == "none":
             raise ModelError("model.class_prior: true, but model.path_norm is none; set a form, or this to false")
+        if not self.bias and (self.path_norm != "none" or self.released_bias):
+            raise ModelError(
+                "model.bias: false leaves every rendering path the same prior, so there is nothing to "
+                "normalise or to shift;\nset model.path_norm to 'none' and model.released_bias to false"
+            )
         if not 0 <= self.slope < 1:
             raise ModelError(f"model.slope: {self.slope} is outside [0, 1)")
         if self.dropout is not None and not 0 <= self.dropout < 1:

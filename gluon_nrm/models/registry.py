@@ -25,7 +25,7 @@ _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
 
 #: Options about the layers of a list; any other network has its own.
-OF_LAYERS = ("norm", "released_bias", "slope", "dropout")
+OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
 
 
 def register_model(function: Callable[[], Architecture]) -> Callable[[], Architecture]:
@@ -66,9 +66,15 @@ def get_architecture(name: str) -> Architecture:
         ModelError: there is no such model; the message names the closest ones.
     """
     if name not in _ARCHITECTURES:
-        close = difflib.get_close_matches(name, _ARCHITECTURES, n=3) or list_models()
-        raise ModelError(f"model.name: there is no model {name!r}; did you mean {', '.join(close)}?")
+        raise _unknown(name)
     return _ARCHITECTURES[name]()
+
+
+def _unknown(name: str) -> ModelError:
+    close = difflib.get_close_matches(name, list_models(), n=3)
+    listed = "tools/train.py --list-models shows what there is"
+    hint = f"did you mean {', '.join(close)}?" if close else listed
+    return ModelError(f"model.name: there is no model {name!r}; {hint}")
 
 
 def get_model(
@@ -99,15 +105,17 @@ def get_model(
     settings = NRMOptions(**options)
     if not settings.render:
         settings = replace(settings, path_norm="none", render_norm="none")
+    changed = {option for option in known if getattr(settings, option) != getattr(NRMOptions(), option)}
     if name in _ARCHITECTURES:
+        if "gates" in changed:
+            raise ModelError(f"model.gates: {name} is a list of layers and has no gates; leave this key out")
         architecture = get_architecture(name) if channels is None else architecture_of(channels)
         return NRM(with_dropout(architecture, settings.dropout), classes, input_shape, settings)
     build = _network_builder(name)
-    given = [option for option in OF_LAYERS if getattr(settings, option) != getattr(NRMOptions(), option)]
-    given += ["channels"] if channels is not None else []
-    if given:
+    of_layers = [option for option in OF_LAYERS if option in changed] + ["channels"] * (channels is not None)
+    if of_layers:
         raise ModelError(
-            f"model.{given[0]}: {name} has layers of its own; this is for networks given as a list of layers"
+            f"model.{of_layers[0]}: {name} has layers of its own; this is for lists of layers"
         )
     kind = TracedNRM if settings.render else TracedClassifier
     return kind(build(classes, input_shape[0]), classes, input_shape, settings)
@@ -124,5 +132,4 @@ def _network_builder(name: str) -> Builder:
     zoo, _, own = name.partition(".")
     if zoo in ZOOS and own:
         return zoo_builder(zoo, own)
-    close = difflib.get_close_matches(name, list_models(), n=3) or list_models()
-    raise ModelError(f"model.name: there is no model {name!r}; did you mean {', '.join(close)}?")
+    raise _unknown(name)

@@ -38,6 +38,11 @@ RULES = """\
 - `loss.weights.path_norm` above 0 needs `model.path_norm` other than `none`.
 - `loss.weights.reconstruction`, `moment_matching` and `path_norm` above 0 need `model.render: true`.
 - `loss.weights.consistency` above 0 and `teacher.enabled: true` need each other.
+- `teacher.method: pi` and `temporal_ensembling` want two passes over an image to differ: a dropout above 0,
+  or images that are augmented, for `pi` with `teacher.augmentation: independent`, for which
+  `temporal_ensembling` has no use.
+- `teacher.late_decay` is for `mean_teacher`.
+- `model.bias: false` needs `model.path_norm: none` and goes with `model.released_bias: false`.
 - With every image labelled (`data.labels: null`) there is an unlabelled stream only with
   `data.unlabelled_includes_labelled: true`.
 - Phases before the last have a length, and all together last for `train.epochs`; longer ones are cut off.

@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable, Sequence, Tuple
 
 from gluon_nrm.recipe.messages import Problem, Problems, shorten
-from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe
+from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe, Teacher
 
 
 def name_problems(recipe: Recipe) -> Problems:
@@ -50,6 +50,13 @@ def model_problems(recipe: Recipe) -> Problems:
         yield Problem("model.path_norm", found)
     if model.class_prior and model.path_norm == "none":
         yield Problem("model.class_prior", "true, but model.path_norm is none; set a form, or this to false")
+    if not model.bias and model.path_norm != "none":
+        yield Problem(
+            "model.path_norm",
+            f"'{model.path_norm}', but model.bias false makes the prior of all paths equal; set it to none",
+        )
+    if not model.bias and model.released_bias:
+        yield Problem("model.released_bias", "true, but model.bias is false; set one of them the other way")
     if model.channels is not None and not any(isinstance(entry, int) for entry in model.channels):
         yield Problem(
             "model.channels",
@@ -78,6 +85,41 @@ def loss_problems(recipe: Recipe) -> Problems:
         yield Problem(
             "teacher.enabled", "true, but loss.weights.consistency is 0; set a weight or enabled to false"
         )
+
+
+def teacher_problems(recipe: Recipe) -> Problems:
+    """Targets from the network itself differ from its predictions; no key of another method is set.
+
+    A dropout left to the network (null) may be above 0; what is built from the recipe is checked once more.
+    """
+    teacher: Teacher = recipe.teacher
+    if not teacher.enabled or teacher.method == "mean_teacher":
+        return
+    if teacher.late_decay is not None:
+        yield Problem("teacher.late_decay", f"is for mean_teacher, not for {teacher.method}; remove it")
+    if teacher.method == "temporal_ensembling" and teacher.augmentation == "independent":
+        yield Problem(
+            "teacher.augmentation",
+            "'independent', but the targets of temporal_ensembling come from the network's own passes over "
+            "earlier draws; leave it out",
+        )
+    if recipe.model.dropout == 0 and not targets_vary(recipe):
+        yield Problem("teacher.method", f"'{teacher.method}' {WANTS_NOISE}")
+
+
+#: What the Pi model and Temporal Ensembling want.
+WANTS_NOISE = (
+    "wants two passes over an image to differ: a dropout above 0, or images that are augmented (for pi with "
+    "teacher.augmentation independent)"
+)
+
+
+def targets_vary(recipe: Recipe) -> bool:
+    """Whether augmentation alone makes the network's target for an image differ from its prediction."""
+    data: Data = recipe.data
+    streamed = data.name == "imagenet" if data.streamed is None else data.streamed
+    augmented = bool(data.shift or data.mirror or data.cutout or streamed)
+    return augmented and (recipe.teacher.method != "pi" or recipe.teacher.augmentation == "independent")
 
 
 def phase_list_problems(recipe: Recipe) -> Problems:
@@ -175,6 +217,7 @@ RULES: Sequence[Callable[[Recipe], Problems]] = (
     data_problems,
     model_problems,
     loss_problems,
+    teacher_problems,
     phase_list_problems,
     phase_problems,
 )

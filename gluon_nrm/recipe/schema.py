@@ -205,6 +205,13 @@ class Model:
             choices=("released", "he"),
         ),
     )
+    bias: bool = field(
+        default=True,
+        metadata=about(
+            "biases b(l) of the layers; false fixes them at 0: a flat prior over rendering paths, so that "
+            "the layers' latents are independent (DRM)"
+        ),
+    )
     class_prior: bool = field(
         default=False,
         metadata=about(
@@ -233,6 +240,27 @@ class LossWeights:
         default=0.0,
         metadata=about("distance from the teacher's prediction; needs teacher.enabled", at_least=0),
     )
+    virtual_adversarial: float = field(
+        default=0.0,
+        metadata=about("distance from the prediction of the image perturbed by loss.vat (VAT)", at_least=0),
+    )
+
+
+@dataclass(frozen=True)
+class Vat:
+    """Virtual adversarial training: the perturbation of each image that changes its prediction most."""
+
+    epsilon: float = field(
+        default=1.0,
+        metadata=about("length of the perturbation, an L2 norm in units of the normalised image", above=0),
+    )
+    xi: float = field(
+        default=1e-2,
+        metadata=about("length of the step at which its direction is found, in the same units", above=0),
+    )
+    power_iterations: int = field(
+        default=1, metadata=about("steps of the power method that finds the direction", at_least=1)
+    )
 
 
 @dataclass(frozen=True)
@@ -243,7 +271,8 @@ class Loss:
     consistency_rampup_epochs: float = field(
         default=0.0,
         metadata=about(
-            "epochs over which the consistency weight rises from 0 along a sigmoid; 0: full at once",
+            "epochs over which the weights of consistency and virtual_adversarial rise from 0 along a "
+            "sigmoid; 0: full at once",
             at_least=0,
         ),
     )
@@ -251,22 +280,28 @@ class Loss:
         default=0.0,
         metadata=about("the same for reconstruction, entropy, moment_matching and path_norm", at_least=0),
     )
+    vat: Vat = field(
+        default_factory=Vat, metadata=about("what loss.weights.virtual_adversarial perturbs images by")
+    )
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Mean Teacher: a moving average of the network whose predictions the network is drawn to."""
+    """Whose predictions the network is drawn to: its moving average's, its own or its earlier ones."""
 
     enabled: bool = field(
         default=False,
         metadata=about("whether there is a teacher; it is what loss.weights.consistency works with"),
     )
     decay: float = field(
-        default=0.99, metadata=about("decay per step of the moving average", at_least=0, below=1)
+        default=0.99,
+        metadata=about("mean_teacher: decay per step of the moving average", at_least=0, below=1),
     )
     late_decay: Optional[float] = field(
         default=None,
-        metadata=about("decay from step late_decay_from_step on; null keeps decay", at_least=0, below=1),
+        metadata=about(
+            "mean_teacher: decay from step late_decay_from_step on; null keeps decay", at_least=0, below=1
+        ),
     )
     late_decay_from_step: int = field(
         default=40000, metadata=about("step, counted from 1, from which late_decay holds", at_least=1)
@@ -283,6 +318,22 @@ class Teacher:
         metadata=about(
             "whether the teacher sees the student's augmented images or a draw of its own",
             choices=("same", "independent"),
+        ),
+    )
+    method: str = field(
+        default="mean_teacher",
+        metadata=about(
+            "Mean Teacher, a moving average of the network's parameters; the Pi model, the network itself in "
+            "a second pass; or Temporal Ensembling, a moving average of its predictions for each image",
+            choices=("mean_teacher", "pi", "temporal_ensembling"),
+        ),
+    )
+    ensemble_decay: float = field(
+        default=0.6,
+        metadata=about(
+            "temporal_ensembling: decay per epoch of the moving average of an image's predictions",
+            at_least=0,
+            below=1,
         ),
     )
 
@@ -406,7 +457,7 @@ class Recipe:
     data: Data = field(metadata=about("images, labels and augmentation"))
     model: Model = field(metadata=about("network and rendering"))
     loss: Loss = field(metadata=about("terms of the objective"))
-    teacher: Teacher = field(metadata=about("Mean Teacher"))
+    teacher: Teacher = field(metadata=about("where the targets of the consistency term come from"))
     optimiser: Optimiser = field(metadata=about("optimisers and learning rates"))
     train: Train = field(metadata=about("length, batches and bookkeeping"))
     name: str = field(

@@ -22,6 +22,7 @@ _TERMS = {
     "moment_matching": ("moment matching", "#8c564b"),
     "path_norm": ("path normalisation", "#d62728"),
     "consistency": ("consistency", "#9467bd"),
+    "virtual_adversarial": ("virtual adversarial", "#17becf"),
 }
 _NETWORKS = {"student": "#1f77b4", "teacher": "#d62728"}
 _BRANCHES = {"": ("", "-", 1.8), "_max": (", Max", "--", 1.0), "_min": (", Min", ":", 1.2)}

@@ -26,7 +26,7 @@ COLUMNS = (
     "test_error_median20",
     "test_error_best_optimistic",
     "evaluated_on",  # "test", or "validation" where the recipe holds such a part out: the errors are of it
-    "network",  # the one evaluated: "teacher" where there is one, else "student"
+    "network",  # the one evaluated: "teacher" where there is one (Mean Teacher), else "student"
     "epochs",
     "finished",
     "split_seed",
@@ -47,7 +47,8 @@ def summarise(run: RunFolder) -> Row:
     """
     recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
     rows = run.read_metrics()
-    network = "teacher" if recipe.teacher.enabled else "student"
+    own_network = recipe.teacher.enabled and recipe.teacher.method == "mean_teacher"
+    network = "teacher" if own_network else "student"
     errors = [row[f"error/{network}"] for row in rows if row.get(f"error/{network}") is not None]
     if not errors:
         remedy = "train it for an epoch, or leave it out"

@@ -29,7 +29,10 @@ def flip_filters(F: Operators, weight: Tensor, kernel: Pair, num_group: int = 1)
     if num_group == 1:
         swapped = F.transpose(weight, axes=(1, 0, 2, 3))
     else:
-        grouped = F.reshape(weight, shape=(-4, num_group, -1, 0, 0, 0))
+        # on the CPU an evaluation leaves the weight in the grouped convolution's own memory layout, out of
+        # which `reshape` cannot read it; an operator that knows no layouts but the plain one can
+        plain = F.slice_axis(weight, axis=0, begin=0, end=None)
+        grouped = F.reshape(plain, shape=(-4, num_group, -1, 0, 0, 0))
         swapped = F.reshape(F.transpose(grouped, axes=(0, 2, 1, 3, 4)), shape=(-3, 0, 0, 0))
     if kernel == (1, 1):
         return swapped

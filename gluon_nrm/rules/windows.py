@@ -13,6 +13,9 @@ from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
+#: Below every pixel; in float16 it is minus infinity.
+LOWEST = -1e38
+
 
 class Windows(NamedTuple):
     """Where a pooling looks: MXNet's own arguments.
@@ -51,10 +54,13 @@ def winners(F: Operators, x: Tensor, pooled: Tensor, windows: Windows, size: Pai
     """Latent t of max-pooling ``x`` (B, C, *size) to ``pooled``: a (B, C, windows) map a place."""
     # a comparison has no gradient; eager MXNet 1.9.1 must not go looking for it
     x, pooled = F.BlockGrad(x), F.reshape(F.BlockGrad(pooled), shape=(0, 0, -1))
-    rows, columns = windows.over_the_edge(size)
-    if rows or columns:
-        x = F.pad(x, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 0, rows, 0, columns))
-    places = F.reshape(F.im2col(x, **_geometry(windows)), shape=(0, -4, -1, _places(windows), 0))
+    (top, left), (rows, columns) = windows.pad, windows.over_the_edge(size)
+    if top or left or rows or columns:
+        # lower than any pixel: with zeros, the padding would win a window of zeros
+        widths = (0, 0, 0, 0, top, top + rows, left, left + columns)
+        x = F.pad(x, mode="constant", constant_value=LOWEST, pad_width=widths)
+    columns_of = {**_geometry(windows), "pad": (0, 0)}
+    places = F.reshape(F.im2col(x, **columns_of), shape=(0, -4, -1, _places(windows), 0))
     found: List[Tensor] = []
     taken: Optional[Tensor] = None
     # place by place: operators on whole maps cost a fraction of those that spread one over another

@@ -24,12 +24,17 @@ from gluon_nrm.data import (
     read_split,
     stand_in,
 )
+from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
+from gluon_nrm.models.second import share_parameters
+from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.step import TrainStep
+from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.teacher import Teacher
 
 #: Operators handed to the engine at once.
@@ -46,7 +51,7 @@ class Parts:
     split: Split
     streams: Streams
     net: Network
-    teacher: Optional[Teacher]
+    teacher: Optional[Targets]
     objective: Objective
     step: TrainStep
 
@@ -63,12 +68,13 @@ class Parts:
     @property
     def parameters(self) -> List[Parameter]:
         """The parameters that are trained."""
-        return trained_parameters(self.objective, 3 if self.teacher else 2)
+        return trained_parameters(self.objective, len(self.objective.inputs))
 
     @property
     def networks(self) -> Dict[str, Network]:
-        """The networks that are evaluated: the student and, where there is one, the teacher."""
-        return {"student": self.net, **({"teacher": self.teacher.net} if self.teacher else {})}
+        """The networks that are evaluated: the student and, where it is a network of its own, the teacher."""
+        teacher = self.teacher.net if self.teacher is not None else None
+        return {"student": self.net, **({"teacher": teacher} if teacher is not None else {})}
 
 
 def assemble(
@@ -98,15 +104,23 @@ def assemble(
     dataset = _dataset(recipe, data_dir, noise)
     split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
-    teacher = (
-        Teacher(_network(recipe, dataset, devices), net, recipe.teacher) if recipe.teacher.enabled else None
-    )
+    second = _second(recipe, dataset, net, devices)
+    teacher = _teacher(recipe, dataset, net, second, devices) if recipe.teacher.enabled else None
     weights = asdict(recipe.loss.weights)
-    objective = Objective(net, [name for name in TERMS if weights[name] > 0])
+    objective = Objective(
+        net,
+        [name for name in TERMS if weights[name] > 0],
+        second,
+        predictions=teacher is not None and teacher.wants_predictions,
+        partial=teacher is not None and teacher.wants_predictions,
+    )
+    adversary = None
+    if second is not None and recipe.loss.weights.virtual_adversarial > 0:
+        adversary = Adversary(second, recipe.loss.vat, recipe.train.seed)
     if hybridise:
-        for block in (net, objective, teacher.net if teacher else net):
+        for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
-    step = TrainStep(objective, devices, teacher)
+    step = TrainStep(objective, devices, teacher, adversary)
     return Parts(
         recipe, devices, dataset, split, _streams(recipe, dataset, split), net, teacher, objective, step
     )
@@ -158,6 +172,38 @@ def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
         name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings
     )
     return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
+
+
+def _second(recipe: Recipe, dataset: Dataset, net: Network, devices: List[Any]) -> Optional[Network]:
+    """Build what further passes over a step's images go through, where the recipe has such passes."""
+    pi = recipe.teacher.enabled and recipe.teacher.method == "pi"
+    if not pi and recipe.loss.weights.virtual_adversarial == 0:
+        return None
+    second = _network(recipe, dataset, devices)
+    share_parameters(second, net)
+    return second
+
+
+def _teacher(
+    recipe: Recipe, dataset: Dataset, net: Network, second: Optional[Network], devices: List[Any]
+) -> Targets:
+    """Build what the consistency term's targets come from.
+
+    Raises:
+        ModelError: they could not differ from the network's own predictions.
+    """
+    settings = recipe.teacher
+    if settings.method == "mean_teacher":
+        return Teacher(_network(recipe, dataset, devices), net, settings)
+    if not net.stochastic and not targets_vary(recipe):
+        raise ModelError(
+            f"teacher.method: '{settings.method}' {WANTS_NOISE};\n"
+            f"{recipe.model.name} has no dropout of its own: set model.dropout, or data.shift"
+        )
+    if settings.method == "temporal_ensembling":
+        return TemporalEnsembling(len(dataset.train.labels), dataset.classes, settings.ensemble_decay)
+    assert second is not None
+    return PiModel(second)
 
 
 def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:

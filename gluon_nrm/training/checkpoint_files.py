@@ -7,6 +7,7 @@
       teacher.npz, optimiser.npz
       student_devices.npz, teacher_devices.npz
                           running statistics of the other devices, if a run on several stopped in an epoch
+      targets.npz         Temporal Ensembling's targets
       state.json          counters, and the SHA-256 of every file and of itself
 
 The same arrays give the same bytes, so two checkpoints can be compared by their hashes.

@@ -54,10 +54,12 @@ def forecast(
     )
     weights = loss_weights(recipe.loss, 0.0)
     seconds: List[float] = []
+    ended = time.monotonic()
     for number, step in enumerate(islice(parts.streams.epoch(0), STEPS), 1):
-        started = time.monotonic()
         parts.step(step, weights, trainer, number)
-        seconds.append(time.monotonic() - started)
+        # with the wait for its images
+        started, ended = ended, time.monotonic()
+        seconds.append(ended - started)
     each = statistics.median(seconds[WARM_UP:] or seconds)
     images = recipe.train.batch_labelled + recipe.train.batch_unlabelled
     len_epoch = parts.streams.steps_per_epoch

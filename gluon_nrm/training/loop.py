@@ -80,6 +80,8 @@ class Loop:
     def _end_epoch(self, progress: Progress, seconds: float, images: int) -> None:
         for net in self.parts.networks.values():
             synchronise_statistics(net)
+        if self.parts.teacher is not None:
+            self.parts.teacher.end_epoch()
         epoch = self.number // self.epoch_steps
         row: Dict[str, Any] = {
             "epoch": epoch,
@@ -124,6 +126,9 @@ class Loop:
         arrays = {name: finite_arrays(net, name, self.number) for name, net in networks.items()}
         if len(self.parts.devices) > 1 and self.number % self.epoch_steps:
             arrays.update({f"{name}_devices": device_statistics(net) for name, net in networks.items()})
+        targets = self.parts.teacher.arrays() if self.parts.teacher is not None else {}
+        if targets:
+            arrays["targets"] = targets
         if self._trainer is not None:
             arrays["optimiser"] = trainer_arrays(self._trainer)
         state = {
@@ -138,6 +143,10 @@ class Loop:
         for name, net in self.parts.networks.items():
             load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
             load_device_statistics(net, checkpoint.arrays.get(f"{name}_devices", {}))
+        if self.parts.teacher is not None:
+            self.parts.teacher.load(
+                checkpoint.arrays.get("targets", {}), str(checkpoint.path / "targets.npz")
+            )
         self.number = int(checkpoint.state["step"])
         self._tally = Tally(self.parts.objective.names, checkpoint.state["tally"])
         if "loss_scale" in checkpoint.state:  # checkpoints of earlier versions have none

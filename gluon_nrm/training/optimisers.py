@@ -24,7 +24,8 @@ def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
         inputs: how many arguments it is called with.
     """
     outputs = graph(*[mx.sym.var(f"input{i}") for i in range(inputs)])
-    reached = set(outputs.list_inputs())
+    whole = mx.sym.Group(outputs) if isinstance(outputs, (list, tuple)) else outputs
+    reached = set(whole.list_inputs())
     return [p for name, p in graph.collect_params().items() if name in reached and p.grad_req != "null"]
 
 

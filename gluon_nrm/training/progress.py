@@ -20,6 +20,7 @@ TERMS = {
     "moment_matching": "mm",
     "path_norm": "rpn",
     "consistency": "cons",
+    "virtual_adversarial": "vat",
 }
 BETWEEN_LINES = 60.0  # seconds: how often a long epoch shows a line where there is no bar
 

@@ -10,6 +10,9 @@ from gluon_nrm.recipe.schema import Loss, Phase, Teacher
 #: Loss terms that ``loss.generative_rampup_epochs`` brings in.
 GENERATIVE = ("reconstruction", "entropy", "moment_matching", "path_norm")
 
+#: Loss terms that ``loss.consistency_rampup_epochs`` brings in.
+CONSISTENT = ("consistency", "virtual_adversarial")
+
 
 class Stretch(NamedTuple):
     """A phase and the epochs it covers: start (0-based) up to, but without, end."""
@@ -83,7 +86,8 @@ def loss_weights(loss: Loss, epoch: float) -> Dict[str, float]:
     generative = sigmoid_rampup(epoch, loss.generative_rampup_epochs)
     for name in GENERATIVE:
         weights[name] *= generative
-    weights["consistency"] *= sigmoid_rampup(epoch, loss.consistency_rampup_epochs)
+    for name in CONSISTENT:
+        weights[name] *= sigmoid_rampup(epoch, loss.consistency_rampup_epochs)
     return weights
 
 

@@ -10,10 +10,11 @@ from mxnet.gluon import Trainer
 
 from gluon_nrm.data.streams import Batch, Step
 from gluon_nrm.losses.objective import Objective
+from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.devices import deal
 from gluon_nrm.training.loss_scale import LossScale
 from gluon_nrm.training.tally import StreamTerms, check_finite
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.targets import Targets
 
 
 class TrainStep:
@@ -27,10 +28,18 @@ class TrainStep:
         objective: the loss terms; hybridised, it is one graph.
         devices: where to run; a global batch is dealt out evenly.
         teacher: supplies the consistency target, if that is among the terms.
+        adversary: perturbs the images, if virtual_adversarial is among the terms.
     """
 
-    def __init__(self, objective: Objective, devices: List[Any], teacher: Optional[Teacher] = None) -> None:
-        self.objective, self.devices, self.teacher = objective, devices, teacher
+    def __init__(
+        self,
+        objective: Objective,
+        devices: List[Any],
+        teacher: Optional[Targets] = None,
+        adversary: Optional[Adversary] = None,
+    ) -> None:
+        self.objective, self.devices = objective, devices
+        self.teacher, self.adversary = teacher, adversary
         self.scale = LossScale(objective.net.options.dtype == "float16")
 
     def __call__(
@@ -42,36 +51,43 @@ class TrainStep:
             step: the global batches.
             weights: of each term.
             trainer: updates the parameters at the rate that it has.
-            number: the step's number, which the teacher's decay depends on.
+            number: the step's number, which the teacher's decay and random perturbations depend on.
 
         Raises:
             NonFiniteLoss: a term is infinite or not a number; the parameters are as before the step.
         """
         scale = self.scale.value
-        terms = self.backward(step, weights)
+        terms = self.backward(step, weights, number)
         check_finite(terms, self.objective.names, number)
         if self.scale.accept(trainer._params):
             # the gradients are the scale's multiples; it was theirs before `accept` set the next one
             trainer.step(scale)
         if self.teacher is not None:
+            for stream in terms:
+                self.teacher.observe(getattr(step, stream.name), stream.predictions)
             self.teacher.update(number)
         return terms
 
-    def backward(self, step: Step, weights: Dict[str, float]) -> List[StreamTerms]:
+    def backward(self, step: Step, weights: Dict[str, float], number: int = 1) -> List[StreamTerms]:
         """Compute the terms of both streams and the gradient of their weighted sum."""
         streams = [("labelled", step.labelled)]
         if step.unlabelled is not None:
             streams.insert(0, ("unlabelled", step.unlabelled))
-        inputs = [(name, batch, self._inputs(batch)) for name, batch in streams]
+        inputs = [
+            (name, batch, self._inputs(batch, number, place)) for place, (name, batch) in enumerate(streams)
+        ]
         heads: List[Any] = []
         head_gradients: List[Any] = []
         found: List[StreamTerms] = []
         with mx.autograd.record():
             for name, batch, arguments in inputs:
                 parts = [self.objective(*each) for each in arguments]
+                predictions: List[Any] = []
+                if self.objective.predictions:
+                    parts, predictions = [part[0] for part in parts], [part[1] for part in parts]
                 heads += parts
                 head_gradients += [self._weigh(part, weights, len(batch.labels)) for part in parts]
-                found.append(StreamTerms(name, parts))
+                found.append(StreamTerms(name, parts, predictions))
         # MXNet goes back through the heads from the last to the first, and on the CPU the norms move their
         # running statistics on that way: turned round, the unlabelled stream moves them first, as released.
         mx.autograd.backward(heads[::-1], head_gradients[::-1])
@@ -86,10 +102,11 @@ class TrainStep:
         column = np.array([[weights[name] * scale] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 
-    def _inputs(self, batch: Batch) -> List[Tuple[Any, ...]]:
+    def _inputs(self, batch: Batch, number: int, stream: int) -> List[Tuple[Any, ...]]:
         """Arguments of the objective for each device."""
-        images, labels = deal(batch.images, self.devices), deal(batch.labels, self.devices)
-        if self.teacher is None:
-            return list(zip(images, labels))
-        views = images if batch.teacher_images is None else deal(batch.teacher_images, self.devices)
-        return list(zip(images, labels, [self.teacher.probabilities(view) for view in views]))
+        arguments = [deal(batch.images, self.devices), deal(batch.labels, self.devices)]
+        if self.teacher is not None:
+            arguments.append(self.teacher.of(batch, self.devices))
+        if self.adversary is not None:
+            arguments.append(self.adversary.of(batch, self.devices, number, stream))
+        return list(zip(*arguments))

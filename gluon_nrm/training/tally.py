@@ -10,10 +10,14 @@ from gluon_nrm.errors import NonFiniteLoss
 
 
 class StreamTerms(NamedTuple):
-    """Loss terms of one stream, still on their devices: a (T, B / devices) array each."""
+    """Loss terms of one stream, still on their devices: a (T, B / devices) array each.
+
+    ``predictions``, where the objective returns them, are the class probabilities, (B / devices, K) each.
+    """
 
     name: str
     parts: List[Any]
+    predictions: Sequence[Any] = ()
 
     def means(self) -> np.ndarray:
         """Mean over the global batch of each term, (T,); waits for the result."""

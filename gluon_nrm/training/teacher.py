@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import List, Tuple
 
 import mxnet as mx
-from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.losses.consistency import Probabilities
 from gluon_nrm.models import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import STATISTICS
 from gluon_nrm.training.schedules import teacher_decay
-from gluon_nrm.typing import Operators, Tensor
+from gluon_nrm.training.targets import SecondPass
 
 
-class ClassProbabilities(HybridBlock):
-    """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
-
-    def __init__(self, net: Network, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        with self.name_scope():
-            self.net = net
-            self.mix = Probabilities(net.options.alphas)
-
-    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
-        return self.mix(*[each.logits for each in self.net.infer(x)])
-
-
-class Teacher:
+class Teacher(SecondPass):
     """A second copy of the network: an exponential moving average of the student's parameters.
 
     Its dropout is on, as released; it is never recorded, so no gradient reaches it, and nothing top-down
@@ -41,20 +26,16 @@ class Teacher:
         recipe: decay and the treatment of running statistics.
     """
 
+    net: Network
+
     def __init__(self, net: Network, student: Network, recipe: TeacherRecipe) -> None:
+        super().__init__(net)
         self.net, self._recipe = net, recipe
         own, other = net.collect_params(), student.collect_params()
         self._pairs: List[Tuple[Parameter, Parameter]] = list(zip(own.values(), other.values()))
         for ours, theirs in self._pairs:
             ours.set_data(theirs.data(theirs.list_ctx()[0]))
             ours.grad_req = "null"
-        self._probabilities = ClassProbabilities(net)
-        self._probabilities.hybridize(static_alloc=True, static_shape=True)
-
-    def probabilities(self, images: Any) -> Any:
-        """Class probabilities (B, K) of images (B, C, H, W) on one device."""
-        with mx.autograd.pause(train_mode=True):
-            return self._probabilities(images)
 
     def update(self, step: int) -> None:
         """Move towards the student after training step ``step``, counted from 1, on every device.

@@ -74,7 +74,7 @@ class TracedRendering(HybridBlock):
         drawn = draw(
             F, self._plan, code, dict(zip(self._plan.latent, latents)),
             {index: weights[name] for index, name in self._weights.items()},
-            self._normalise, self._scaled, drops=not zero, dtype=self._dtype,
+            self._normalise, self._scaled, zero, self._dtype,
         )  # fmt: skip
         if zero:
             return TracedDrawing(drawn.image, drawn.heads, [], drawn.taps)

@@ -1,0 +1,172 @@
+"""Where the targets of the consistency term come from: one class a method.
+
+No gradient reaches a target, whichever the method: it is computed outside autograd and enters the objective
+as numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import HybridBlock
+
+from gluon_nrm.data.streams import Batch
+from gluon_nrm.losses.consistency import NO_TARGET, Probabilities
+from gluon_nrm.models import Network
+from gluon_nrm.training.checkpoint import check_arrays
+from gluon_nrm.training.devices import deal
+from gluon_nrm.typing import Operators, Tensor
+
+
+class ClassProbabilities(HybridBlock):
+    """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
+
+    def __init__(self, net: Network, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.net = net
+            self.mix = Probabilities(net.options.alphas)
+
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
+        return self.mix(*[each.logits for each in self.net.infer(x)])
+
+
+class Targets:
+    """What the training step asks of a method.
+
+    Attributes:
+        net: a network to be evaluated and saved beside the student, where the method has one.
+        wants_predictions: whether ``observe`` is to be called with the student's predictions.
+    """
+
+    net: Optional[Network] = None
+    wants_predictions = False
+
+    def of(self, batch: Batch, devices: List[Any]) -> List[Any]:
+        """Target probabilities of a batch, (B / devices, K) on each device."""
+        raise NotImplementedError
+
+    def observe(self, batch: Batch, predictions: Sequence[Any]) -> None:
+        """Take note of the student's predictions in a step that was taken, (B / devices, K) each."""
+
+    def update(self, step: int) -> None:
+        """Follow the student after training step ``step``, counted from 1."""
+
+    def end_epoch(self) -> None:
+        """Do what is done once an epoch."""
+
+    def arrays(self) -> Dict[str, np.ndarray]:
+        """State for a checkpoint, besides that of ``net``."""
+        return {}
+
+    def load(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
+        """Put the state back. Raises CheckpointError if it does not fit."""
+        check_arrays({}, arrays, where)
+
+
+class SecondPass(Targets):
+    """Targets from another pass over the images, or over another augmentation of them.
+
+    The pass is as in training (batch statistics, dropout) and bottom-up only; it is never recorded.
+
+    Args:
+        net: the network that it goes through.
+    """
+
+    def __init__(self, net: Network) -> None:
+        self._probabilities = ClassProbabilities(net)
+        self._probabilities.hybridize(static_alloc=True, static_shape=True)
+
+    def probabilities(self, images: Any) -> Any:
+        """Class probabilities (B, K) of images (B, C, H, W) on one device."""
+        with mx.autograd.pause(train_mode=True):
+            return self._probabilities(images)
+
+    def of(self, batch: Batch, devices: List[Any]) -> List[Any]:
+        """See ``Targets``."""
+        views = batch.images if batch.teacher_images is None else batch.teacher_images
+        return [self.probabilities(view) for view in deal(views, devices)]
+
+
+class PiModel(SecondPass):
+    """The Pi model (Laine and Aila 2017, section 2.1): the network itself, in a second pass over each image.
+
+    The passes differ by their dropout masks and, with ``teacher.augmentation: independent``, as in the paper,
+    by the augmentation. The second pass is held constant. In Algorithm 1 of the paper the gradient goes
+    through both; as both are drawn alike, its expectation is then twice the one here, which is a matter of
+    loss.weights.consistency.
+
+    Args:
+        second: the network as the second pass goes through it (``share_parameters``).
+    """
+
+
+class TemporalEnsembling(Targets):
+    """Temporal Ensembling (Laine and Aila 2017, section 2.2): each image's earlier predictions, averaged.
+
+    With z the mean of an image's predictions during an epoch, at its end, Z <- alpha Z + (1 - alpha) z; the
+    target of the epochs after it is Z / (1 - alpha^t) after the t-th update. The paper sees every image once
+    an epoch; here an image may be seen more often (a labelled one), which is why z is a mean, or not at all,
+    and then its Z and t stay. Until its first update an image has no target, and its loss is 0. The
+    predictions are those of the training pass itself, with its dropout and augmentation: no second pass is
+    run.
+
+    Memory: 8 bytes a training image and class, here and in each checkpoint.
+
+    Args:
+        images: number of training images.
+        classes: K.
+        decay: alpha.
+    """
+
+    wants_predictions = True
+
+    def __init__(self, images: int, classes: int, decay: float) -> None:
+        self._decay = decay
+        self._average = np.zeros((images, classes), np.float32)
+        self._updates = np.zeros(images, np.float32)  # whole numbers
+        self._sum = np.zeros((images, classes), np.float32)  # of this epoch's predictions
+        self._seen = np.zeros(images, np.float32)  # how many those are
+
+    def of(self, batch: Batch, devices: List[Any]) -> List[Any]:
+        """See ``Targets``; rows of ``NO_TARGET`` where an image has none yet."""
+        return deal(self.targets(_indices(batch)), devices)
+
+    def targets(self, indices: np.ndarray) -> np.ndarray:
+        """Targets (B, K) of the training images at ``indices``."""
+        updates = self._updates[indices][:, np.newaxis]
+        correction = 1.0 - self._decay ** np.maximum(updates, 1.0)
+        return np.where(updates > 0, self._average[indices] / correction, NO_TARGET).astype(np.float32)
+
+    def observe(self, batch: Batch, predictions: Sequence[Any]) -> None:
+        """See ``Targets``."""
+        found = np.concatenate([part.asnumpy() for part in predictions])
+        indices = _indices(batch)
+        np.add.at(self._sum, indices, found)  # an image may be in a batch twice
+        np.add.at(self._seen, indices, 1.0)
+
+    def end_epoch(self) -> None:
+        """Move the averages of the images that were seen."""
+        seen = self._seen > 0
+        mean = self._sum[seen] / self._seen[seen][:, np.newaxis]
+        self._average[seen] = self._decay * self._average[seen] + (1.0 - self._decay) * mean
+        self._updates[seen] += 1.0
+        self._sum[:], self._seen[:] = 0.0, 0.0
+
+    def arrays(self) -> Dict[str, np.ndarray]:
+        """See ``Targets``."""
+        return {"average": self._average, "updates": self._updates, "sum": self._sum, "seen": self._seen}
+
+    def load(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
+        """See ``Targets``."""
+        own = self.arrays()
+        check_arrays({name: array.shape for name, array in own.items()}, arrays, where)
+        for name, array in own.items():
+            array[:] = arrays[name]
+
+
+def _indices(batch: Batch) -> np.ndarray:
+    assert batch.indices is not None, "batches of Streams say which images they hold"
+    return batch.indices

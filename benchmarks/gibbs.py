@@ -1,10 +1,10 @@
-"""The probability model's speed: a Gibbs sweep in rendering passes a layer, and the memory of path statistics.
+"""Speed of the probability model: a Gibbs sweep in rendering passes a layer; memory of path statistics.
 
     PYTHONPATH=. python benchmarks/gibbs.py [--repeats 7] [--images 50000] [--json FILE]
 
 A sweep of the digits network over 80 chains may cost at most 3 rendering passes a layer. Path statistics of
-CIFAR-sized images (a network of three convolutions, 49,152 latents in the first layer) must not need more memory
-the more images there are: it is measured in a process of its own, because peak memory never falls.
+CIFAR-sized images (a network of three convolutions and two poolings) must not need more memory the more
+images there are: it is measured in a process of its own, because peak memory never falls.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=7, help="a third of the timed repetitions (default: 7)")
-    parser.add_argument("--images", type=int, default=50_000, help="images of the statistics (default: 50000)")
+    parser.add_argument("--repeats", type=int, default=7, help="a third of the repetitions (default: 7)")
+    parser.add_argument("--images", type=int, default=50_000, help="of the statistics (default: 50000)")
     parser.add_argument("--measure", choices=("sweep", "statistics"), help=argparse.SUPPRESS)
     parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ import tiny
 from tiny_models import MODELS, PLAIN, redraw
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.models import Network, get_model, initialise, nrm
+from gluon_nrm.models import get_model, initialise, nrm
 from gluon_nrm.probability import Enumeration, RenderingModel
 from gluon_nrm.probability.latents import OverlappingWindows, States, Windows
 
@@ -94,7 +94,6 @@ def test_theorem_3_3a(name: str, record_property: Any) -> None:
                     network = draw.model.posterior(draw.x).asnumpy()[0, label]
                     np.testing.assert_allclose(bound.cross_entropy, -np.log(network), **CLOSE)
     record_property("largest_gap", largest)
-    print(f"{name}: largest gap of the cross-entropy {largest:.3g}")
     assert largest > 1e-3
 
 
@@ -158,9 +157,9 @@ LATENTS = [
 
 @pytest.mark.parametrize("latent", LATENTS, ids=lambda latent: type(latent).__name__)
 def test_outcomes_are_what_the_maps_say(latent: Any) -> None:
-    """Encoding is the inverse of decoding, and an outcome is worth what its pixels are, times the gradient."""
+    """Encoding is the inverse of decoding; an outcome is worth what its pixels are, times the gradient."""
     rng = np.random.default_rng(0)
-    possible = np.broadcast_to(np.isfinite(latent.log_weights), (latent.variables, latent.log_weights.shape[1]))
+    possible = np.isfinite(latent.log_weights) & np.ones((latent.variables, 1), dtype=bool)
     outcomes = np.array([[rng.choice(np.flatnonzero(row)) for row in possible] for _ in range(5)])
     maps = latent.decode(outcomes)
     assert maps.shape == (5, *latent.shape) and maps.dtype == np.float32

@@ -12,7 +12,11 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.probability import RenderingModel
 from gluon_nrm.probability.latents import States, Windows
 from gluon_nrm.probability.margin import (
-    GAMMAS, log_complexity, margin_bound, margin_curve, margins,
+    GAMMAS,
+    log_complexity,
+    margin_bound,
+    margin_curve,
+    margins,
 )  # fmt: skip
 from gluon_nrm.probability.statistics import PathCounter, count_paths
 

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, as training made it")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a run and layer")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw margin curves and entropies (PNG)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw margins and entropies (PNG)")
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)
     return parser

@@ -18,11 +18,11 @@ from gluon_nrm.typing import Operators, Tensor
 class ExactPathNorm(PathNorm):
     """-log pi(z*|y) = log sum_z exp(eta(y, z) / sigma^2) - eta(y, z*) / sigma^2 (Theorem 3.3b).
 
-    The sum goes over every configuration (s, t). Of pixels that tie in a pooling window several win, as in the
-    rendering pass itself; where they do not, the loss is not below 0.
+    The sum goes over every configuration (s, t). Of pixels that tie in a pooling window several win, as in
+    the rendering pass itself; where they do not, the loss is not below 0.
 
-    Called with the class code (B, K), the constants of the network (``bridge.py``), the layers' biases and the
-    routed renderings of z*. Gradient flows into all of them, and into the class templates and filters.
+    Called with the class code (B, K), the constants of the network (``bridge.py``), the layers' biases and
+    the routed renderings of z*. Gradient flows into all of them, and into class templates and filters.
 
     Args:
         net: the network, initialised.

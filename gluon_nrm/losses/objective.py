@@ -135,9 +135,10 @@ def path_norm_of(net: Network) -> PathNorm:
     Raises:
         ModelError: ``exact``, and the network has norms or dropout, or too many paths.
     """
-    if net.options.path_norm == "exact":
+    form = net.options.path_norm
+    if form == "exact":
         return ExactPathNorm(net)
-    return ModePathNorm(net.class_bias) if net.options.path_norm == "mode" else LayerwisePathNorm(net.path_biases)
+    return ModePathNorm(net.class_bias) if form == "mode" else LayerwisePathNorm(net.path_biases)
 
 
 def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
@@ -149,5 +150,5 @@ def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
     if not net.options.class_prior:
         return None
     if net.class_bias is None:
-        raise ModelError("model.class_prior: the classifier has no bias, which would be log pi_y; set it to false")
+        raise ModelError("model.class_prior: the classifier has no bias, the log pi_y; set it to false")
     return ClassPriorNorm(net.class_bias)

@@ -1,6 +1,6 @@
 """Rendering Path Normalisation: the negative log prior of the inferred rendering path (Theorem 3.3b).
 
-Three forms of one interface, ``PathNorm.of``: ``layerwise``, ``mode``, and ``exact`` (``exact_path_norm.py``).
+Three forms of one interface, ``PathNorm.of``: ``layerwise``, ``mode`` and ``exact`` (``exact_path_norm``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gluon_nrm.typing import Operators, Tensor
 
 
 class PathNorm(HybridBlock):
-    """One form of Rendering Path Normalisation; ``of`` takes from a joint pass what the form is called with."""
+    """One form of Rendering Path Normalisation; ``of`` takes from a joint pass what it is called with."""
 
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
         """Normalise the Max branch's paths of images x (B, C, H, W): a loss per image, (B,).

@@ -66,11 +66,11 @@ class NRMOptions:
                 raise ModelError(f"model.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
         if self.compares_priors and self.render_norm != "none":
             raise ModelError(
-                f"model.path_norm: '{self.path_norm}' compares exact prior weights of paths, which rendering norms "
-                "change; set model.render_norm to 'none'"
+                f"model.path_norm: '{self.path_norm}' compares exact prior weights of paths, which rendering "
+                "norms change; set model.render_norm to 'none'"
             )
         if self.class_prior and self.path_norm == "none":
-            raise ModelError("model.class_prior: true, but model.path_norm is none; set a form, or this to false")
+            raise ModelError("model.class_prior: true, but model.path_norm is none; change one of them")
         if not self.bias and (self.path_norm != "none" or self.released_bias):
             raise ModelError(
                 "model.bias: false leaves every rendering path the same prior, so there is nothing to "

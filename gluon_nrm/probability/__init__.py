@@ -1,4 +1,4 @@
-"""The NRM as a probability model: its paths, their prior, draws from it, and what it says of a trained run."""
+"""The NRM as a probability model: its rendering paths, their prior, draws from it, counts over images."""
 
 import warnings
 

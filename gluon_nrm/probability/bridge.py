@@ -48,7 +48,7 @@ class Bridge:
     normalised: bool
 
     def maps(self, F: Operators, inference: Any) -> List[Tensor]:
-        """The inferred latents, one map (B, *shape) a block; where pixels tie a window has several winners."""
+        """The inferred latents, one map (B, *shape) a block; of pixels that tie in a window several win."""
         raise NotImplementedError
 
     def constants(self, F: Operators, inference: Any) -> List[Tensor]:
@@ -103,11 +103,11 @@ class ListBridge(Bridge):
     ) -> Rendered:
         """See ``Bridge``."""
         affine = zip(constants[: self.biases], constants[self.biases :])
-        layers = [
+        layers = []
+        for latent, map_, pair in zip(self.latents, maps, affine):
             # the map of a window is s . t: given as t, beside states that are all 1
-            Inferred(None, [F.ones_like(map_), map_] if isinstance(latent, Windows) else [map_], [], list(pair))
-            for latent, map_, pair in zip(self.latents, maps, affine)
-        ]
+            latents = [F.ones_like(map_), map_] if isinstance(latent, Windows) else [map_]
+            layers.append(Inferred(None, latents, [], list(pair)))
         found = self._net.render(code, BranchInference(layers, None), self._branch)
         return Rendered(found.image, found.heads, [layer.routed for layer in found.layers])
 

@@ -1,7 +1,7 @@
 """Every rendering path of a tiny model: exact priors, the theorems, the `exact` form of RPN.
 
-A configuration (s, t) in which a ReLU renders nothing in a window is one of k that render the same (t is free);
-they are enumerated once, with weight k.
+A configuration (s, t) in which a ReLU renders nothing in a window is one of k that render the same, as t is
+free; they are enumerated once, with weight k.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def enumerate_outcomes(latents: Sequence[Latent]) -> List[np.ndarray]:
     log2 = sum(latent.log2_paths for latent in latents)
     if log2 > np.log2(LIMIT) + 1e-6:
         raise ModelError(
-            f"the model has 2^{log2:.1f} rendering paths, too many to enumerate (at most 2^{np.log2(LIMIT):.0f});"
-            "\nuse a smaller network or image, or draw paths with the Gibbs sampler"
+            f"the model has 2^{log2:.1f} rendering paths, too many to enumerate (at most "
+            f"2^{np.log2(LIMIT):.0f});\nuse a smaller network or image, or draw paths with the Gibbs sampler"
         )
     sizes = np.concatenate([latent.outcomes for latent in latents])
     index = np.arange(int(np.prod(sizes.astype(np.int64))))
@@ -109,8 +109,8 @@ class Enumeration:
         return (products + mx.nd.reshape(rendering.eta, shape=(1, -1))).asnumpy()
 
     def log_partition(self, label: int) -> float:
-        """log sum_z exp(eta / sigma^2), over all configurations (s, t)."""
-        return _log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights)
+        """Log sum_z exp(eta / sigma^2), over all configurations (s, t)."""
+        return float(_log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights))
 
     def log_prior(self, label: int) -> np.ndarray:
         """Log probability of every path, (paths,), all configurations that it stands for together."""

@@ -73,9 +73,9 @@ def draw(
     """
     chains = samples if chains is None else chains
     if samples < 1 or not 1 <= chains <= samples:
-        raise ModelError(f"{samples} samples from {chains} chains a class; give at least 1, and no more chains")
+        raise ModelError(f"{samples} samples from {chains} chains a class: give at least 1, no more chains")
     labels = np.repeat(np.asarray(classes, dtype=int), chains)
-    sampler = GibbsSampler(model, labels, seed)
+    sampler = GibbsSampler(model, list(labels), seed)
     parts = []
     for _ in sampler.run(-(-samples // chains), burn_in, thin, watch):
         parts.append(render_along(model, labels, sampler.path))

@@ -1,8 +1,8 @@
 """Exact block Gibbs sampling of rendering paths, the Monte Carlo step of Algorithm 1.
 
 eta is linear in the latents of one layer, so given all others these are independent, and drawing them from
-softmax(worth / sigma^2) (``latents.py``) is an exact Gibbs step: it leaves pi(z|y) as it is. A sweep does this
-layer by layer, from the top down. Every draw is possible in every step, so the chain reaches all paths.
+softmax(worth / sigma^2) (``latents.py``) is an exact Gibbs step: it leaves pi(z|y) as it is. A sweep does
+this layer by layer, from the top down. Every draw is possible in every step, so the chain reaches all paths.
 """
 
 from __future__ import annotations

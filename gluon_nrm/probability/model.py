@@ -131,9 +131,9 @@ class RenderingModel:
         """What is sampled where the network has norms; empty where it has none."""
         if self.net.options.render_norm != "none":
             return (
-                "the rendering pass has norms (model.render_norm), frozen at their running statistics: what is "
-                "sampled is\na surrogate, the softmax of eta of the normalised renderings, for which Theorem "
-                "3.2 does not hold"
+                "the rendering pass has norms (model.render_norm), frozen at their running statistics: what "
+                "is sampled is\na surrogate, the softmax of eta of the normalised renderings, for which "
+                "Theorem 3.2 does not hold"
             )
         if self._bridge.normalised:
             return (
@@ -192,11 +192,11 @@ class RenderingModel:
         return Rendering(image, heads, eta)
 
     def prior_score(self, y: Union[Tensor, Sequence[int]], path: Path) -> Tensor:
-        """eta(y, z) = sum_l < b(l), t(l) . s(l) . h(l) >, (B,): log pi(z|y) sigma^2, up to a constant of y."""
+        """eta(y, z) = sum_l < b(l), t(l) . s(l) . h(l) >, (B,): sigma^2 log pi(z|y) up to a constant of y."""
         return self._score(self.code(y), path, self._constants)[0]
 
     def gradient(self, code: Tensor, path: Path, block: int) -> np.ndarray:
-        """d eta / d map of one block, (B, *shape), from class codes (B, K)."""
+        """D eta / d map of one block, (B, *shape), from class codes (B, K)."""
         latent = path[block].copy()
         with autograd.record(train_mode=False):
             autograd.mark_variables([latent], [mx.nd.empty(latent.shape, ctx=latent.context)])
@@ -211,7 +211,7 @@ class RenderingModel:
         path: Path,
         log_partition: Union[float, Tensor] = 0.0,
     ) -> Tensor:
-        """log p(x, z, y) = log pi_y + eta / sigma^2 - log sum_z' exp(eta / sigma^2) + log N(x; h(0), sigma^2), (B,).
+        """Log of pi_y pi(z|y) N(x; h(0), sigma^2 I), with log pi(z|y) = eta / sigma^2 - log sum: (B,).
 
         The sum over all paths (``enumeration.Enumeration.log_partition``) is known for tiny models only; left
         out, the result is up to a constant of y.
@@ -221,10 +221,11 @@ class RenderingModel:
         squares = mx.nd.sum(mx.nd.square(x - rendering.image), axis=(1, 2, 3))
         pixels = int(np.prod(self.net.input_shape))
         noise = squares / (2 * self.temperature) + pixels / 2 * np.log(2 * np.pi * self.temperature)
-        return mx.nd.pick(self._log_prior(len(y)), y) + rendering.eta / self.temperature - log_partition - noise
+        log_path = rendering.eta / self.temperature - log_partition
+        return mx.nd.pick(self._log_prior(len(y)), y) + log_path - noise
 
     def log_class_prior(self) -> np.ndarray:
-        """log pi_y, (K,): the log-softmax of the classifier's bias; uniform where it has none."""
+        """Log pi_y, (K,): the log-softmax of the classifier's bias; uniform where it has none."""
         bias = self.class_bias()
         return bias - _log_sum_exp(bias)
 
@@ -238,7 +239,7 @@ class RenderingModel:
         return mx.nd.softmax(self.log_posterior_of(self._inference(x)[0]))
 
     def log_posterior_of(self, logits: Tensor) -> Tensor:
-        """log q(y|x) up to a constant, (B, K), from class scores that hold the bias log pi_y."""
+        """Log q(y|x) up to a constant, (B, K), from class scores that hold the bias log pi_y."""
         bias = self._array(self.class_bias().reshape((1, -1)))
         scores = mx.nd.broadcast_sub(logits, bias) / self.temperature
         return mx.nd.broadcast_add(scores, self._array(self.log_class_prior().reshape((1, -1))))

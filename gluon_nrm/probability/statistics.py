@@ -1,4 +1,4 @@
-"""Which rendering paths a set of images takes: how many distinct ones, layer by layer and of the whole network.
+"""Which rendering paths a set of images takes: how many distinct ones, layer by layer and all in all.
 
 Of every image only a hash of its path is kept, 8 bytes a layer, and of every latent how often each of its
 outcomes was inferred, so memory does not grow with the latents times the images. (Two different paths share a
@@ -60,7 +60,8 @@ class PathCounter:
 
     def add(self, outcomes: Sequence[np.ndarray], labels: np.ndarray) -> None:
         """Count a batch: outcomes (B, V) a block, and classes (B,)."""
-        self._hashes.append(np.stack([_hashes(latent, found) for latent, found in zip(self._latents, outcomes)], 1))
+        hashes = [_hashes(latent, found) for latent, found in zip(self._latents, outcomes)]
+        self._hashes.append(np.stack(hashes, axis=1))
         self._labels.append(np.asarray(labels, dtype=np.int64))
         for counts, found in zip(self._frequencies, outcomes):
             for outcome in range(counts.shape[1]):
@@ -82,7 +83,8 @@ class PathCounter:
         ]
         # paths that are equal in every layer are equal: a hash of the layers' hashes is enough
         joint = np.array([_hash(row.tobytes()) for row in hashes], dtype=np.uint64)
-        return [*found, _count(JOINT, joint, labels, sum(latent.log2_paths for latent in self._latents), sum(entropies))]
+        log2_all = sum(latent.log2_paths for latent in self._latents)
+        return [*found, _count(JOINT, joint, labels, log2_all, sum(entropies))]
 
 
 def count_paths(

@@ -1,4 +1,4 @@
-"""Progress of long computations: a bar on a terminal, a line now and then elsewhere, both with the time left."""
+"""Progress of long computations: a bar on a terminal, a line now and then elsewhere, with the time left."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def model_problems(recipe: Recipe) -> Problems:
         found = f"'{model.path_norm}' needs model.render_norm none, found '{model.render_norm}'"
         yield Problem("model.path_norm", found)
     if model.class_prior and model.path_norm == "none":
-        yield Problem("model.class_prior", "true, but model.path_norm is none; set a form, or this to false")
+        yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
     if not model.bias and model.path_norm != "none":
         yield Problem(
             "model.path_norm",

@@ -156,8 +156,9 @@ class Model:
     path_norm: str = field(
         default="layerwise",
         metadata=about(
-            "form of the rendering path normalisation (RPN): layerwise as released; mode, against the prior's most "
-            "probable path; exact, for networks so small that all paths can be enumerated; none leaves it out",
+            "form of rendering path normalisation (RPN): layerwise as released; mode, against the prior's "
+            "most probable path; exact, for networks so small that all paths can be enumerated; none leaves "
+            "it out",
             choices=("layerwise", "mode", "exact", "none"),
         ),
     )

@@ -112,6 +112,7 @@ def _title(figure: Figure, title: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically. Raises RunError where that fails."""
     # Matplotlib's version does not go into the file.
     with os_errors(RunError, "draw", path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -96,7 +96,7 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
 
 
 def table(found: Generated, names: Sequence[str]) -> str:
-    """A Markdown table: prior scores by kind of path, and how many draws the network takes for their class."""
+    """A Markdown table: prior scores by kind of path, and how many draws are recognised as their class."""
     lines = [
         "| class | eta of draws | eta of the prior's mode | eta of an image's path | draws recognised |",
         "|---|---|---|---|---|",

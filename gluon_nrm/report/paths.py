@@ -24,7 +24,7 @@ EVEN = 50
 
 
 class PriorScores(NamedTuple):
-    """eta of paths: how probable the prior holds them to be. Means over the images, by their inferred classes."""
+    """How probable the prior holds paths to be: eta, mean over the images by their inferred classes."""
 
     #: of the images' own paths
     images: float
@@ -121,15 +121,16 @@ def run_table(found: RunPaths) -> str:
     for each in found.layers:
         lines.append(
             f"| {each.layer} | {each.active} | {each.log2_all:.0f} | {each.log2_ratio:.1f} "
-            f"| {each.active_per_class:.1f} | {each.sharing} | {each.across_classes} | {each.entropy_bits:.1f} |"
+            f"| {each.active_per_class:.1f} | {each.sharing} | {each.across_classes} "
+            f"| {each.entropy_bits:.1f} |"
         )
     scores, bound = found.scores, found.bound
     lines += [
         "",
         f"eta of the images' paths {scores.images:.2f}, {scores.above:+.2f} standard deviations from evenly "
         f"drawn ones ({scores.even:.2f}); of the zero image's {scores.mode:.2f}",
-        f"bound on P(error): 10^{bound.log_bound / np.log(10):.1f} at margin {bound.gamma:.2f} (empirical part "
-        f"{bound.empirical:.3f}, complexity 10^{bound.log_complexity_term / np.log(10):.1f}, confidence "
+        f"bound on P(error): 10^{bound.log_bound / np.log(10):.1f} at margin {bound.gamma:.2f} (empirical "
+        f"part {bound.empirical:.3f}, complexity 10^{bound.log_complexity_term / np.log(10):.1f}, confidence "
         f"{bound.confidence:.2f})" + (": vacuous, it says nothing" if bound.vacuous else ""),
     ]
     return "\n".join(lines)
@@ -183,10 +184,11 @@ def write_paths_csv(runs: Sequence[RunPaths], path: Path) -> None:
             for name in (*PriorScores._fields, *MarginBound._fields):
                 row[f"eta_{name}" if name in PriorScores._fields else name] = whole.get(name, "")
             row["run"] = run.run
-            rounded = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
             if writer is None:
                 writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
                 writer.writeheader()
-            writer.writerow(rounded)
+            writer.writerow(
+                {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+            )
     with os_errors(RunError, "write", path):
         write_text(path, text.getvalue())

@@ -53,14 +53,14 @@ def main(arguments: Sequence[str]) -> int:
     dataset = run.parts.dataset
     model = RenderingModel(run.network, temperature=options.temperature, device=run.device)
     classes = parse_classes(options.classes or f"0-{min(dataset.classes, 10) - 1}", dataset.classes)
-    print(f"run      {run.run.path} ({run.parts.recipe.name}), after epoch {run.epoch}")
-    print(f"prior    sigma^2 = {options.temperature:g}, 2^{model.log2_paths:.0f} rendering paths")
-    if model.note:
-        print("note     " + model.note.replace("\n", "\n         "))
     found = generate(
         model, dataset, classes, options.samples, image=options.image, chains=options.chains,
         burn_in=options.sweeps, thin=options.thin, noise=options.noise, seed=options.seed,
     )  # fmt: skip
+    print(f"run      {run.run.path} ({run.parts.recipe.name}), after epoch {run.epoch}")
+    print(f"prior    sigma^2 = {options.temperature:g}, 2^{model.log2_paths:.0f} rendering paths")
+    if model.note:
+        print("note     " + model.note.replace("\n", "\n         "))
     print("\n" + table(found, dataset.class_names) + "\n")
     title = f"{run.run.path.name}, sigma^2 = {options.temperature:g}"
     for path in draw_pictures(found, dataset.class_names, options.out or run.run.figures, title):

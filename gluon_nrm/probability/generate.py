@@ -72,8 +72,7 @@ def draw(
         ModelError: a class out of range, a number below its least, or more chains than images.
     """
     chains = samples if chains is None else chains
-    if samples < 1 or not 1 <= chains <= samples:
-        raise ModelError(f"{samples} samples from {chains} chains a class: give at least 1, no more chains")
+    sweeps(samples, chains, burn_in, thin)
     labels = np.repeat(np.asarray(classes, dtype=int), chains)
     sampler = GibbsSampler(model, list(labels), seed)
     parts = []
@@ -88,8 +87,15 @@ def draw(
 
 
 def sweeps(samples: int, chains: Optional[int], burn_in: int, thin: int) -> int:
-    """Sweeps that ``draw`` makes."""
-    return burn_in + thin * -(-samples // (chains or samples))
+    """Count the sweeps that ``draw`` makes.
+
+    Raises:
+        ModelError: less than one sample or chain, or more chains than samples.
+    """
+    chains = samples if chains is None else chains
+    if samples < 1 or not 1 <= chains <= samples:
+        raise ModelError(f"{samples} samples from {chains} chains a class: give at least 1, no more chains")
+    return burn_in + thin * -(-samples // chains)
 
 
 def render_along(model: RenderingModel, labels: np.ndarray, path: Path) -> Drawn:

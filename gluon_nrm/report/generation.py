@@ -9,7 +9,8 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.data import Dataset
-from gluon_nrm.errors import DataError
+from gluon_nrm.errors import DataError, RunError
+from gluon_nrm.files import os_errors
 from gluon_nrm.probability.generate import Drawn, draw, render_along, sweeps
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.probability.watch import Watch
@@ -66,12 +67,14 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
     Args:
         found: what was generated.
         names: of all classes.
-        folder: where to.
+        folder: where to; made if it is not there.
         title: what to put above.
 
     Raises:
-        RunError: a file cannot be written.
+        RunError: the folder cannot be made, or a file cannot be written.
     """
+    with os_errors(RunError, "make", folder):
+        folder.mkdir(parents=True, exist_ok=True)
     labels = [names[label] for label in found.mode.labels]
     samples = len(found.drawn.labels) // len(labels)
     first = slice(None, None, samples)

@@ -15,6 +15,7 @@ from tiny_models import MODELS, redraw
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability import Enumeration, GibbsSampler, RenderingModel
 from gluon_nrm.probability.generate import draw, parse_classes, sweeps
+from gluon_nrm.probability.mode import most_probable_path
 from gluon_nrm.probability.watch import Watch
 
 CHAINS, DRAWS = 2000, 100
@@ -114,6 +115,17 @@ def test_cold_chains_find_the_most_probable_path() -> None:
     list(sampler.run(1, burn_in=50))
     found = enumeration.eta(0)[index_of(enumeration, sampler.outcomes)]
     assert found.max() == enumeration.eta(0).max()
+
+
+@pytest.mark.parametrize("name", ["two_layers", "pool", "leaky", "skip", "skip_overlapping"])
+def test_the_most_probable_path_is_found(name: str) -> None:
+    """In tiny models the best of all; the zero image's path is another one where filters have both signs."""
+    model = model_of(name, 1.0)
+    enumeration, path = Enumeration(model), most_probable_path(model, [1, 0])
+    found = model.prior_score([1, 0], path).asnumpy()
+    np.testing.assert_allclose(found, [enumeration.eta(1).max(), enumeration.eta(0).max()], rtol=1e-5)
+    zero = [mx.nd.repeat(map_, 2, axis=0) for map_ in model.zero_path()]
+    assert (found >= model.prior_score([1, 0], zero).asnumpy() - 1e-5).all()
 
 
 def test_a_start_is_where_the_chains_begin() -> None:

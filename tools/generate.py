@@ -4,7 +4,7 @@ python tools/generate.py runs/digits_nrm_rpn-s0
 python tools/generate.py runs/digits_nrm_rpn-s0 --classes 0,3,5-7 --samples 8 --sweeps 200 --temperature 0.1
 
 Writes samples.png (a row a class), layers.png (one draw a class, from the top layer down) and paths.png (a
-test image, its class along that image's path, along the prior's most probable path, and along a draw).
+test image, its class along that image's path, a zero image's, the most probable path found, and a draw).
 """
 
 from __future__ import annotations

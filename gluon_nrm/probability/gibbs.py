@@ -51,12 +51,21 @@ class GibbsSampler:
             self.outcomes = [np.repeat(each, chains // len(each), axis=0) for each in given]
         self.path: Path = model.path_of(self.outcomes)
 
-    def sweep(self) -> None:
-        """Draw every block once, given all others, from the top down."""
+    def sweep(self, temperature: Optional[float] = None) -> None:
+        """Draw every block once, given all others, from the top down.
+
+        Args:
+            temperature: in place of the model's; at 0 every latent takes its best value, so eta never falls.
+        """
+        temperature = self.model.temperature if temperature is None else temperature
         for block in reversed(range(len(self.model.latents))):
             latent = self.model.latents[block]
             worth = latent.worth(self.model.gradient(self._code, self.path, block))
-            self.outcomes[block] = self._draw(latent, worth / np.float32(self.model.temperature))
+            if temperature == 0:
+                possible = np.where(np.isfinite(latent.log_weights), worth, -np.inf)
+                self.outcomes[block] = possible.argmax(axis=2).astype(np.uint16)
+            else:
+                self.outcomes[block] = self._draw(latent, worth / np.float32(temperature))
             self.path[block] = self.model.path_of_block(block, self.outcomes[block])
 
     def run(

@@ -8,8 +8,8 @@ margin gamma in (0, 1] at once, with probability 1 - delta over n labelled image
     complexity = 4 K (2K - 1) (active paths) (R^2 + 1) (|log gamma_bar| + 1).
 
 "Active paths" stands for (ratio of active paths) (number of all paths). Chosen, where the paper leaves it
-open: the margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm of
-an image; gamma_bar is the smallest class prior pi_y; delta is 0.05.
+open: the margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm
+of an image; gamma_bar is the smallest class prior pi_y; delta is 0.05.
 """
 
 from __future__ import annotations

@@ -180,9 +180,10 @@ class RenderingModel:
         return self.path_of(self.even_outcomes(batch, rng))
 
     def zero_path(self) -> Path:
-        """The path of a zero image, batch size 1: the prior's most probable one, of every class.
+        """The path of a zero image, batch size 1.
 
-        By Theorem 3.2 at x = 0, so where the rendering is non-negative along it.
+        By Theorem 3.2 at x = 0 it is the prior's most probable one, of every class, where the rendering is
+        non-negative along it; elsewhere see ``mode.most_probable_path``.
         """
         return self.infer(mx.nd.zeros((1, *self.net.input_shape), ctx=self.device)).path
 

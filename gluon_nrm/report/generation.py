@@ -12,17 +12,20 @@ from gluon_nrm.data import Dataset
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.files import os_errors
 from gluon_nrm.probability.generate import Drawn, draw, render_along, sweeps
+from gluon_nrm.probability.mode import most_probable_path
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.probability.watch import Watch
 from gluon_nrm.report.figures import plot_rendering_grid
 
 
 class Generated(NamedTuple):
-    """Draws of each class, and one rendering a class along two other paths."""
+    """Draws of each class, and one rendering a class along each of three other paths."""
 
     drawn: Drawn
-    #: along the prior's most probable path
+    #: along the most probable path that was found (``mode.py``)
     mode: Drawn
+    #: along the zero image's path
+    zero: Drawn
     #: along the path of a test image of the class, and that image
     seen: Drawn
     images: np.ndarray[Any, Any]
@@ -32,7 +35,7 @@ def generate(
     model: RenderingModel, dataset: Dataset, classes: Sequence[int], samples: int, *, image: int = 0,
     chains: Optional[int] = None, burn_in: int, thin: int, noise: bool = False, seed: int = 0,
 ) -> Generated:  # fmt: skip
-    """Draw (see ``draw``), and render each class along the prior's mode and along a test image's path.
+    """Draw (see ``draw``), and render each class along its best path found, a zero image's and a test image's.
 
     Args:
         model: what to draw from.
@@ -58,7 +61,8 @@ def generate(
             watch=watch,
         )  # fmt: skip
     seen = render_along(model, labels, model.infer(mx.nd.array(images, ctx=model.device)).path)
-    return Generated(drawn, render_along(model, labels, model.zero_path()), seen, images)
+    mode = render_along(model, labels, most_probable_path(model, classes, seed))
+    return Generated(drawn, mode, render_along(model, labels, model.zero_path()), seen, images)
 
 
 def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: str) -> List[Path]:
@@ -89,8 +93,10 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
         "paths.png": [
             ("image", found.images),
             ("its own path", found.seen.images),
-            ("prior's mode", found.mode.images),
+            ("zero image's", found.zero.images),
+            ("most probable", found.mode.images),
             ("a draw", found.drawn.images[first]),
+            ("mean of draws", _mean_by_class(found.drawn.images, samples)),
         ],
     }
     for name, columns in pictures.items():
@@ -101,17 +107,22 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
 def table(found: Generated, names: Sequence[str]) -> str:
     """A Markdown table: prior scores by kind of path, and how many draws are recognised as their class."""
     lines = [
-        "| class | eta of draws | eta of the prior's mode | eta of an image's path | draws recognised |",
-        "|---|---|---|---|---|",
+        "| class | eta of draws | of the best path found | of the zero image's path | of an image's path "
+        "| draws recognised |",
+        "|---|---|---|---|---|---|",
     ]
     for place, label in enumerate(found.mode.labels):
         own = found.drawn.labels == label
         eta, right = found.drawn.eta[own], int((found.drawn.predicted[own] == label).sum())
         lines.append(
             f"| {names[label]} | {eta.mean():.2f} ± {eta.std():.2f} | {found.mode.eta[place]:.2f} "
-            f"| {found.seen.eta[place]:.2f} | {right} of {own.sum()} |"
+            f"| {found.zero.eta[place]:.2f} | {found.seen.eta[place]:.2f} | {right} of {own.sum()} |"
         )
     return "\n".join(lines)
+
+
+def _mean_by_class(images: np.ndarray[Any, Any], samples: int) -> np.ndarray[Any, Any]:
+    return images.reshape(-1, samples, *images.shape[1:]).mean(axis=1)
 
 
 def _examples(dataset: Dataset, labels: np.ndarray[Any, Any], image: int) -> np.ndarray[Any, Any]:

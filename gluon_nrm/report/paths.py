@@ -33,7 +33,7 @@ class PriorScores(NamedTuple):
     #: of the images' own paths, in standard deviations above the even draws of their class
     above: float
     #: of the zero image's path, the prior's mode where the rendering is non-negative
-    mode: float
+    zero: float
 
 
 class RunPaths(NamedTuple):
@@ -99,13 +99,13 @@ def _scores(model: RenderingModel, restored: Restored, images: ImageSet) -> Prio
     even = model.prior_score(drawn, model.even_path(len(drawn), np.random.default_rng(0))).asnumpy()
     mean, std = (statistic(even.reshape(-1, EVEN), axis=1) for statistic in (np.mean, np.std))
     zero = [mx.nd.repeat(map_, len(classes), axis=0) for map_ in model.zero_path()]
-    mode = model.prior_score(classes, zero).asnumpy()
+    at_zero = model.prior_score(classes, zero).asnumpy()
     rows = []
     for pixels, _ in _batches(restored, images):
         inferred = model.infer(mx.nd.array(pixels, ctx=model.device))
         label = inferred.label.asnumpy().astype(int)
         eta = model.prior_score(label, inferred.path).asnumpy()
-        rows.append(np.stack([eta, mean[label], (eta - mean[label]) / std[label], mode[label]]))
+        rows.append(np.stack([eta, mean[label], (eta - mean[label]) / std[label], at_zero[label]]))
     return PriorScores(*[float(value) for value in np.concatenate(rows, axis=1).mean(axis=1)])
 
 
@@ -128,7 +128,7 @@ def run_table(found: RunPaths) -> str:
     lines += [
         "",
         f"eta of the images' paths {scores.images:.2f}, {scores.above:+.2f} standard deviations from evenly "
-        f"drawn ones ({scores.even:.2f}); of the zero image's {scores.mode:.2f}",
+        f"drawn ones ({scores.even:.2f}); of the zero image's {scores.zero:.2f}",
         f"bound on P(error): 10^{bound.log_bound / np.log(10):.1f} at margin {bound.gamma:.2f} (empirical "
         f"part {bound.empirical:.3f}, complexity 10^{bound.log_complexity_term / np.log(10):.1f}, confidence "
         f"{bound.confidence:.2f})" + (": vacuous, it says nothing" if bound.vacuous else ""),
@@ -178,11 +178,10 @@ def write_paths_csv(runs: Sequence[RunPaths], path: Path) -> None:
     writer: Any = None
     for run in runs:
         for layer in run.layers:
-            whole = {**run.scores._asdict(), **run.bound._asdict()} if layer.layer == JOINT else {}
             row: Dict[str, Any] = {"recipe": run.recipe, "labels": run.labels, "seed": run.seed}
             row.update(layer._asdict())
-            for name in (*PriorScores._fields, *MarginBound._fields):
-                row[f"eta_{name}" if name in PriorScores._fields else name] = whole.get(name, "")
+            for name, value in _of_the_whole(run).items():
+                row[name] = value if layer.layer == JOINT else ""
             row["run"] = run.run
             if writer is None:
                 writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
@@ -192,3 +191,12 @@ def write_paths_csv(runs: Sequence[RunPaths], path: Path) -> None:
             )
     with os_errors(RunError, "write", path):
         write_text(path, text.getvalue())
+
+
+def _of_the_whole(run: RunPaths) -> Dict[str, Any]:
+    return {
+        **{f"eta_{name}": value for name, value in run.scores._asdict().items()},
+        "labelled_margins_below_half": float((run.train_margins <= 0.5).mean()),
+        "test_margins_below_half": float((run.test_margins <= 0.5).mean()),
+        **{f"bound_{name}": value for name, value in run.bound._asdict().items()},
+    }

@@ -106,8 +106,8 @@ def of_traced_networks() -> Dict[str, Case]:
         "TracedZero of the image's norms": (mode.zero, (x, mode.infer(x)[0].latents)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
-        "Objective of mode": (losses.Objective(mode, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
+        "Objective of mode": (losses.Objective(mode, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 

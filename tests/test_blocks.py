@@ -55,8 +55,6 @@ def of_a_network() -> Dict[str, Case]:
         "Classifier": (net.classifier, (above.output,)),
         "ClassTemplate": (net.template, (joint.code,)),
         "SpreadTemplate": (net.spread, (mx.nd.reshape(joint.code, (-1, 3, 1, 1)),)),
-        # a gate that is drawn forward would differ from call to call: test_shake.py
-        "ShakeShake": (ShakeShake("even", "shake"), (convolved, below.latents[0])),
         "ClassCode": (net.class_code, (label, joint.prediction.logits)),
         "Mixture": (net.mixture, (joint.prediction.logits_max, joint.prediction.logits_min)),
         "NRM": (net, (x,)),
@@ -101,8 +99,8 @@ def of_traced_networks() -> Dict[str, Case]:
     reduced = ReducedClassifier(residual(pool=True), "bfloat16")
     reduced.initialize()
     return {
-        # gates that are drawn: tests/test_shake.py
-        "ShakeShake of even gates": (ShakeShake("even", "even"), (x, x * x)),
+        # a gate drawn forward: tests/test_shake.py
+        "ShakeShake": (ShakeShake("even", "shake"), (x, x * x)),
         "ReducedClassifier": (reduced, (x,)),
         "MaxMin": (both, (x,)),
         "TracedClassifier": (classifier, (x,)),

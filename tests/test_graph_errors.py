@@ -192,3 +192,12 @@ def test_an_unused_network_is_not_initialised_by_an_error() -> None:
         net(images(SHAPE))
     net.initialize()
     assert net(images(SHAPE)).shape == (2, 3)
+
+
+def test_a_size_that_was_refused_is_not_kept() -> None:
+    """The dense layer's width is still open after an error, and after a look at small images."""
+    net = around()
+    message_of(lambda: nrm(net, 5, SHAPE), "returns 3 an image")
+    model = nrm(net, 3, (2, 5, 5))
+    model.initialize()
+    assert model(images((2, 5, 5))).logits.shape == (2, 3)

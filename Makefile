@@ -66,9 +66,9 @@ results-supervised: install
 	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/supervised/* --csv results/supervised.csv
 
-# ResNet and DenseNet as NRMs beside the plain networks, 50 labels, five seeds of the run and of the labelled draw.
+# ResNet and DenseNet as NRMs beside the plain networks, 50 labels, three seeds of the run and of the labelled draw.
 results-skip: install
-	@for seed in 0 1 2 3 4; do for net in resnet densenet; do for rung in "" _nrm_rpn_maxmin; do \
+	@for seed in 0 1 2; do for net in resnet densenet; do for rung in "" _nrm_rpn_maxmin; do \
 		echo "recipes/digits_$$net$$rung.yaml --seed $$seed --set data.split_seed=$$seed --runs runs/skip"; \
 	done; done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/skip/* --csv results/skip_connections.csv

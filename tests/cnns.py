@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon.parameter import Parameter
 
+from gluon_nrm.models import MaxMin, maxmin
 from gluon_nrm.models.zoo import zoo_builder
 from gluon_nrm.training.arrays import named_parameters
 
@@ -39,7 +41,7 @@ SHAPE = (2, 7, 8)
 
 def of_zoo(name: str) -> HybridBlock:
     """A zoo's network, not initialised, without dropout."""
-    net = zoo_builder(*name.split(".", 1))(CLASSES)
+    net = zoo_builder(*name.split(".", 1))(CLASSES, 3)
     net.apply(without_dropout)
     return net
 
@@ -172,3 +174,32 @@ def dense(norm: bool = True, classes: int = 3) -> nn.HybridSequential:
         nn.Conv2D(4, 3, padding=1, use_bias=not norm), Dense(3, norm), Dense(3, norm), nn.AvgPool2D(2),
         Dense(3, norm), *last, nn.Activation("relu"), nn.GlobalAvgPool2D(), nn.Dense(classes),
     )  # fmt: skip
+
+
+class Case(NamedTuple):
+    """A network, what Max-Min makes of it, and images."""
+
+    net: HybridBlock
+    both: MaxMin
+    x: mx.nd.NDArray
+
+
+def with_min(net: HybridBlock, shape: Tuple[int, ...], batch: int = 2, **options: Any) -> Case:
+    both, x = maxmin(net, **options), images(shape, batch)
+    both.initialize()
+    both(x)
+    return Case(net, randomise(both), x)
+
+
+def scores(block: HybridBlock, x: mx.nd.NDArray) -> List[np.ndarray]:
+    found = block(x)
+    return [each.asnumpy() for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def learned(block: HybridBlock) -> Dict[str, Parameter]:
+    return {n: p for n, p in block._collect_params_with_prefix().items() if p.grad_req != "null"}
+
+
+def norms_of_max(both: MaxMin) -> Set[str]:
+    """Names of the norms' parameters of which the Min branch has its own."""
+    return {name[len("min.") :] for name in both._collect_params_with_prefix() if name.startswith("min.")}

@@ -23,7 +23,9 @@ import gluon_nrm.models
 import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.layers.shake import ShakeShake
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
+from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
@@ -93,7 +95,13 @@ def of_traced_networks() -> Dict[str, Case]:
         randomise(block)
     code, inferences = mx.nd.one_hot(label, 3), net.infer(x)
     latents = [each.latents for each in inferences]
+    all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
+    reduced = ReducedClassifier(residual(pool=True), "bfloat16")
+    reduced.initialize()
     return {
+        # a gate drawn forward: tests/test_shake.py
+        "ShakeShake": (ShakeShake("even", "shake"), (x, x * x)),
+        "ReducedClassifier": (reduced, (x,)),
         "MaxMin": (both, (x,)),
         "TracedClassifier": (classifier, (x,)),
         "TracedNRM": (net, (x,)),
@@ -106,8 +114,8 @@ def of_traced_networks() -> Dict[str, Case]:
         "TracedZero of the image's norms": (mode.zero, (x, mode.infer(x)[0].latents)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
-        "Objective of mode": (losses.Objective(mode, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3)),
+        "Objective": (losses.Objective(net, losses.TERMS), all_inputs),
+        "Objective of mode": (losses.Objective(mode, losses.TERMS), all_inputs),
     }  # fmt: skip
 
 

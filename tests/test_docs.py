@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any, List
 
 import numpy as np
 import pytest
@@ -35,11 +36,44 @@ def test_files_named_exist(path: Path) -> None:
 def test_results_are_whole() -> None:
     rows = read_csv(RESULTS)
     runs = Counter((row["recipe"], row["labels"]) for row in rows)
-    recipes = {path.stem for path in ROOT.glob("recipes/digits_*.yaml")}
+    rungs = re.findall(r"^LADDER = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    recipes = {f"digits_{rung}" for rung in rungs[0].split()}
     assert runs == Counter({(recipe, labels): 5 for recipe in recipes for labels in (50, 100)})
     assert all(row["finished"] and row["evaluated_on"] == "test" for row in rows)
     # one set of settings a recipe, but for the number of labels
     assert len({(row["recipe"], row["settings"]) for row in rows}) == 2 * len(recipes)
+
+
+@pytest.mark.parametrize(
+    ("name", "networks", "suffix", "labels", "seeds"),
+    [
+        ("supervised", ["shake_resnext_cutout"], "_maxmin", "all", 5),
+        ("skip_connections", ["resnet", "densenet"], "_nrm_rpn_maxmin", 50, 3),
+    ],
+)
+def test_networks_beside_their_twins(
+    name: str, networks: List[str], suffix: str, labels: Any, seeds: int
+) -> None:
+    """All seeds of each; the table of results/README.md is made from them."""
+    rows = read_csv(ROOT / "results" / f"{name}.csv")
+    runs = Counter((row["recipe"], row["labels"]) for row in rows)
+    expected = [f"digits_{net}{ending}" for net in networks for ending in ("", suffix)]
+    assert runs == Counter({(recipe, labels): seeds for recipe in expected})
+    assert all(row["finished"] and row["evaluated_on"] == "test" for row in rows)
+    assert len({(row["recipe"], row["settings"]) for row in rows}) == len(expected)
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    between = text.split(f"results/{name}.csv -->\n", 1)[1].split("<!-- end of table -->", 1)[0]
+    assert between.strip() == to_markdown(group_mean_std(rows)).strip()
+
+
+def test_what_maxmin_adds_is_what_was_measured() -> None:
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    for row in json.loads((ROOT / "results" / "maxmin.json").read_text(encoding="utf-8")):
+        line = (
+            f"| {row['network']} | {row['batch']} | {row['base_seconds']:.3f} | {row['time_ratio']:.2f} "
+            f"| {row['base_memory_gb']:.2f} | {row['memory_ratio']:.2f} |"
+        )
+        assert line in text
 
 
 def test_the_speed_of_a_step_is_what_was_measured() -> None:

@@ -145,7 +145,7 @@ NAMED: List[Tuple[Dict[str, Any], str]] = [
         dict(name="gluoncv.cifar_resnet2_v1"),
         "gluoncv has no network 'cifar_resnet2_v1'; did you mean gluoncv.cifar_resnet20_v1",
     ),
-    (dict(name="keras.resnet"), "model.name: there is no model 'keras.resnet'; did you mean"),
+    (dict(name="keras.resnet"), "model.name: there is no model 'keras.resnet'; .*list-models"),
     (dict(slope=0.2), "model.slope: gluon.resnet18_v1 has layers of its own"),
     (dict(norm="none"), "model.norm: gluon.resnet18_v1 has layers of its own"),
     (dict(dropout=0.2), "model.dropout: gluon.resnet18_v1 has layers of its own"),
@@ -192,3 +192,12 @@ def test_an_unused_network_is_not_initialised_by_an_error() -> None:
         net(images(SHAPE))
     net.initialize()
     assert net(images(SHAPE)).shape == (2, 3)
+
+
+def test_a_size_that_was_refused_is_not_kept() -> None:
+    """The dense layer's width is still open after an error, and after a look at small images."""
+    net = around()
+    message_of(lambda: nrm(net, 5, SHAPE), "returns 3 an image")
+    model = nrm(net, 3, (2, 5, 5))
+    model.initialize()
+    assert model(images((2, 5, 5))).logits.shape == (2, 3)

@@ -39,8 +39,10 @@ def built(
 
 
 def arguments(net: TracedNRM, known: bool = True) -> Tuple[mx.nd.NDArray, ...]:
+    """Images, labels, a teacher's probabilities, and the images perturbed."""
     teacher = np.random.default_rng(5).dirichlet(np.ones(net.classes), 5)
-    return tiny.images(net), tiny.labels(net, known=known), mx.nd.array(teacher)
+    x = tiny.images(net)
+    return x, tiny.labels(net, known=known), mx.nd.array(teacher), x + 0.3 * tiny.images(net, seed=2)
 
 
 @pytest.mark.parametrize("options", [BOTH, SEPARATE, MODE, dict(render_norm="none")], ids=str)
@@ -81,6 +83,7 @@ FLOWS: List[Tuple[Build, Dict[str, Any], str, List[str]]] = [
     (residual, BOTH, "cross_entropy", CLASSIFY),
     (residual, SEPARATE, "entropy", CLASSIFY),
     (residual, MODE, "consistency", CLASSIFY),
+    (residual, BOTH, "virtual_adversarial", CLASSIFY),
     # states, positions and the class carry nothing
     (residual, BOTH, "reconstruction", [*FILTERS, RENDERING.format("0-5", "0")]),
     (residual, SEPARATE, "reconstruction", [*FILTERS, RENDERING.format("0-5", "[01]")]),
@@ -137,13 +140,13 @@ def test_term_reaches(build: Build, options: Dict[str, Any], term: str, patterns
 def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any]) -> None:
     """Also where variances vanish or numbers are large."""
     net = built(pooled, **options)
-    x, label, teacher = arguments(net, known=False)
+    x, label, *others = arguments(net, known=False)
     objective = Objective(net, TERMS)
     for images in (x, x * 0, x * 1e3):
-        outcome = tiny.differentiate(objective, images, label, teacher, weights={})
+        outcome = tiny.differentiate(objective, images, label, *others, weights={})
         assert np.isfinite(outcome.terms).all()
         assert not any(gradient.any() for gradient in outcome.gradients.values())
-        everything = tiny.differentiate(objective, images, label, teacher, weights=dict.fromkeys(TERMS, 1.0))
+        everything = tiny.differentiate(objective, images, label, *others, weights=dict.fromkeys(TERMS, 1.0))
         assert all(np.isfinite(gradient).all() for gradient in everything.gradients.values())
 
 
@@ -182,7 +185,7 @@ def test_path_norm_by_differences(form: str, build: Callable[..., HybridBlock]) 
 def test_an_image_of_zeros_takes_the_priors_mode() -> None:
     """max eta - eta is 0 for it, and above 0 for other images, in a network that pools too."""
     net = built(pooled, **MODE)
-    objective, (x, label, _) = Objective(net, ["path_norm"]), arguments(net)
+    objective, (x, label, *_) = Objective(net, ["path_norm"]), arguments(net)
     np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).asnumpy(), 0, atol=1e-4)
     assert np.abs(objective(x, label).asnumpy()).min() > 1e-3
 
@@ -191,7 +194,7 @@ def test_a_teacher() -> None:
     """It starts as the student, runs as in training, follows it, and gets no gradient."""
     student, other = built(**BOTH), built(seed=9, **BOTH)
     teacher = Teacher(other, student, TeacherRecipe(enabled=True))
-    x, label, _ = arguments(student)
+    x, label, *_ = arguments(student)
     with autograd.train_mode():
         prediction = student(x)
     expected = sum(mx.nd.softmax(each) / 2 for each in (prediction.logits_max, prediction.logits_min))

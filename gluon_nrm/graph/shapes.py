@@ -20,11 +20,11 @@ Shape = Tuple[int, ...]
 def infer_shapes(
     graph: Graph, parameters: Mapping[str, Parameter], input_shape: Tuple[int, ...]
 ) -> Dict[Entry, Shape]:
-    """Infer the shape of every entry for one image (batch 1), and complete those of the parameters.
+    """Infer the shape of every entry for one image (batch 1); nothing is set.
 
     Args:
         graph: the traced network.
-        parameters: by structural name; a shape that was left open is set.
+        parameters: by structural name.
         input_shape: channels, height and width of the images.
 
     Raises:
@@ -38,17 +38,21 @@ def infer_shapes(
             given[parameter.name] = parameter.shape
     try:
         with redirect_stdout(StringIO()):  # where MXNet prints what it was given before it raises
-            arguments, outputs, states = group.infer_shape(**given)
+            _, outputs, _ = group.infer_shape(**given)
     except mx.base.MXNetError as problem:
         raise ModelError(
             f"images of {'x'.join(map(str, input_shape))} (channels, height, width) do not go through the "
             f"network: {_reason(problem)};\nuse images of another size, or a network with fewer poolings"
         ) from problem
-    names = [*group.list_arguments(), *group.list_auxiliary_states()]
-    found = dict(zip(names, [*arguments, *states]))
-    for parameter in parameters.values():
-        parameter.shape = found[parameter.name]
     return dict(zip(entries, outputs))
+
+
+def complete_parameters(
+    graph: Graph, parameters: Mapping[str, Parameter], shapes: Mapping[Entry, Shape]
+) -> None:
+    """Set the shapes of parameters that were left open; the network now takes images of that size."""
+    for index, name in graph.parameters.items():
+        parameters[name].shape = shapes[Entry(index)]
 
 
 def check_scores(shape: Shape, classes: int) -> None:

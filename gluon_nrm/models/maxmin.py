@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.block import GraphBlock, own_parameters, take_apart
-from gluon_nrm.graph.shapes import infer_shapes
+from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.models.options import CHOICES
 from gluon_nrm.rules.activation import MAX, MIN
@@ -45,7 +45,8 @@ class MaxMin(NamedBlock, GraphBlock):
         """Run both branches; the first call with images of a new size checks that they fit."""
         shape = getattr(x, "shape", None)
         if shape is not None and shape[1:] not in self._seen:
-            infer_shapes(self.branches.graph, self._network, shape[1:])
+            shapes = infer_shapes(self.branches.graph, self._network, shape[1:])
+            complete_parameters(self.branches.graph, self._network, shapes)
             self._seen.add(shape[1:])
         return super().__call__(x)
 

@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.graph.block import GraphBlock, take_apart
 from gluon_nrm.graph.operators import draws
-from gluon_nrm.graph.shapes import check_scores, infer_shapes
+from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.models.base import Network, TracedPass
 from gluon_nrm.models.maxmin import maxmin
@@ -59,7 +59,9 @@ class TracedClassifier(Network):
     ) -> None:
         super().__init__(classes, input_shape, options, **kwargs)
         graph, parameters = trace(net)
-        check_scores(infer_shapes(graph, parameters, input_shape)[graph.output], classes)
+        shapes = infer_shapes(graph, parameters, input_shape)
+        check_scores(shapes[graph.output], classes)
+        complete_parameters(graph, parameters, shapes)
         self.stochastic = draws(graph)
         with self.name_scope():
             if options.maxmin:

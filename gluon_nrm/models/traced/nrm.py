@@ -11,7 +11,7 @@ from gluon_nrm.graph.block import own_parameters, take_apart
 from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.reversal import Bias, reverse
-from gluon_nrm.graph.shapes import check_scores, infer_shapes
+from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.layers.normalisation import AroundOne
 from gluon_nrm.models.base import Network, PriorTerms, TracedPass
 from gluon_nrm.models.options import NRMOptions
@@ -41,6 +41,7 @@ class TracedNRM(Network):
         shapes = infer_shapes(traced.branches.graph, traced.parameters, input_shape)
         check_scores(shapes[traced.branches.graph.output], classes)
         self.plan = reverse(traced.branches, shapes)
+        complete_parameters(traced.branches.graph, traced.parameters, shapes)
         self.stochastic = draws(traced.branches.graph)
         self._network = traced.parameters
         with self.name_scope():

@@ -15,9 +15,9 @@ from gluon_nrm.models import get_model, initialise, nrm
 from gluon_nrm.probability import Enumeration, RenderingModel
 from gluon_nrm.probability.latents import OverlappingWindows, States, Windows
 
-DRAWS = 100  # of each model: 1,100 in all
+DRAWS = 100  # of each model: 1,200 in all
 BRANCHES = {"max": 0, "min": 1}
-CLOSE = {"rtol": 1e-5, "atol": 2e-5}
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 class Draw(NamedTuple):

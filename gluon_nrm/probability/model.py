@@ -64,6 +64,7 @@ class _Inference(HybridBlock):
         return [
             inference.logits,
             *self._bridge.maps(F, inference),
+            # a graph's output must not be a parameter itself
             *[constant + 0 for constant in self._bridge.constants(F, inference)],
         ]
 
@@ -85,8 +86,9 @@ class _Rendering(HybridBlock):
 
 
 class RenderingModel:
-    """The probability model of a network, a snapshot of its parameters (see ``freeze``).
+    """The probability model of a network, a snapshot of its norms and biases (see ``freeze``).
 
+    The network is hybridised, and images are seen as in evaluation: without dropout, by running statistics.
     With norms in the rendering pass this is a surrogate, as the module says; ``note`` explains it.
 
     Args:

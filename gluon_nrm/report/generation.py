@@ -35,7 +35,7 @@ def generate(
     model: RenderingModel, dataset: Dataset, classes: Sequence[int], samples: int, *, image: int = 0,
     chains: Optional[int] = None, burn_in: int, thin: int, noise: bool = False, seed: int = 0,
 ) -> Generated:  # fmt: skip
-    """Draw (see ``draw``), and render each class along its best path found, a zero image's and a test image's.
+    """Draw (see ``draw``), and render each class along its best path found, a zero image's, a test image's.
 
     Args:
         model: what to draw from.

@@ -4,8 +4,8 @@
 
 A sweep of the digits network over 80 chains may cost at most 3 rendering passes a layer. Path statistics of
 CIFAR-sized images (a network of three convolutions and two poolings) must not need more memory the more
-images there are: the peak is read after a tenth of them and at the end, in a process of its own. (Counting keeps
-32 bytes an image; what else is added is the allocator's, and differs from run to run.)
+images there are: the peak is read after a tenth of them and at the end, in a process of its own. (Counting
+keeps 32 bytes an image; what else is added is the allocator's, and differs from run to run.)
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 By Theorem 3.2 it is the zero image's path, where the rendering is non-negative along it. In a trained network
 of filters of both signs it is not, and often far from it. There the best path is searched for: by annealing,
 Gibbs sweeps at a falling temperature, and from the zero image's path, both followed by sweeps that take the
-best value of every latent until nothing changes. What is found is a maximum among the paths that differ from it
-in one block; whether there is a better one is not known but for tiny models.
+best value of every latent until nothing changes. What is found is a maximum among the paths that differ from
+it in one block; whether there is a better one is not known but for tiny models.
 """
 
 from __future__ import annotations

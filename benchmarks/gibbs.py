@@ -3,10 +3,10 @@
     PYTHONPATH=. python benchmarks/gibbs.py [--repeats 7] [--images 50000] [--json FILE]
 
 A sweep of the digits network over 80 chains may cost at most 3 rendering passes a layer. Path statistics of
-CIFAR-sized images (a network of three convolutions and two poolings) must not need more memory the more images
-there are: the peak is read after a tenth of them and at the end, in a process of its own. Its C library is told
-to give large arrays back at once (MALLOC_MMAP_THRESHOLD_): what it holds back by itself differs from run to run
-by over 100 MB.
+CIFAR-sized images (a network of three convolutions and two poolings) must not need more memory the more
+images there are: the peak is read after a tenth of them and at the end, in a process of its own. Its C
+library is told to give large arrays back at once (MALLOC_MMAP_THRESHOLD_): what it holds back by itself
+differs from run to run by over 100 MB.
 """
 
 from __future__ import annotations

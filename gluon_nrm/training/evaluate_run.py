@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from gluon_nrm.errors import CheckpointError, DataError
-from gluon_nrm.recipe import recipe_from_text
-from gluon_nrm.training.arrays import load_network
-from gluon_nrm.training.assemble import assemble
-from gluon_nrm.training.checkpoint import load_checkpoint
-from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.errors import DataError
 from gluon_nrm.training.evaluate import error_rates
-from gluon_nrm.training.runs import load_run
+from gluon_nrm.training.restored import restore
 
 TEST, VALIDATION = "test", "validation"
 
@@ -51,28 +45,20 @@ def evaluate_run(
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe, or there
             is no such part.
     """
-    run = load_run(path)
-    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    run, recipe, epoch, parts = restore(path, devices, data_dir)
     held_out = recipe.data.validation > 0
     part = part or (VALIDATION if held_out else TEST)
     if part == VALIDATION and not held_out:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
-    checkpoint = load_checkpoint(run.checkpoints)
-    if checkpoint is None:
-        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
-    # wherever a run was trained, one device and no kvstore are enough to evaluate it
-    device = parse_devices(devices)[0]
-    recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
-    parts = assemble(recipe, [device], data_dir=data_dir)
-    errors = {}
-    for name, net in parts.networks.items():
-        load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
-        errors[name] = error_rates(net, parts.evaluation(part == VALIDATION), device)
+    errors = {
+        name: error_rates(net, parts.evaluation(part == VALIDATION), parts.devices[0])
+        for name, net in parts.networks.items()
+    }
     return Evaluation(
         run.path,
         recipe.name,
         recipe.data.name,
-        checkpoint.epoch,
+        epoch,
         recipe.train.epochs,
         part,
         len(parts.split.validation if part == VALIDATION else parts.dataset.test.labels),

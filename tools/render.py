@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
-    parser.add_argument("--images", type=int, default=10, metavar="N", help="how many test images (default: 10)")
+    parser.add_argument("--images", type=int, default=10, metavar="N", help="test images (default: 10)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="PNG file (default: figures/figure4.png in the run's folder)"
     )

@@ -2,7 +2,7 @@
 
 python tools/table.py runs/digits_*-s? [--csv results/digits.csv]
 python tools/table.py results/digits.csv
-python tools/table.py table3 --seeds 0 1 2 --train                 trains what is missing, a run after the other
+python tools/table.py table3 --seeds 0 1 2 --train                 trains what is missing, run after run
 python tools/table.py table3 --data digits --seeds 0 1 2 --train   the same methods on the embedded digits
 python tools/table.py table3 --data digits --from results/table3_digits_runs.csv
 """
@@ -60,10 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line a run to this file")
     paper = parser.add_argument_group("with a table of the paper")
     paper.add_argument("--data", help="make it on another data set: digits")
-    paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of run and labelled draw; default: all")
+    paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")
     paper.add_argument("--train", action="store_true", help="train the runs that are missing (seeds 0 1 2)")
     paper.add_argument("--root", type=Path, default=Path("runs"), metavar="DIR", help="of all runs (runs)")
-    paper.add_argument("--from", type=Path, dest="rows", metavar="CSV", help="read runs from a table's _runs.csv")
+    paper.add_argument("--from", type=Path, dest="rows", metavar="CSV", help="read runs from a _runs.csv")
     paper.add_argument("--out", type=Path, metavar="DIR", help="for table, CSV and plot (default: --root)")
     paper.add_argument("--devices", help="with --train, as for tools/train.py")
     add_data_dir(parser)

@@ -44,7 +44,7 @@ def _paper(options: argparse.Namespace) -> int:
     table = get_table(str(options.runs[0]), options.data)
     if options.train:
         train_missing(table, options.seeds or [0, 1, 2], options.root, _checkout.ROOT / "recipes",
-                      devices=options.devices, data_dir=options.data_dir)  # fmt: skip
+                      rows=options.rows, devices=options.devices, data_dir=options.data_dir)  # fmt: skip
     written = report(table, options.seeds, options.root, options.out, _checkout.ROOT, options.rows)
     print(written[0].read_text(encoding="utf-8"))
     print("\n".join(f"written: {path}" for path in written))
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")
     paper.add_argument("--train", action="store_true", help="train the runs that are missing (seeds 0 1 2)")
     paper.add_argument("--root", type=Path, default=Path("runs"), metavar="DIR", help="of all runs (runs)")
-    paper.add_argument("--from", type=Path, dest="rows", metavar="CSV", help="read runs from a _runs.csv")
+    paper.add_argument("--from", type=Path, dest="rows", metavar="CSV", help="further runs, as --csv writes")
     paper.add_argument("--out", type=Path, metavar="DIR", help="for table, CSV and plot (default: --root)")
     paper.add_argument("--devices", help="with --train, as for tools/train.py")
     add_data_dir(parser)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.files import os_errors, write_text
@@ -21,7 +21,7 @@ from gluon_nrm.report.comparison import (
 from gluon_nrm.report.figures import Group, plot_comparison
 from gluon_nrm.report.paper_tables import Cell, Table
 from gluon_nrm.report.published import read_published
-from gluon_nrm.report.tables import read_csv, write_csv
+from gluon_nrm.report.tables import Row, read_csv, write_csv
 from gluon_nrm.training.fit import fit
 
 #: Beside the tables, in the folder ``results`` of a checkout.
@@ -35,14 +35,40 @@ class Missing(NamedTuple):
     seed: int
 
 
-def missing_runs(table: Table, seeds: Sequence[int], runs: Path, recipes: Path) -> List[Missing]:
+def known_runs(
+    table: Table, runs: Path, rows: Optional[Path] = None, seeds: Optional[Sequence[int]] = None
+) -> List[Row]:
+    """Rows of the runs in the folders, and those of a file ``rows`` that are not there.
+
+    Args:
+        table: the table.
+        runs: folder of all runs.
+        rows: a file of one line a run, as ``tools/table.py RUN... --csv`` writes it; None: there is none.
+        seeds: of the runs wanted; None: all.
+
+    Raises:
+        RunError: a run is damaged, or the file is.
+    """
+    found = find_runs(table, runs, seeds)
+    have = {_key(row) for row in found}
+    others = [] if rows is None else read_csv(rows)
+    return found + [row for row in others if _key(row) not in have and (seeds is None or row["seed"] in seeds)]
+
+
+def _key(row: Row) -> Tuple[Any, ...]:
+    return row["recipe"], row["settings"], row["seed"], row["split_seed"], row["evaluated_on"]
+
+
+def missing_runs(
+    table: Table, seeds: Sequence[int], runs: Path, recipes: Path, rows: Optional[Path] = None
+) -> List[Missing]:
     """Seeds of which a cell has no finished run, seed by seed, so that every method has its first one soon.
 
     Raises:
         NRMError: a recipe or a run is damaged.
     """
-    rows = [row for row in find_runs(table, runs, seeds) if row["finished"]]
-    done = {(row["settings"], row["seed"], row["split_seed"]) for row in rows}
+    known = [row for row in known_runs(table, runs, rows, seeds) if row["finished"]]
+    done = {(row["settings"], row["seed"], row["split_seed"]) for row in known}
     wanted = [(Missing(cell, seed), settings_of(cell, recipes)) for seed in seeds for cell in table.cells]
     return [each for each, settings in wanted if (settings, each.seed, each.seed) not in done]
 
@@ -53,6 +79,7 @@ def train_missing(
     runs: Path,
     recipes: Path,
     *,
+    rows: Optional[Path] = None,
     devices: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
 ) -> None:
@@ -63,7 +90,7 @@ def train_missing(
     Raises:
         NRMError: as ``fit``.
     """
-    missing = missing_runs(table, seeds, runs, recipes)
+    missing = missing_runs(table, seeds, runs, recipes, rows)
     for number, (cell, seed) in enumerate(missing, start=1):
         what = f"{cell.method}, {cell.column.name} labels, seed {seed}"
         sys.stderr.write(f"run {number} of {len(missing)}: {what}\n")
@@ -96,7 +123,7 @@ def report(
         runs: folder of all runs.
         out: folder of the files; None: ``runs``.
         checkout: folder with ``recipes`` and ``results/published.csv``.
-        rows: a file of one line a run (``tools/table.py RUN... --csv``) in place of the run folders.
+        rows: a file of one line a run, for runs whose folders are not there.
 
     Returns:
         The files: the table in Markdown, its cells and its runs as CSV, and the plot, if there is a figure.
@@ -104,8 +131,7 @@ def report(
     Raises:
         NRMError: a file cannot be read or written, or a run is damaged.
     """
-    found = find_runs(table, runs, seeds) if rows is None else read_csv(rows)
-    found = [row for row in found if seeds is None or row["seed"] in seeds]
+    found = known_runs(table, runs, rows, seeds)
     cells = compare(table, found, read_published(checkout / PUBLISHED), checkout / "recipes")
     folder = runs if out is None else out
     with os_errors(RunError, "make", folder):

@@ -51,8 +51,8 @@ def known_runs(
     """
     found = find_runs(table, runs, seeds)
     have = {_key(row) for row in found}
-    others = [] if rows is None else read_csv(rows)
-    return found + [row for row in others if _key(row) not in have and (seeds is None or row["seed"] in seeds)]
+    others = [] if rows is None else [row for row in read_csv(rows) if _key(row) not in have]
+    return found + [row for row in others if seeds is None or row["seed"] in seeds]
 
 
 def _key(row: Row) -> Tuple[Any, ...]:

@@ -122,6 +122,18 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_forecast_of_a_cell_of_the_paper_without_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forecast_module, "STEPS", 1)
+    monkeypatch.setattr(assemble_module, "stand_in", noise)
+    few = ["train.batch_labelled=2", "train.batch_unlabelled=2"]
+    text = forecast(load_recipe(ROOT / "recipes" / "cifar10_maxmin_mt.yaml", few), devices="cpu")
+    assert re.match(r"data     data/cifar10/\S+ is missing; get it: python tools/prepare_data.py cifar10\n", text)
+    assert "epoch    23000 steps" in text and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("labels", "steps"), [("100", 299), ("null", 300)])
 def test_forecast_without_the_data(
     labels: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

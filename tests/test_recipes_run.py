@@ -130,7 +130,8 @@ def test_forecast_of_a_cell_of_the_paper_without_its_data(
     monkeypatch.setattr(assemble_module, "stand_in", noise)
     few = ["train.batch_labelled=2", "train.batch_unlabelled=2"]
     text = forecast(load_recipe(ROOT / "recipes" / "cifar10_maxmin_mt.yaml", few), devices="cpu")
-    assert re.match(r"data     data/cifar10/\S+ is missing; get it: python tools/prepare_data.py cifar10\n", text)
+    expected = r"data     data/cifar10/\S+ is missing; get it: python tools/prepare_data.py cifar10\n"
+    assert re.match(expected, text)
     assert "epoch    23000 steps" in text and list(tmp_path.iterdir()) == []
 
 

@@ -25,13 +25,14 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test results results-supervised results-skip bench doctor clean
+.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
 	@echo 'make test     ruff, mypy and pytest'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
-	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip'
+	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
+	@echo '              results-paths'
 	@echo 'make bench    run every benchmark'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
@@ -71,6 +72,17 @@ results-skip: install
 		echo "recipes/digits_$$net$$rung.yaml --seed $$seed --set data.split_seed=$$seed --runs runs/skip"; \
 	done; done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/skip/* --csv results/skip_connections.csv
+
+# RPN by the prior's mode beside layerwise and none, without rendering norms; rendering paths with and without RPN.
+results-paths: install
+	@for seed in 0 1 2 3 4; do \
+		echo "recipes/digits_nrm_rpn_mode.yaml --seed $$seed --set data.split_seed=$$seed --runs runs/path-norm"; \
+		for rung in nrm nrm_rpn; do \
+			echo "recipes/digits_$$rung.yaml --seed $$seed --set data.split_seed=$$seed --set model.render_norm=none --runs runs/path-norm"; \
+			echo "recipes/digits_$$rung.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=50 --runs runs/digits-50"; \
+	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/path-norm/* --csv results/path_norm.csv
+	$(BIN)/python tools/paths.py runs/digits-50/digits_nrm-s* runs/digits-50/digits_nrm_rpn-s* --csv results/paths.csv --plot results/paths.png
 
 bench: install
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done

@@ -32,6 +32,7 @@ STUDENT, TEACHER = f"{NEWEST}/student.npz", f"{NEWEST}/teacher.npz"
 OPTIMISER, STATE = f"{NEWEST}/optimiser.npz", f"{NEWEST}/state.json"
 BIAS, ONES = "layers.0.bias", np.ones(5, dtype=np.float32)
 TRAIN, EVALUATE, TABLE = "train short.yaml", f"evaluate {RUN}", f"table {RUN}"
+GENERATE = f"generate {RUN}"
 HELD_OUT = f"{EVALUATE} --part validation"
 FOLDER = "{name: folder, labels: 20, path: "
 SPLIT = str(ROOT / "recipes" / "splits" / "digits_50_s0.txt")
@@ -152,6 +153,23 @@ CASES = [
     Case("table of one run twice", f"{TABLE} {RUN}", (RUN, "one of them")),
     Case("table without an epoch", TABLE, (METRICS, "no evaluation"), write(METRICS, b"")),
     Case("table into no folder", f"{TABLE} --csv no/t.csv", ("no/t.csv", "cannot write")),
+    # the probability model's tools
+    Case("generate from nothing", "generate runs/nothing", ("runs/nothing", "no such run folder")),
+    Case("generate untrained", GENERATE, (SAVED, "no checkpoint yet"), remove(SAVED)),
+    Case("no such class", f"{GENERATE} --classes 3,10", ("class 10", "0 to 9")),
+    Case("no class", f"{GENERATE} --classes three", ("--classes", "'three'", "0-9")),
+    Case("classes backwards", f"{GENERATE} --classes 5-2", ("'5-2'", "backwards")),
+    Case("a temperature of 0", f"{GENERATE} --temperature 0", ("temperature", "0.0", "above 0")),
+    Case("a negative temperature", f"{GENERATE} --temperature -2", ("temperature", "-2.0", "above 0")),
+    Case("no samples", f"{GENERATE} --samples 0", ("0 samples", "at least 1")),
+    Case("more chains than samples", f"{GENERATE} --chains 9", ("8 samples", "9 chains")),
+    Case("negative burn-in", f"{GENERATE} --sweeps -1", ("burn-in", "-1")),
+    Case("no such image", f"{GENERATE} --image 999 --sweeps 0", ("--image 999", "class 0")),
+    Case("negative seed of draws", f"{GENERATE} --seed -1", ("--seed",)),
+    Case("paths of nothing", "paths runs/nothing", ("runs/nothing", "no such run folder")),
+    Case("paths of a truncated run", f"paths {RUN}", (STUDENT, "damaged"), cut(STUDENT)),
+    Case("paths of another recipe", f"paths {RUN}", (STUDENT, "(4,"), edit(RECIPE, "[4, pool", "[6, pool")),
+    Case("paths without runs", "paths", ("RUN",)),
     # arguments
     Case("train without recipe", "train", ("give a recipe",)),
     Case("no number", f"{TRAIN} --seed x", ("--seed", "'x'")),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, List
 
+import numpy as np
 import pytest
 
 from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
@@ -87,3 +89,42 @@ def test_the_table_of_the_readme_is_made_from_the_results() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     between = readme.split("results/digits.csv -->\n", 1)[1].split("<!-- end of table -->", 1)[0]
     assert between.strip() == table.strip()
+
+
+def between(path: str, first: str) -> str:
+    """The lines of a document from the one after ``first`` to the end of the table."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return text.split(f"<!-- {first} -->\n", 1)[1].split("<!-- end of table -->", 1)[0].strip()
+
+
+def test_the_forms_of_path_normalisation_are_what_was_measured() -> None:
+    rows = read_csv(ROOT / "results" / "path_norm.csv")
+    assert Counter(row["recipe"] for row in rows) == dict.fromkeys(
+        ("digits_nrm", "digits_nrm_rpn", "digits_nrm_rpn_mode"), 5
+    )
+    expected = to_markdown(group_mean_std(rows)).strip()
+    assert between("results/README.md", "python tools/table.py results/path_norm.csv") == expected
+
+
+def test_the_comparison_of_rendering_paths_is_what_was_measured() -> None:
+    with open(ROOT / "results" / "paths.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["layer"] == "joint"]
+    lines = between("results/README.md", "python tools/paths.py").splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == ["digits_nrm", "digits_nrm_rpn"]
+    columns = [("active", 1), ("entropy_bits", 0), ("eta_images", 2), ("eta_even", 2), ("eta_above", 2)]
+    for line in lines:
+        own = [row for row in rows if row["recipe"] == line.split("|")[1].strip()]
+        assert len(own) == 5 and all(row["bound_vacuous"] == "True" for row in own)
+        for (column, digits), cell in zip(columns, line.split("|")[4:]):
+            values = np.array([float(row[column]) for row in own])
+            assert cell.strip() == f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def test_the_speed_of_the_probability_model_is_what_was_measured() -> None:
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "results" / "gibbs.json").read_text(encoding="utf-8"))
+    swept, counted = found["sweep"], found["statistics"]
+    seconds = (1e3 * swept["rendering_seconds"], 1e3 * swept["sweep_seconds"], swept["passes_a_layer"])
+    assert " | ".join(f"{value:.2f}" for value in seconds) in text and swept["passes_a_layer"] <= 3
+    memory = f"{counted['peak_memory_gb']:.2f} | {counted['memory_added_mb']:.1f} |"
+    assert f"| {counted['images']} |" in text and memory in text

@@ -18,7 +18,7 @@ from gluon_nrm.training import drawing
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.drawing import one_of_each, render_run, shown_layers
 from gluon_nrm.training.fit import fit
-from gluon_nrm.training.restored import restore
+from gluon_nrm.training.restore import restore
 from gluon_nrm.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is not used by any computation")
@@ -53,7 +53,7 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert render_run(run.path, 4, devices="cpu") == run.figures / "figure4.png"
     assert list(seen) == ["image", "layer 2", "layer 1", "rendered, max", "rendered, min", "labels", "title"]
     assert seen["labels"] == ["0", "1", "2", "3"] and "after epoch 1" in seen["title"]
-    parts = restore(run.path, "cpu").parts
+    parts = restore(run.path, devices="cpu").parts
     result = Reconstructor(parts.networks["teacher"])(mx.nd.array(seen["image"]), mx.nd.arange(4))
     np.testing.assert_allclose(seen["rendered, max"], result.images[0].asnumpy(), atol=1e-5)
     np.testing.assert_allclose(seen["layer 1"], result.heads[0][0].asnumpy(), atol=1e-5)

@@ -187,9 +187,12 @@ UNBIASED = replace(
     model=replace(FULL.model, path_norm="none", released_bias=False, bias=False),
     loss=replace(FULL.loss, weights=LossWeights(reconstruction=0.5, consistency=33.0)),
 )
+#: One that weighs the class beside the path.
+WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
 #: Where a field is off its default, if not in FULL.
 ELSEWHERE = {
     "split_file": FILED.data,
+    "class_prior": WEIGHED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
     "bias": UNBIASED.model,
     "vat": FLAT.loss,
@@ -203,7 +206,7 @@ def test_yaml_gives_the_recipe_back() -> None:
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
             assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, UNBIASED):
+    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

@@ -3,20 +3,25 @@
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
+from gluon_nrm.losses.exact_path_norm import ExactPathNorm
 from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.objective import TERMS, Objective
-from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm, prior_score
+from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
+from gluon_nrm.models.prior import prior_score
 
 __all__ = [
+    "ClassPriorNorm",
     "Consistency",
     "CrossEntropy",
     "Entropy",
+    "ExactPathNorm",
     "LayerwisePathNorm",
     "ModePathNorm",
     "MomentMatching",
     "Objective",
+    "PathNorm",
     "Probabilities",
     "Reconstruction",
     "TERMS",

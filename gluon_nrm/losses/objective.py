@@ -10,8 +10,9 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
+from gluon_nrm.losses.exact_path_norm import ExactPathNorm
 from gluon_nrm.losses.moment_matching import MomentMatching
-from gluon_nrm.losses.path_norm import LayerwisePathNorm, ModePathNorm
+from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.base import JointPass, Network
@@ -47,7 +48,8 @@ class Objective(HybridBlock):
         partial: images may be without a target (see ``Consistency``).
 
     Raises:
-        ModelError: an unknown term, none at all, or path_norm for a network built without it.
+        ModelError: an unknown term, none at all, path_norm for a network built without it, or one that does
+            not suit its form.
     """
 
     def __init__(
@@ -88,10 +90,8 @@ class Objective(HybridBlock):
             if "virtual_adversarial" in names:
                 self.second = net if second is None else second
                 self.virtual_adversarial = VirtualAdversarial()
-            if options.path_norm == "mode":
-                self.path_norm = ModePathNorm(net.class_bias)
-            else:
-                self.path_norm = LayerwisePathNorm(net.path_biases)
+            self.path_norm = path_norm_of(net)
+            self.class_prior = class_prior_of(net)
 
     def hybrid_forward(
         self, F: Operators, x: Tensor, label: Tensor, *more: Tensor
@@ -105,7 +105,7 @@ class Objective(HybridBlock):
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
             "moment_matching": lambda: F.broadcast_add(F.zeros_like(label), self._match_moments(joint)),
-            "path_norm": lambda: self._normalise_path(joint),
+            "path_norm": lambda: self._normalise_path(F, x, joint),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
@@ -123,10 +123,32 @@ class Objective(HybridBlock):
             total = total + self.moment_matching(rendered, inferred) / len(joint.moments)
         return total
 
-    def _normalise_path(self, joint: JointPass) -> Tensor:
+    def _normalise_path(self, F: Operators, x: Tensor, joint: JointPass) -> Tensor:
         """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
-        if isinstance(self.path_norm, ModePathNorm):
-            assert joint.prior is not None  # the constructor refuses a network without it
-            return self.path_norm(joint.code, *joint.prior)
-        assert joint.masked is not None
-        return self.path_norm(*joint.masked)
+        loss = self.path_norm.of(F, self.net, x, joint)
+        return loss if self.class_prior is None else loss + self.class_prior.of(F, self.net, x, joint)
+
+
+def path_norm_of(net: Network) -> PathNorm:
+    """Build the form of Rendering Path Normalisation that a network was built for (where none: layerwise).
+
+    Raises:
+        ModelError: ``exact``, and the network has norms or dropout, or too many paths.
+    """
+    form = net.options.path_norm
+    if form == "exact":
+        return ExactPathNorm(net)
+    return ModePathNorm(net.class_bias) if form == "mode" else LayerwisePathNorm(net.path_biases)
+
+
+def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
+    """Build what weighs the class beside the path, where the network asks for it.
+
+    Raises:
+        ModelError: the network has no class bias to learn the prior.
+    """
+    if not net.options.class_prior:
+        return None
+    if net.class_bias is None:
+        raise ModelError("model.class_prior: the classifier has no bias, the log pi_y; set it to false")
+    return ClassPriorNorm(net.class_bias)

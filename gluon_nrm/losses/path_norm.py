@@ -1,4 +1,7 @@
-"""Rendering Path Normalisation: the negative log prior of the inferred rendering path (Theorem 3.3b)."""
+"""Rendering Path Normalisation: the negative log prior of the inferred rendering path (Theorem 3.3b).
+
+Three forms of one interface, ``PathNorm.of``: ``layerwise``, ``mode`` and ``exact`` (``exact_path_norm``).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,49 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.layers.sharing import share
 from gluon_nrm.layers.statistics import spatial_mean
+from gluon_nrm.models.base import JointPass, Network
+from gluon_nrm.models.prior import prior_score
 from gluon_nrm.typing import Operators, Tensor
 
 
-class LayerwisePathNorm(HybridBlock):
+class PathNorm(HybridBlock):
+    """One form of Rendering Path Normalisation; ``of`` takes from a joint pass what it is called with."""
+
+    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+        """Normalise the Max branch's paths of images x (B, C, H, W): a loss per image, (B,).
+
+        Args:
+            F: the operator module.
+            net: the network, built for this form (``NRMOptions.path_norm``).
+            x: the images.
+            joint: the network's pass over them, rendering included.
+        """
+        raise NotImplementedError
+
+
+class ClassPriorNorm(PathNorm):
+    """-log pi_y of the rendered class, which makes -log pi(z|y) that of class and path together, pi(y, z).
+
+    log pi_y is the log-softmax of the classifier's bias (Theorem 3.2: the bias is log pi_y). Called with the
+    class code (B, K); range [0, inf).
+
+    Args:
+        class_bias: the classifier's bias, (K,).
+    """
+
+    def __init__(self, class_bias: Parameter, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        share(self, "class_bias", class_bias)
+
+    def hybrid_forward(self, F: Operators, code: Tensor, class_bias: Tensor) -> Tensor:
+        return -F.dot(code, F.log_softmax(class_bias))
+
+    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+        """See ``PathNorm``."""
+        return self(joint.code)
+
+
+class LayerwisePathNorm(PathNorm):
     """The released experiments' form: the image's path against the zero image's, layer by layer.
 
     sum_l mean_{C,H,W} | b(l) . s(l) . h(l) - b(l) . s0(l) . h0(l) |, with s(l) . h(l) and s0(l) . h0(l) as in
@@ -43,26 +85,20 @@ class LayerwisePathNorm(HybridBlock):
             total = total + F.dot(distance, weight) * (1.0 / self._channels[place])
         return total
 
-
-def prior_score(F: Operators, biases: Sequence[Tensor], routed: Sequence[Tensor]) -> Tensor:
-    """Compute eta(y, z) = sum_l < b(l), t(l) . s(l) . h(l) > (Definition 3.1), (B,).
-
-    Args:
-        F: the operator module.
-        biases: (C,) bias of every layer; with batch norm, the shift of its affine map.
-        routed: ``Rendered.routed`` of every layer.
-    """
-    total = 0.0
-    for bias, h in zip(biases, routed):
-        total = total + F.dot(F.sum(h, axis=(2, 3)), bias)
-    return total
+    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+        """See ``PathNorm``."""
+        assert joint.masked is not None  # the network was built for this form
+        return self(*joint.masked)
 
 
-class ModePathNorm(HybridBlock):
+class ModePathNorm(PathNorm):
     """max_z eta(y, z) - eta(y, z*): how much more likely than the inferred path the prior's best path is.
 
-    By Theorem 3.2 at x = 0 the maximum is the score of a zero image. Non-negative, and 0 where the inferred
-    path is the prior's mode, if the rendering is non-negative along it and no pixels tie in a pooling window.
+    The maximum is taken to be the larger of eta(y, z*) and the score of a zero image (Theorem 3.2 at x = 0).
+    That is the maximum itself where the rendering is non-negative along it and no pixels tie in a pooling
+    window. Elsewhere it is a lower bound, of a path that is known to exist, so the loss is a lower bound of
+    the difference: never negative, and 0 where the inferred path is the prior's mode. (Without z* itself in
+    the maximum, a trained network of filters of both signs drives the difference below any bound.)
 
     Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed
     renderings.
@@ -87,4 +123,9 @@ class ModePathNorm(HybridBlock):
     ) -> Tensor:
         scores = F.reshape(zero_logits, shape=(-1,))
         best = F.dot(code, scores if class_bias is None else scores - class_bias)
-        return best - prior_score(F, biases, routed)
+        return F.relu(best - prior_score(F, biases, routed))
+
+    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+        """See ``PathNorm``."""
+        assert joint.prior is not None  # the network was built for this form
+        return self(joint.code, *joint.prior)

@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
 
 
 class PriorTerms(NamedTuple):
-    """What the ``mode`` form of Rendering Path Normalisation compares."""
+    """What the ``mode`` and ``exact`` forms of Rendering Path Normalisation compare."""
 
     #: scores of a zero image, (1, K)
     zero_logits: Tensor
@@ -72,7 +72,7 @@ class JointPass(Protocol):
 
     @property
     def prior(self) -> Optional[PriorTerms]:
-        """For ``mode`` path normalisation."""
+        """For ``mode`` and ``exact`` path normalisation."""
 
 
 class TracedPass(NamedTuple):

@@ -34,6 +34,10 @@ class NRMLayer(HybridBlock):
         options: the network's switches.
         first: this is the layer on the image, where the zero-image path ends.
 
+    Attributes:
+        inner: height and width of the convolution's output, where the latents are.
+        output_size: those of the layer's output.
+
     Raises:
         ModelError: the image is smaller than the filters or the pooling window.
     """
@@ -57,7 +61,8 @@ class NRMLayer(HybridBlock):
             self.bias = self.params.get(
                 "bias", shape=(spec.channels,), init="zeros", grad_req=requirement
             )
-            inner = self.convolution.output_size(size)
+            self.spec = spec
+            self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:
                 raise ModelError(
@@ -82,7 +87,7 @@ class NRMLayer(HybridBlock):
 
     def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
-        if options.norm == "none" or options.path_norm == "mode":
+        if options.norm == "none" or options.compares_priors:
             return None
         return InstanceNorm(spec.channels, self.bias, own_beta=options.released_bias, learn_beta=False)
 

@@ -13,7 +13,7 @@ CHOICES = {
     "norm": ("batch", "none"),
     "render_norm": ("batch", "none"),
     "render_norm_branches": ("shared", "separate"),
-    "path_norm": ("layerwise", "mode", "none"),
+    "path_norm": ("layerwise", "mode", "exact", "none"),
     "gates": ("mirrored", "released"),
     "dtype": tuple(DTYPES),
 }
@@ -47,6 +47,9 @@ class NRMOptions:
     render_norm_branches: str = "shared"
     #: which Rendering Path Normalisation the network prepares
     path_norm: str = "layerwise"
+    #: whether Rendering Path Normalisation weighs the class too: -log pi_y is added, with log pi_y the
+    #: log-softmax of the classifier's bias
+    class_prior: bool = False
     #: a beta of the norm besides the layer's bias, as in the released code
     released_bias: bool = False
     #: learn the layers' biases b(l); without them the prior over rendering paths is flat and the layers'
@@ -61,11 +64,13 @@ class NRMOptions:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ModelError(f"model.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
-        if self.path_norm == "mode" and self.render_norm != "none":
+        if self.compares_priors and self.render_norm != "none":
             raise ModelError(
-                "model.path_norm: 'mode' compares exact prior weights of paths, which rendering norms "
-                "change; set model.render_norm to 'none'"
+                f"model.path_norm: '{self.path_norm}' compares exact prior weights of paths, which rendering "
+                "norms change; set model.render_norm to 'none'"
             )
+        if self.class_prior and self.path_norm == "none":
+            raise ModelError("model.class_prior: true, but model.path_norm is none; change one of them")
         if not self.bias and (self.path_norm != "none" or self.released_bias):
             raise ModelError(
                 "model.bias: false leaves every rendering path the same prior, so there is nothing to "
@@ -89,6 +94,11 @@ class NRMOptions:
     def alphas(self) -> Tuple[float, ...]:
         """Weight of each branch."""
         return (self.alpha_max, self.alpha_min) if self.maxmin else (1.0,)
+
+    @property
+    def compares_priors(self) -> bool:
+        """Whether the form of Rendering Path Normalisation is made of prior scores eta."""
+        return self.path_norm in ("mode", "exact")
 
     @property
     def scaled(self) -> bool:

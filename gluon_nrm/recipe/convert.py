@@ -135,7 +135,7 @@ def _remedy(item: Item, hint: Any) -> str:
 
 def _not_a_mapping(item: Item, hints: Dict[str, Any]) -> str:
     """The complaint where a section is a scalar or a list."""
-    return f"expected keys with values, found {item.text}; keys here: {', '.join(hints)}"
+    return f"expected keys with values, found {item.text};\nkeys here: {', '.join(hints)}"
 
 
 def _closest_key(name: str, hints: Dict[str, Any]) -> str:

@@ -40,13 +40,16 @@ def data_problems(recipe: Recipe) -> Problems:
 
 
 def model_problems(recipe: Recipe) -> Problems:
-    """Shares add up; RPN by mode is derived without rendering norms; a network has a convolution."""
+    """Shares add up; RPN by prior scores is derived without rendering norms; a network has a convolution."""
     model: Model = recipe.model
     if abs(model.alpha_max + model.alpha_min - 1) > 1e-6:
         found = f"{model.alpha_max} + {model.alpha_min}"
         yield Problem("model.alpha_max", f"alpha_max + alpha_min must be 1, found {found}; set both")
-    if model.path_norm == "mode" and model.render_norm != "none":
-        yield Problem("model.path_norm", f"'mode' needs model.render_norm none, found '{model.render_norm}'")
+    if model.path_norm in ("mode", "exact") and model.render_norm != "none":
+        found = f"'{model.path_norm}' needs model.render_norm none, found '{model.render_norm}'"
+        yield Problem("model.path_norm", found)
+    if model.class_prior and model.path_norm == "none":
+        yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
     if not model.bias and model.path_norm != "none":
         yield Problem(
             "model.path_norm",

@@ -171,8 +171,10 @@ class Model:
     path_norm: str = field(
         default="layerwise",
         metadata=about(
-            "form of the rendering path normalisation (RPN); none leaves it out",
-            choices=("layerwise", "mode", "none"),
+            "form of rendering path normalisation (RPN): layerwise as released; mode, against the prior's "
+            "most probable path; exact, for networks so small that all paths can be enumerated; none leaves "
+            "it out",
+            choices=("layerwise", "mode", "exact", "none"),
         ),
     )
     released_bias: bool = field(
@@ -224,6 +226,13 @@ class Model:
         metadata=about(
             "biases b(l) of the layers; false fixes them at 0: a flat prior over rendering paths, so that "
             "the layers' latents are independent (DRM)"
+        ),
+    )
+    class_prior: bool = field(
+        default=False,
+        metadata=about(
+            "whether RPN weighs the class too: -log pi_y is added, where log pi_y is the log-softmax of the "
+            "classifier's bias"
         ),
     )
 

@@ -46,7 +46,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") 
     Raises:
         RunError: the file cannot be written.
     """
-    figure = _new_figure(11.0, 5.0)
+    figure = new_figure(11.0, 5.0)
     losses, errors = figure.subplots(1, 2)
     for key, (label, colour) in _TERMS.items():
         width = 1.8 if key == "total" else 1.2
@@ -60,7 +60,7 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") 
     _finish_axes(losses, "Loss terms, mean over each epoch", "loss", legend_columns=4)
     _finish_axes(errors, "Classification error", "error (%)", legend_columns=2)
     _title(figure, title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_rendering_grid(
@@ -84,7 +84,7 @@ def plot_rendering_grid(
     if not labels or any(len(maps) != len(labels) for _, maps in columns):
         raise ValueError(f"{len(labels)} labels for columns of {[len(maps) for _, maps in columns]} images")
     margin = 0.2 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
-    figure = _new_figure(
+    figure = new_figure(
         max(_CELL * len(columns) + margin, 5.0), _CELL * len(labels) + (1.0 if title else 0.75)
     )
     axes = figure.subplots(len(labels), len(columns), squeeze=False)
@@ -98,7 +98,7 @@ def plot_rendering_grid(
     note = "each picture scaled to its own range; more than three channels: their mean"
     figure.supxlabel(note, fontsize=8, color="#666666")
     _title(figure, title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_comparison(
@@ -120,7 +120,7 @@ def plot_comparison(
         raise ValueError("no groups to draw")
     drawn = {name for _, rows in groups for name, *_ in rows}
     names = [name for name in names if name in drawn]
-    figure = _new_figure(2.6 + 2.6 * len(groups), 1.4 + 0.28 * max(len(names), 3))
+    figure = new_figure(2.6 + 2.6 * len(groups), 1.4 + 0.28 * max(len(names), 3))
     for axes, (group, rows) in zip(figure.subplots(1, len(groups), sharey=True, squeeze=False)[0], groups):
         for name, mean, std, ours in rows:
             face, colour = ("#1f77b4", "#1f77b4") if ours else ("white", "#666666")
@@ -135,10 +135,10 @@ def plot_comparison(
     if names:
         figure.axes[0].set_ylim(len(names) - 0.4, -0.6)  # once for all: they share it; the first row on top
     _title(figure, title)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of its own, in inches: no window, and no state shared with other figures."""
     figure = Figure(figsize=(width, height), dpi=130, constrained_layout=True)
     FigureCanvasAgg(figure)
@@ -150,7 +150,8 @@ def _title(figure: Figure, title: str) -> None:
         figure.suptitle(title, fontsize=11)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically. Raises RunError where that fails."""
     # Matplotlib's version does not go into the file.
     with os_errors(RunError, "draw", path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

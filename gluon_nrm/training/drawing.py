@@ -12,7 +12,7 @@ from gluon_nrm.errors import RunError
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.report.figures import plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
-from gluon_nrm.training.restored import restore
+from gluon_nrm.training.restore import restore
 
 Column = Tuple[str, "np.ndarray[Any, Any]"]
 
@@ -45,7 +45,8 @@ def render_run(
         NRMError: the run cannot be restored, its network does not render, there are not so many images, or
             the file cannot be written.
     """
-    run, recipe, epoch, parts = restore(path, devices, data_dir)
+    restored = restore(path, devices=devices, data_dir=data_dir)
+    run, parts = restored.run, restored.parts
     if not parts.net.options.render:
         raise RunError(f"{run.path}: its network does not render (model.render is false); give another run")
     test = parts.dataset.test
@@ -57,7 +58,7 @@ def render_run(
         )
     shown = test.subset(np.array(places))
     path = out if out is not None else run.figures / "figure4.png"
-    title = f"{recipe.name}, after epoch {epoch}"
+    title = f"{parts.recipe.name}, after epoch {restored.epoch}"
     draw_renderings(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
     return path
 

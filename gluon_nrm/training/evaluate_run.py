@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
 from gluon_nrm.errors import DataError
+from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.training.evaluate import error_rates
-from gluon_nrm.training.restored import restore
+from gluon_nrm.training.restore import restore
+from gluon_nrm.training.runs import load_run
 
 TEST, VALIDATION = "test", "validation"
 
@@ -45,20 +47,22 @@ def evaluate_run(
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe, or there
             is no such part.
     """
-    run, recipe, epoch, parts = restore(path, devices, data_dir)
-    held_out = recipe.data.validation > 0
+    run = load_run(path)
+    held_out = recipe_from_text(run.recipe_text(), str(run.recipe_path)).data.validation > 0
     part = part or (VALIDATION if held_out else TEST)
     if part == VALIDATION and not held_out:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
+    restored = restore(path, devices=devices, data_dir=data_dir)
+    parts, recipe = restored.parts, restored.parts.recipe
     errors = {
-        name: error_rates(net, parts.evaluation(part == VALIDATION), parts.devices[0])
+        name: error_rates(net, parts.evaluation(part == VALIDATION), restored.device)
         for name, net in parts.networks.items()
     }
     return Evaluation(
         run.path,
         recipe.name,
         recipe.data.name,
-        epoch,
+        restored.epoch,
         recipe.train.epochs,
         part,
         len(parts.split.validation if part == VALIDATION else parts.dataset.test.labels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
@@ -109,7 +109,7 @@ class TracedNRM(Network):
         if self.options.path_norm == "none":
             return {}
         logits, states = self.zero(x, inference.latents)
-        if self.options.path_norm == "mode":
+        if self.options.compares_priors:
             return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
         # through the zero image's states and the images' own positions
         remaining = iter(states)
@@ -120,6 +120,11 @@ class TracedNRM(Network):
         zero = TracedDrawing(*self.zero_rendering(F.ones_like(logits), latents))
         learned = [place for place, bias in enumerate(self.plan.biases) if self._parameter(bias) is not None]
         return {"masked": ([drawing.routed[i] for i in learned], [zero.routed[i] for i in learned])}
+
+    @property
+    def network_parameters(self) -> Mapping[str, Parameter]:
+        """The parameters of the network itself, without those of rendering, by structural name."""
+        return self._network
 
     def _parameter(self, bias: Bias) -> Optional[Parameter]:
         """Return the learned parameter b(l) that a bias is; None for one that a norm takes out again."""

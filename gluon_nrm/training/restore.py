@@ -1,13 +1,14 @@
-"""A trained run, rebuilt from its folder alone."""
+"""A trained network back from its run's folder."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.recipe import Recipe, recipe_from_text
+from gluon_nrm.models import Network
+from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.checkpoint import load_checkpoint
@@ -16,16 +17,22 @@ from gluon_nrm.training.runs import RunFolder, load_run
 
 
 class Restored(NamedTuple):
-    """What a run is made of, with the parameters of its newest checkpoint."""
+    """A run's data and networks as its newest checkpoint left them."""
 
     run: RunFolder
-    recipe: Recipe
-    epoch: int  # epochs completed
     parts: Parts
+    #: epochs completed
+    epoch: int
+    device: Any
+
+    @property
+    def network(self) -> Network:
+        """The network that a user would take: the teacher where there is one, else the student."""
+        return self.parts.networks.get("teacher", self.parts.net)
 
 
 def restore(
-    path: Union[str, Path], devices: Optional[str] = None, data_dir: Union[str, Path, None] = None
+    path: Union[str, Path], *, devices: Optional[str] = None, data_dir: Union[str, Path, None] = None
 ) -> Restored:
     """Rebuild a run's data and networks from its own recipe and load its newest checkpoint.
 
@@ -42,10 +49,10 @@ def restore(
     checkpoint = load_checkpoint(run.checkpoints)
     if checkpoint is None:
         raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
-    # wherever a run was trained, one device and no kvstore are enough here
+    # wherever a run was trained, one device and no kvstore are enough
     device = parse_devices(devices)[0]
     recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
     parts = assemble(recipe, [device], data_dir=data_dir)
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
-    return Restored(run, recipe, checkpoint.epoch, parts)
+    return Restored(run, parts, checkpoint.epoch, device)

@@ -1,0 +1,120 @@
+"""Speed of the probability model: a Gibbs sweep in rendering passes a layer; memory of path statistics.
+
+    PYTHONPATH=. python benchmarks/gibbs.py [--repeats 7] [--images 50000] [--json FILE]
+
+A sweep of the digits network over 80 chains may cost at most 3 rendering passes a layer. Path statistics of
+CIFAR-sized images (a network of three convolutions and two poolings) must not need more memory the more images
+there are: the peak is read after a tenth of them and at the end, in a process of its own. Its C library is told
+to give large arrays back at once (MALLOC_MMAP_THRESHOLD_): what it holds back by itself differs from run to run
+by over 100 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any, Dict, Iterator, Tuple
+
+CHAINS, BATCH = 80, 50
+
+
+def sweep(repeats: int) -> Dict[str, Any]:
+    """Median seconds of a sweep and of a rendering pass of the digits network."""
+    import numpy as np
+
+    from benchmarks.timing import median_seconds
+    from gluon_nrm.models import get_model, initialise
+    from gluon_nrm.probability import GibbsSampler, RenderingModel
+
+    model = RenderingModel(initialise(get_model("digits_cnn", 10, (1, 8, 8)), seed=0))
+    labels = np.arange(CHAINS) % 10
+    sampler = GibbsSampler(model, labels)
+    times: Dict[str, list[float]] = {"pass": [], "sweep": []}
+    for _ in range(3 * repeats):  # in turns, so that what else the machine does slows both
+        for name, work in (("pass", lambda: model.render(labels, sampler.path)), ("sweep", sampler.sweep)):
+            times[name].append(median_seconds(work, 1, warm_up=0 if times[name] else 2))
+    passes, whole = (median(found) for found in times.values())
+    layers = len(model.latents)
+    return {
+        "chains": CHAINS, "layers": layers, "rendering_seconds": passes, "sweep_seconds": whole,
+        "passes_a_layer": whole / passes / layers,
+    }  # fmt: skip
+
+
+def statistics(images: int) -> Dict[str, Any]:
+    """Seconds and memory of path statistics over that many images, drawn as they are needed."""
+    import numpy as np
+
+    from gluon_nrm.models import get_model, initialise
+    from gluon_nrm.probability import RenderingModel
+    from gluon_nrm.probability.statistics import count_paths
+    from gluon_nrm.training.forecast import peak_memory
+
+    net = get_model("digits_cnn", 10, (3, 32, 32), channels=[48, "pool", 32, "pool", 32])
+    model = RenderingModel(initialise(net, seed=0))
+    peaks = []
+
+    def batches() -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng(0)
+        for start in range(0, images, BATCH):
+            if start == images // 10:
+                peaks.append(peak_memory())
+            yield rng.standard_normal((BATCH, 3, 32, 32), dtype=np.float32), np.arange(BATCH) % 10
+
+    started = time.perf_counter()
+    joint = count_paths(model, batches())[-1]
+    seconds = time.perf_counter() - started
+    return {
+        "images": joint.images, "log2_paths": joint.log2_all, "active": joint.active, "seconds": seconds,
+        "peak_memory_gb": peak_memory() / 1e9, "memory_added_mb": (peak_memory() - peaks[0]) / 1e6,
+    }  # fmt: skip
+
+
+def _child(*arguments: str) -> Dict[str, Any]:
+    environment = {"OMP_NUM_THREADS": str(os.cpu_count()), "MALLOC_MMAP_THRESHOLD_": "1000000", **os.environ}
+    command = [sys.executable, __file__, *arguments]
+    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    found: Dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> int:
+    """Measure both in processes of their own and print two tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=7, help="a third of the repetitions (default: 7)")
+    parser.add_argument("--images", type=int, default=50_000, help="of the statistics (default: 50000)")
+    parser.add_argument("--measure", choices=("sweep", "statistics"), help=argparse.SUPPRESS)
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
+    options = parser.parse_args()
+    if options.measure:
+        found = sweep(options.repeats) if options.measure == "sweep" else statistics(options.images)
+        print(json.dumps(found))
+        return 0
+    swept = _child("--measure", "sweep", "--repeats", str(options.repeats))
+    print("| chains | layers | rendering pass (ms) | sweep (ms) | passes a layer |\n|---|---|---|---|---|")
+    print(
+        f"| {swept['chains']} | {swept['layers']} | {1e3 * swept['rendering_seconds']:.2f} "
+        f"| {1e3 * swept['sweep_seconds']:.2f} | {swept['passes_a_layer']:.2f} |\n"
+    )
+    counted = _child("--measure", "statistics", "--images", str(options.images))
+    print("| images | log2 of all paths | s | peak memory (GB) | of it, after a tenth of the images (MB) |")
+    print("|---|---|---|---|---|")
+    print(
+        f"| {counted['images']} | {counted['log2_paths']:.0f} | {counted['seconds']:.0f} "
+        f"| {counted['peak_memory_gb']:.2f} | {counted['memory_added_mb']:.1f} |"
+    )
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"sweep": swept, "statistics": counted}, file, indent=2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

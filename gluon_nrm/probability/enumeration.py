@@ -1,0 +1,138 @@
+"""Every rendering path of a tiny model: exact priors, the theorems, the `exact` form of RPN.
+
+A configuration (s, t) in which a ReLU renders nothing in a window is one of k that render the same, as t is
+free; they are enumerated once, with weight k.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Sequence
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.errors import ModelError
+from gluon_nrm.probability.latents import Latent
+from gluon_nrm.probability.model import Path, RenderingModel
+from gluon_nrm.typing import Tensor
+
+#: Most paths that are enumerated.
+LIMIT = 2**18
+
+
+class Bound(NamedTuple):
+    """Theorem 3.3a for images (B,): ``cross_entropy`` - ``conditional`` = ``gap`` >= 0."""
+
+    #: H(q) = -g(y, z*_y) + log sum_y' exp max_z g(y', z), with the maxima over all paths
+    cross_entropy: np.ndarray
+    #: -log p(y | x, z*_y)
+    conditional: np.ndarray
+    gap: np.ndarray
+
+
+def enumerate_outcomes(latents: Sequence[Latent]) -> List[np.ndarray]:
+    """Outcomes of every path, (paths, V) a block.
+
+    Raises:
+        ModelError: there are more than ``LIMIT``.
+    """
+    log2 = sum(latent.log2_paths for latent in latents)
+    if log2 > np.log2(LIMIT) + 1e-6:
+        raise ModelError(
+            f"the model has 2^{log2:.1f} rendering paths, too many to enumerate (at most "
+            f"2^{np.log2(LIMIT):.0f});\nuse a smaller network or image, or draw paths with the Gibbs sampler"
+        )
+    sizes = np.concatenate([latent.outcomes for latent in latents])
+    index = np.arange(int(np.prod(sizes.astype(np.int64))))
+    columns = []
+    for size in sizes[::-1]:
+        columns.append(index % size)
+        index = index // size
+    table = np.stack(columns[::-1], axis=1).astype(np.uint8)
+    found, start = [], 0
+    for latent in latents:
+        part = table[:, start : start + latent.variables]
+        found.append(_possible(latent, part))
+        start += latent.variables
+    return found
+
+
+def _possible(latent: Latent, numbers: np.ndarray) -> np.ndarray:
+    """Outcomes from their numbers among those that a variable has."""
+    if np.isfinite(latent.log_weights).all():
+        return numbers
+    order = np.argsort(~np.isfinite(latent.log_weights), axis=1, kind="stable")
+    return order[np.arange(latent.variables), numbers].astype(numbers.dtype)
+
+
+def log_weights(latents: Sequence[Latent], outcomes: Sequence[np.ndarray]) -> np.ndarray:
+    """Log of how many configurations (s, t) each path stands for, (paths,)."""
+    total = np.zeros(len(outcomes[0]))
+    for latent, found in zip(latents, outcomes):
+        weights = np.broadcast_to(latent.log_weights, (latent.variables, latent.log_weights.shape[1]))
+        total += weights[np.arange(latent.variables), found].sum(axis=1)
+    return total
+
+
+class Enumeration:
+    """All paths of a tiny model, as one batch.
+
+    Args:
+        model: the model; when its parameters have changed, ``model.freeze()`` is all that is needed.
+
+    Attributes:
+        outcomes: (paths, V) a block.
+        paths: the same as maps.
+        log_weights: log of how many configurations (s, t) a path stands for, (paths,).
+
+    Raises:
+        ModelError: the model has too many paths; the message says how many.
+    """
+
+    def __init__(self, model: RenderingModel) -> None:
+        self.model = model
+        self.outcomes = enumerate_outcomes(model.latents)
+        self.paths: Path = model.path_of(self.outcomes)
+        self.log_weights = log_weights(model.latents, self.outcomes)
+
+    def __len__(self) -> int:
+        return len(self.log_weights)
+
+    def eta(self, label: int) -> np.ndarray:
+        """Prior score of every path of a class, (paths,)."""
+        return self.model.prior_score(self._labels(label), self.paths).asnumpy()
+
+    def scores(self, x: Tensor, label: int) -> np.ndarray:
+        """<h(0), x> + eta of every path of a class, for images (B, C, H, W): (B, paths)."""
+        rendering = self.model.render(self._labels(label), self.paths)
+        products = mx.nd.dot(mx.nd.flatten(x), mx.nd.flatten(rendering.image), transpose_b=True)
+        return (products + mx.nd.reshape(rendering.eta, shape=(1, -1))).asnumpy()
+
+    def log_partition(self, label: int) -> float:
+        """Log sum_z exp(eta / sigma^2), over all configurations (s, t)."""
+        return float(_log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights))
+
+    def log_prior(self, label: int) -> np.ndarray:
+        """Log probability of every path, (paths,), all configurations that it stands for together."""
+        weighted = self.eta(label) / self.model.temperature + self.log_weights
+        return weighted - _log_sum_exp(weighted)
+
+    def bound(self, x: Tensor, y: Sequence[int]) -> Bound:
+        """Theorem 3.3a, for images (B, C, H, W) and their classes (B,); pi_y is the classifier's bias."""
+        every = np.stack([self.scores(x, label) for label in range(self.model.net.classes)], axis=1)
+        g = every / self.model.temperature + self.model.log_class_prior().reshape((1, -1, 1))
+        rows, label = np.arange(len(g)), np.asarray(y, dtype=int)
+        best = g[rows, label].argmax(axis=1)
+        own = g[rows, label, best]
+        along_best = _log_sum_exp(g[rows, :, best], axis=1)
+        over_all = _log_sum_exp(g.max(axis=2), axis=1)
+        return Bound(over_all - own, along_best - own, over_all - along_best)
+
+    def _labels(self, label: int) -> np.ndarray:
+        return np.full(len(self), label)
+
+
+def _log_sum_exp(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    top = values.max(axis=axis, keepdims=True)
+    total = np.log(np.exp(values - top).sum(axis=axis))
+    return total + top.squeeze(axis)

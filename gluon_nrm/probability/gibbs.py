@@ -1,0 +1,108 @@
+"""Exact block Gibbs sampling of rendering paths, the Monte Carlo step of Algorithm 1.
+
+eta is linear in the latents of one layer, so given all others these are independent, and drawing them from
+softmax(worth / sigma^2) (``latents.py``) is an exact Gibbs step: it leaves pi(z|y) as it is. A sweep does
+this layer by layer, from the top down. Every draw is possible in every step, so the chain reaches all paths.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional, Sequence
+
+import numpy as np
+
+from gluon_nrm.errors import ModelError
+from gluon_nrm.probability.latents import Latent
+from gluon_nrm.probability.model import Path, RenderingModel
+from gluon_nrm.probability.watch import Watch
+
+#: Scores up to which exp keeps clear of the ends of float32.
+LARGE = 60.0
+
+
+class GibbsSampler:
+    """Chains of rendering paths z | y, one a class given, side by side in one batch.
+
+    Args:
+        model: the model; its temperature is the chains'.
+        classes: class of each chain, (B,).
+        seed: of the draws; a sampler of the same model, classes and seed draws the same.
+        start: path to start from, of batch size B or 1; None draws every latent evenly.
+
+    Attributes:
+        path: where the chains are.
+        outcomes: the same as outcomes, (B, V) a block.
+
+    Raises:
+        ModelError: a class out of range, or no class at all.
+    """
+
+    def __init__(
+        self, model: RenderingModel, classes: Sequence[int], seed: int = 0, start: Optional[Path] = None
+    ) -> None:
+        if not len(classes):
+            raise ModelError("no class to draw: give at least one")
+        self.model, self._rng = model, np.random.default_rng(seed)
+        self._code, chains = model.code(classes), len(classes)
+        if start is None:
+            self.outcomes = model.even_outcomes(chains, self._rng)
+        else:
+            given = [latent.encode(map_.asnumpy()) for latent, map_ in zip(model.latents, start)]
+            self.outcomes = [np.repeat(each, chains // len(each), axis=0) for each in given]
+        self.path: Path = model.path_of(self.outcomes)
+
+    def sweep(self, temperature: Optional[float] = None) -> None:
+        """Draw every block once, given all others, from the top down.
+
+        Args:
+            temperature: in place of the model's; at 0 every latent takes its best value, so eta never falls.
+        """
+        temperature = self.model.temperature if temperature is None else temperature
+        for block in reversed(range(len(self.model.latents))):
+            latent = self.model.latents[block]
+            worth = latent.worth(self.model.gradient(self._code, self.path, block))
+            if temperature == 0:
+                possible = np.where(np.isfinite(latent.log_weights), worth, -np.inf)
+                self.outcomes[block] = possible.argmax(axis=2).astype(np.uint16)
+            else:
+                self.outcomes[block] = self._draw(latent, worth / np.float32(temperature))
+            self.path[block] = self.model.path_of_block(block, self.outcomes[block])
+
+    def run(
+        self, samples: int, burn_in: int = 0, thin: int = 1, watch: Optional[Watch] = None
+    ) -> Iterator[List[np.ndarray]]:
+        """Yield the chains' outcomes, (B, V) a block, ``samples`` times.
+
+        Args:
+            samples: draws of every chain that are kept.
+            burn_in: sweeps before the first one.
+            thin: sweeps from one to the next.
+            watch: told of every sweep.
+
+        Raises:
+            ModelError: less than 1 sample or sweep between samples, or less than 0 to burn in.
+        """
+        for name, value, least in (("samples", samples, 1), ("burn-in", burn_in, 0), ("thinning", thin, 1)):
+            if value < least:
+                raise ModelError(f"{name}: {value} sweeps; give at least {least}")
+        for number in range(burn_in + samples * thin):
+            self.sweep()
+            if watch is not None:
+                watch.step()
+            done = number + 1 - burn_in
+            if done > 0 and done % thin == 0:
+                yield [each.copy() for each in self.outcomes]
+
+    def _draw(self, latent: Latent, scores: np.ndarray) -> np.ndarray:
+        """Draw outcomes (B, V) from softmax(scores + log weights), scores (B, V, n)."""
+        shape = scores.shape[:2]
+        if scores.shape[2] == 2 and not latent.log_weights.any():
+            odds = np.clip(scores[:, :, 0] - scores[:, :, 1], -80, 80)
+            return (self._rng.random(shape, dtype=np.float32) * (1 + np.exp(odds)) < 1).astype(np.uint8)
+        weighted = scores + latent.log_weights
+        if weighted.max() > LARGE or weighted.min() < -LARGE:  # a maximum over a short axis is slow
+            weighted -= weighted.max(axis=2, keepdims=True)
+        total = np.exp(weighted, out=weighted).cumsum(axis=2)
+        threshold = self._rng.random(shape, dtype=np.float32) * total[:, :, -1]
+        found = (total <= threshold[:, :, None]).sum(axis=2)
+        return np.minimum(found, scores.shape[2] - 1).astype(np.uint16)

@@ -1,0 +1,138 @@
+"""Pictures and figures of what a trained network draws: by class, layer by layer, along chosen paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.data import Dataset
+from gluon_nrm.errors import DataError, RunError
+from gluon_nrm.files import os_errors
+from gluon_nrm.probability.generate import Drawn, draw, render_along, sweeps
+from gluon_nrm.probability.mode import most_probable_path
+from gluon_nrm.probability.model import RenderingModel
+from gluon_nrm.probability.watch import Watch
+from gluon_nrm.report.figures import plot_rendering_grid
+
+
+class Generated(NamedTuple):
+    """Draws of each class, and one rendering a class along each of three other paths."""
+
+    drawn: Drawn
+    #: along the most probable path that was found (``mode.py``)
+    mode: Drawn
+    #: along the zero image's path
+    zero: Drawn
+    #: along the path of a test image of the class, and that image
+    seen: Drawn
+    images: np.ndarray[Any, Any]
+
+
+def generate(
+    model: RenderingModel, dataset: Dataset, classes: Sequence[int], samples: int, *, image: int = 0,
+    chains: Optional[int] = None, burn_in: int, thin: int, noise: bool = False, seed: int = 0,
+) -> Generated:  # fmt: skip
+    """Draw (see ``draw``), and render each class along its best path found, a zero image's, a test image's.
+
+    Args:
+        model: what to draw from.
+        dataset: where the test images are.
+        classes: numbers of the classes.
+        samples: images of each class.
+        image: which test image of each class, from 0.
+        chains: as for ``draw``, likewise the rest.
+        burn_in: see ``chains``.
+        thin: see ``chains``.
+        noise: see ``chains``.
+        seed: see ``chains``.
+
+    Raises:
+        DataError: a class has no test image of that number.
+        ModelError: as for ``draw``.
+    """
+    labels = np.asarray(classes, dtype=int)
+    images = dataset.normalise(dataset.test.images[_examples(dataset, labels, image)])
+    with Watch(sweeps(samples, chains, burn_in, thin), "sweep") as watch:
+        drawn = draw(
+            model, classes, samples, chains=chains, burn_in=burn_in, thin=thin, noise=noise, seed=seed,
+            watch=watch,
+        )  # fmt: skip
+    seen = render_along(model, labels, model.infer(mx.nd.array(images, ctx=model.device)).path)
+    mode = render_along(model, labels, most_probable_path(model, classes, seed))
+    return Generated(drawn, mode, render_along(model, labels, model.zero_path()), seen, images)
+
+
+def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: str) -> List[Path]:
+    """Write samples.png, layers.png and paths.png.
+
+    Args:
+        found: what was generated.
+        names: of all classes.
+        folder: where to; made if it is not there.
+        title: what to put above.
+
+    Raises:
+        RunError: the folder cannot be made, or a file cannot be written.
+    """
+    with os_errors(RunError, "make", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    labels = [names[label] for label in found.mode.labels]
+    samples = len(found.drawn.labels) // len(labels)
+    first = slice(None, None, samples)
+    draws = [(f"draw {number + 1}", found.drawn.images[number::samples]) for number in range(samples)]
+    layers = [
+        (f"h({level})", head[first])
+        for level, head in reversed(list(enumerate(found.drawn.heads, start=1)))
+    ]
+    pictures = {
+        "samples.png": draws,
+        "layers.png": [*layers, ("h(0)", found.drawn.images[first])],
+        "paths.png": [
+            ("image", found.images),
+            ("its own path", found.seen.images),
+            ("zero image's", found.zero.images),
+            ("most probable", found.mode.images),
+            ("a draw", found.drawn.images[first]),
+            ("mean of draws", _mean_by_class(found.drawn.images, samples)),
+        ],
+    }
+    for name, columns in pictures.items():
+        plot_rendering_grid(columns, folder / name, labels, title)
+    return [folder / name for name in pictures]
+
+
+def table(found: Generated, names: Sequence[str]) -> str:
+    """A Markdown table: prior scores by kind of path, and how many draws are recognised as their class."""
+    lines = [
+        "| class | eta of draws | of the best path found | of the zero image's path | of an image's path "
+        "| draws recognised |",
+        "|---|---|---|---|---|---|",
+    ]
+    for place, label in enumerate(found.mode.labels):
+        own = found.drawn.labels == label
+        eta, right = found.drawn.eta[own], int((found.drawn.predicted[own] == label).sum())
+        lines.append(
+            f"| {names[label]} | {eta.mean():.2f} ± {eta.std():.2f} | {found.mode.eta[place]:.2f} "
+            f"| {found.zero.eta[place]:.2f} | {found.seen.eta[place]:.2f} | {right} of {own.sum()} |"
+        )
+    return "\n".join(lines)
+
+
+def _mean_by_class(images: np.ndarray[Any, Any], samples: int) -> np.ndarray[Any, Any]:
+    return images.reshape(-1, samples, *images.shape[1:]).mean(axis=1)
+
+
+def _examples(dataset: Dataset, labels: np.ndarray[Any, Any], image: int) -> np.ndarray[Any, Any]:
+    """Place of the ``image``-th test image of each class."""
+    places = []
+    for label in labels:
+        found = np.flatnonzero(dataset.test.labels == label)
+        if not 0 <= image < len(found):
+            raise DataError(
+                f"--image {image}: class {label} has {len(found)} test images; give 0 to {len(found) - 1}"
+            )
+        places.append(found[image])
+    return np.array(places)

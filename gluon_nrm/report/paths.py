@@ -1,0 +1,202 @@
+"""What the rendering paths of trained runs look like, run by run and compared: tables, a CSV file, plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.data import ImageSet, evaluation_batches
+from gluon_nrm.errors import RunError
+from gluon_nrm.files import os_errors, write_text
+from gluon_nrm.probability.margin import MarginBound, log_complexity, margin_bound, margins
+from gluon_nrm.probability.model import RenderingModel
+from gluon_nrm.probability.statistics import JOINT, LayerPaths, count_paths
+from gluon_nrm.probability.watch import Watch
+from gluon_nrm.training.restore import Restored
+
+#: Evenly drawn paths of each class that the images' own are compared with.
+EVEN = 50
+
+
+class PriorScores(NamedTuple):
+    """How probable the prior holds paths to be: eta, mean over the images by their inferred classes."""
+
+    #: of the images' own paths
+    images: float
+    #: of evenly drawn paths of the same classes
+    even: float
+    #: of the images' own paths, in standard deviations above the even draws of their class
+    above: float
+    #: of the zero image's path, the prior's mode where the rendering is non-negative
+    zero: float
+
+
+class RunPaths(NamedTuple):
+    """One run."""
+
+    run: str
+    recipe: str
+    labels: Optional[int]
+    seed: int
+    layers: List[LayerPaths]
+    scores: PriorScores
+    #: of labelled training images and of test images
+    train_margins: np.ndarray[Any, Any]
+    test_margins: np.ndarray[Any, Any]
+    bound: MarginBound
+
+
+def study(restored: Restored) -> RunPaths:
+    """Count the paths of a run's training images (validation part left out), and compute its margin bound.
+
+    Raises:
+        ModelError: the network does not render.
+        DataError: there is no labelled image.
+    """
+    parts, recipe, device = restored.parts, restored.parts.recipe, restored.device
+    model = RenderingModel(restored.network, device=device)
+    used = np.union1d(parts.split.labelled, parts.split.unlabelled)
+    images = parts.dataset.train.subset(used)
+    with Watch(len(used), f"{restored.run.path.name}: image") as watch:
+        layers = count_paths(model, _batches(restored, images), watch)
+    labelled = parts.dataset.train.subset(parts.split.labelled)
+    train, radius = _margins(model, restored, labelled)
+    test, _ = _margins(model, restored, parts.dataset.test)
+    smallest = float(np.exp(model.log_class_prior().min()))
+    complexity = log_complexity(model.net.classes, layers[-1].active, radius, smallest)
+    return RunPaths(
+        restored.run.path.name, recipe.name, recipe.data.labels, recipe.train.seed, layers,
+        _scores(model, restored, images), train, test, margin_bound(train, complexity),
+    )  # fmt: skip
+
+
+def _batches(restored: Restored, images: ImageSet) -> Any:
+    parts = restored.parts
+    for batch in evaluation_batches(parts.dataset, images, min(parts.recipe.train.eval_batch, 100)):
+        yield batch.images, batch.labels
+
+
+def _margins(
+    model: RenderingModel, restored: Restored, images: ImageSet
+) -> Tuple[np.ndarray[Any, Any], float]:
+    """Margins of images, (N,), and the largest norm of one."""
+    found, radius = [], 0.0
+    for pixels, labels in _batches(restored, images):
+        posterior = model.posterior(mx.nd.array(pixels, ctx=model.device)).asnumpy()
+        found.append(margins(posterior, labels))
+        radius = max(radius, float(np.sqrt((pixels**2).sum(axis=(1, 2, 3))).max()))
+    return np.concatenate(found), radius
+
+
+def _scores(model: RenderingModel, restored: Restored, images: ImageSet) -> PriorScores:
+    classes = np.arange(model.net.classes)
+    drawn = np.repeat(classes, EVEN)
+    even = model.prior_score(drawn, model.even_path(len(drawn), np.random.default_rng(0))).asnumpy()
+    mean, std = (statistic(even.reshape(-1, EVEN), axis=1) for statistic in (np.mean, np.std))
+    zero = [mx.nd.repeat(map_, len(classes), axis=0) for map_ in model.zero_path()]
+    at_zero = model.prior_score(classes, zero).asnumpy()
+    rows = []
+    for pixels, _ in _batches(restored, images):
+        inferred = model.infer(mx.nd.array(pixels, ctx=model.device))
+        label = inferred.label.asnumpy().astype(int)
+        eta = model.prior_score(label, inferred.path).asnumpy()
+        rows.append(np.stack([eta, mean[label], (eta - mean[label]) / std[label], at_zero[label]]))
+    return PriorScores(*[float(value) for value in np.concatenate(rows, axis=1).mean(axis=1)])
+
+
+def run_table(found: RunPaths) -> str:
+    """A Markdown table, a line a layer and one of the whole path, and what the bound says."""
+    lines = [
+        f"{found.run}: {found.layers[-1].images} training images",
+        "",
+        "| layer | distinct paths | log2 of all | log2 ratio | a class's | share a path | across classes "
+        "| entropy bound (bits) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for each in found.layers:
+        lines.append(
+            f"| {each.layer} | {each.active} | {each.log2_all:.0f} | {each.log2_ratio:.1f} "
+            f"| {each.active_per_class:.1f} | {each.sharing} | {each.across_classes} "
+            f"| {each.entropy_bits:.1f} |"
+        )
+    scores, bound = found.scores, found.bound
+    lines += [
+        "",
+        f"eta of the images' paths {scores.images:.2f}, {scores.above:+.2f} standard deviations from evenly "
+        f"drawn ones ({scores.even:.2f}); of the zero image's {scores.zero:.2f}",
+        f"bound on P(error): 10^{bound.log_bound / np.log(10):.1f} at margin {bound.gamma:.2f} (empirical "
+        f"part {bound.empirical:.3f}, complexity 10^{bound.log_complexity_term / np.log(10):.1f}, confidence "
+        f"{bound.confidence:.2f})" + (": vacuous, it says nothing" if bound.vacuous else ""),
+    ]
+    return "\n".join(lines)
+
+
+#: Columns of the comparison: title, value of a run, digits.
+_COMPARED = (
+    ("distinct joint paths", lambda run: run.layers[-1].active, 1),
+    ("entropy bound (bits)", lambda run: run.layers[-1].entropy_bits, 0),
+    ("eta of images", lambda run: run.scores.images, 2),
+    ("eta, even draws", lambda run: run.scores.even, 2),
+    ("images above even (std)", lambda run: run.scores.above, 2),
+    ("margin <= 0.5, labelled", lambda run: (run.train_margins <= 0.5).mean(), 3),
+    ("margin <= 0.5, test", lambda run: (run.test_margins <= 0.5).mean(), 3),
+    ("log10 of the bound", lambda run: run.bound.log_bound / np.log(10), 1),
+)
+
+
+def comparison(runs: Sequence[RunPaths]) -> str:
+    """A Markdown table, a line a recipe and number of labels: mean ± standard deviation over its runs."""
+    groups: Dict[Tuple[str, Optional[int]], List[RunPaths]] = {}
+    for run in runs:
+        groups.setdefault((run.recipe, run.labels), []).append(run)
+    lines = [
+        "| recipe | labels | runs | " + " | ".join(title for title, _, _ in _COMPARED) + " |",
+        "|---" * (3 + len(_COMPARED)) + "|",
+    ]
+    for (recipe, labels), members in groups.items():
+        cells = []
+        for _, value, digits in _COMPARED:
+            values = np.array([value(run) for run in members], dtype=float)
+            spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{values.mean():.{digits}f}{spread}")
+        lines.append(f"| {recipe} | {labels or 'all'} | {len(members)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_paths_csv(runs: Sequence[RunPaths], path: Path) -> None:
+    """Write a line a run and layer; what concerns the whole run stands in the line of the joint path.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer: Any = None
+    for run in runs:
+        for layer in run.layers:
+            row: Dict[str, Any] = {"recipe": run.recipe, "labels": run.labels, "seed": run.seed}
+            row.update(layer._asdict())
+            for name, value in _of_the_whole(run).items():
+                row[name] = value if layer.layer == JOINT else ""
+            row["run"] = run.run
+            if writer is None:
+                writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(
+                {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+            )
+    with os_errors(RunError, "write", path):
+        write_text(path, text.getvalue())
+
+
+def _of_the_whole(run: RunPaths) -> Dict[str, Any]:
+    return {
+        **{f"eta_{name}": value for name, value in run.scores._asdict().items()},
+        "labelled_margins_below_half": float((run.train_margins <= 0.5).mean()),
+        "test_margins_below_half": float((run.test_margins <= 0.5).mean()),
+        **{f"bound_{name}": value for name, value in run.bound._asdict().items()},
+    }

@@ -1,0 +1,52 @@
+"""Count the rendering paths that training images take in finished runs, and compare runs.
+
+python tools/paths.py runs/digits_nrm-s0
+python tools/paths.py runs/digits_nrm-s? runs/digits_nrm_rpn-s? --csv paths.csv --plot paths.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.report.path_figures import plot_paths
+from gluon_nrm.report.paths import comparison, run_table, study, write_paths_csv
+from gluon_nrm.training.restore import restore
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a table a run, then, of several, the comparison."""
+    options = _parser().parse_args(arguments)
+    runs = []
+    for path in options.runs:
+        runs.append(study(restore(path, devices=options.devices, data_dir=options.data_dir)))
+        print(run_table(runs[-1]) + "\n", flush=True)
+    if len(runs) > 1:
+        print(comparison(runs))
+    if options.csv is not None:
+        write_paths_csv(runs, options.csv)
+        print(f"\n{len(runs)} runs in {options.csv}")
+    if options.plot is not None:
+        plot_paths(runs, options.plot)
+        print(options.plot)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a run and layer")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw margins and entropies (PNG)")
+    parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
+    add_data_dir(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_tool(main)

@@ -31,6 +31,7 @@ from gluon_nrm.recipe import (
 )
 from gluon_nrm.recipe.describe import main, render
 from gluon_nrm.recipe.fields import default_of
+from gluon_nrm.report.paper_tables import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -310,9 +311,23 @@ def test_shipped_recipe(path: Path) -> None:
 
 def shared(recipe: Recipe) -> Dict[str, Any]:
     """What the rows of the digits table must have in common."""
-    model = replace(recipe.model, maxmin=False, path_norm="none")
+    model = replace(recipe.model, maxmin=False, path_norm="none", bias=True)
     train = replace(recipe.train, batch_unlabelled=0)
     return asdict(replace(recipe, model=model, train=train, loss=Loss(), teacher=Teacher(), name=""))
+
+
+@pytest.mark.parametrize("data", ["digits", "cifar10", "cifar100", "svhn"])
+def test_the_methods_of_a_table_share_all_but_the_method(data: str) -> None:
+    """Apart from whether they render, the authors' batches and rates, and the steps of what is supervised."""
+    found = []
+    for ending in METHODS.values():
+        recipe = load_recipe(ROOT / "recipes" / f"{data}_{ending}.yaml")
+        phases = [replace(phase, lr=0.1) for phase in recipe.optimiser.phases]
+        train = replace(recipe.train, batch_labelled=64, epoch_steps=None)
+        model, optimiser = replace(recipe.model, render=True), replace(recipe.optimiser, phases=phases)
+        found.append(shared(replace(recipe, model=model, train=train, optimiser=optimiser)))
+    assert len(found) == len(METHODS)
+    assert all(each == found[0] for each in found)
 
 
 def test_digits_recipes_differ_in_the_method_only() -> None:

@@ -139,6 +139,17 @@ def test_table(trained: Path) -> None:
     ]
 
 
+def test_render(trained: Path, tmp_path: Path) -> None:
+    before = contents(trained)
+    picture = tmp_path / "figure4.png"
+    done = call(trained, "render", "runs/tiny-s0", "--images", "3", "--out", str(picture), "--devices", "cpu")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{picture}\n")
+    assert imread(str(picture)).shape[0] > 300
+    assert contents(trained) == before
+    done = call(trained, "render", "runs/tiny-s0", "--images", "0")
+    assert done.returncode == 2 and "--images: at least 1" in done.stderr
+
+
 def test_list_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert call_here(tmp_path, monkeypatch, "train", "--list-models") == 0
     said = capsys.readouterr()

@@ -26,6 +26,8 @@ _TERMS = {
 }
 _NETWORKS = {"student": "#1f77b4", "teacher": "#d62728"}
 _BRANCHES = {"": ("", "-", 1.8), "_max": (", Max", "--", 1.0), "_min": (", Min", ":", 1.2)}
+#: A panel of ``plot_comparison``.
+Group = Tuple[str, Sequence[Tuple[str, float, float, bool]]]
 _CELL = 1.1  # inches: the side of one picture in the grid
 _LETTER = 0.085  # inches: the width of one letter of a row's label
 
@@ -95,6 +97,43 @@ def plot_rendering_grid(
         axes[row, 0].set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center", labelpad=6)
     note = "each picture scaled to its own range; more than three channels: their mean"
     figure.supxlabel(note, fontsize=8, color="#666666")
+    _title(figure, title)
+    save(figure, path)
+
+
+def plot_comparison(
+    groups: Sequence[Group], path: Path, names: Sequence[str], title: str = ""
+) -> None:
+    """Draw a panel a group: a dot a row with its standard deviation, filled for ours, hollow for reported.
+
+    Args:
+        groups: (name, dots), a dot being (name of its row, mean, standard deviation, ours).
+        path: the PNG file to write.
+        names: of the rows, from the top down; those without a dot are left out.
+        title: what to put above.
+
+    Raises:
+        RunError: the file cannot be written.
+        ValueError: there is no group.
+    """
+    if not groups:
+        raise ValueError("no groups to draw")
+    drawn = {name for _, rows in groups for name, *_ in rows}
+    names = [name for name in names if name in drawn]
+    figure = new_figure(2.6 + 2.6 * len(groups), 1.4 + 0.28 * max(len(names), 3))
+    for axes, (group, rows) in zip(figure.subplots(1, len(groups), sharey=True, squeeze=False)[0], groups):
+        for name, mean, std, ours in rows:
+            face, colour = ("#1f77b4", "#1f77b4") if ours else ("white", "#666666")
+            place = names.index(name) + (0.0 if ours else 0.25)
+            look = {"fmt": "o", "color": colour, "markerfacecolor": face, "markersize": 5, "capsize": 2}
+            axes.errorbar(mean, place, xerr=std, linewidth=1.0, **look)
+        axes.set_title(group, fontsize=10)
+        axes.set_xlabel("test error (%)", fontsize=9)
+        axes.set_xlim(left=0)
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.grid(True, axis="x", alpha=0.3, linewidth=0.6)
+    if names:
+        figure.axes[0].set_ylim(len(names) - 0.4, -0.6)  # once for all: they share it; the first row on top
     _title(figure, title)
     save(figure, path)
 

@@ -10,9 +10,19 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.models.second import STATISTICS
 from gluon_nrm.training.checkpoint import check_arrays
 
-STATISTICS = ("running_mean", "running_var")
+__all__ = [
+    "STATISTICS",
+    "device_statistics",
+    "finite_arrays",
+    "load_device_statistics",
+    "load_network",
+    "named_parameters",
+    "network_arrays",
+    "synchronise_statistics",
+]
 
 
 def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:

@@ -107,13 +107,9 @@ def assemble(
     second = _second(recipe, dataset, net, devices)
     teacher = _teacher(recipe, dataset, net, second, devices) if recipe.teacher.enabled else None
     weights = asdict(recipe.loss.weights)
-    objective = Objective(
-        net,
-        [name for name in TERMS if weights[name] > 0],
-        second,
-        predictions=teacher is not None and teacher.wants_predictions,
-        partial=teacher is not None and teacher.wants_predictions,
-    )
+    names = [name for name in TERMS if weights[name] > 0]
+    collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
+    objective = Objective(net, names, second, predictions=collects, partial=collects)
     adversary = None
     if second is not None and recipe.loss.weights.virtual_adversarial > 0:
         adversary = Adversary(second, recipe.loss.vat, recipe.train.seed)

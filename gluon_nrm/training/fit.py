@@ -7,17 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, TextIO, Union
 
-import mxnet as mx
 import numpy as np
 
 from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError
-from gluon_nrm.models import Reconstructor
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
-from gluon_nrm.report.figures import plot_curves, plot_rendering_grid
+from gluon_nrm.report.figures import plot_curves
 from gluon_nrm.report.tables import summarise
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.drawing import draw_renderings
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
@@ -123,22 +122,6 @@ def draw(parts: Parts, run: RunFolder) -> None:
     plot_curves(run.read_metrics(), run.figures / "curves.png")
     if not parts.objective.renders:
         return
-    net = parts.networks.get("teacher", parts.net)
     batch = next(iter(parts.evaluation()))
-    images = mx.nd.array(batch.images[:SHOWN], ctx=parts.devices[0])
-    reconstruct = Reconstructor(net)
-    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
-    result = reconstruct(images, mx.nd.array(batch.labels[:SHOWN], ctx=parts.devices[0]))
-    columns = [("image", batch.images[:SHOWN])]
-    for level in shown_layers(len(result.heads[0])):
-        columns.append((f"layer {level}", result.heads[0][level - 1].asnumpy()))
-    for branch, image in zip(("max", "min"), result.images):
-        columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
-    names = [parts.dataset.class_names[int(label)] for label in batch.labels[:SHOWN]]
-    plot_rendering_grid(columns, run.figures / "renderings.png", labels=names)
-
-
-def shown_layers(layers: int) -> List[int]:
-    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly many of more."""
-    levels = np.linspace(layers, 1, min(layers, SHOWN_LAYERS))
-    return [int(round(level)) for level in levels]
+    labels = batch.labels[:SHOWN].astype(int)
+    draw_renderings(parts, batch.images[:SHOWN], labels, run.figures / "renderings.png", most=SHOWN_LAYERS)

@@ -1,0 +1,192 @@
+"""A table of the paper with the reported figures beside those of the runs there are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+from gluon_nrm.errors import RunError
+from gluon_nrm.files import os_errors, write_text
+from gluon_nrm.recipe import recipe_hash
+from gluon_nrm.report.paper_tables import METHODS, Cell, Column, Table
+from gluon_nrm.report.published import Published
+from gluon_nrm.report.tables import Row, format_mean_std, summarise
+from gluon_nrm.training.runs import load_run
+
+COLUMNS = (
+    "table", "data", "method", "recipe", "column", "reported", "reported_std", "reported_status", "source",
+    "runs", "seeds", "unfinished", "error_mean", "error_std", "median20_mean", "median20_std", "commit",
+)  # fmt: skip
+
+
+class Compared(NamedTuple):
+    """One cell: what is reported, and the runs."""
+
+    method: str
+    column: Column
+    recipe: str  # "" where this package does not run the method
+    reported: Optional[Published]
+    runs: List[Row]
+
+    def mean(self, key: str = "test_error_last") -> Optional[float]:
+        """Mean over the runs, in per cent; None where there are none."""
+        return statistics.mean(row[key] for row in self.runs) if self.runs else None
+
+    def std(self, key: str = "test_error_last") -> Optional[float]:
+        """Sample standard deviation; None for fewer than two runs."""
+        return statistics.stdev(row[key] for row in self.runs) if len(self.runs) > 1 else None
+
+    @property
+    def unfinished(self) -> int:
+        """Runs that are not at their last epoch."""
+        return sum(not row["finished"] for row in self.runs)
+
+
+def find_runs(table: Table, runs: Path, seeds: Optional[Sequence[int]] = None) -> List[Row]:
+    """Rows of the runs of a table's recipes, in the folders where ``tools/table.py --train`` puts them.
+
+    Runs that have no evaluation yet are passed over.
+
+    Args:
+        table: the table.
+        runs: folder of all runs; each column has one of its own in it.
+        seeds: of the runs wanted; None: all.
+
+    Raises:
+        RunError: a run is damaged.
+    """
+    found = []
+    for column in table.columns:
+        stems = {table.cell(method, column).recipe for method in METHODS}
+        for path in sorted((runs / table.folder(column)).glob("*/recipe.yaml")):
+            if path.parent.name.rsplit("-s", 1)[0] not in stems:
+                continue
+            run = load_run(path.parent)
+            if any(key.startswith("error/") for row in run.read_metrics() for key in row):
+                found.append(summarise(run))
+    return [row for row in found if seeds is None or row["seed"] in seeds]
+
+
+def settings_of(cell: Cell, recipes: Path) -> str:
+    """The hash by which a run tells that it is of a cell: of its recipe, seeds aside."""
+    return recipe_hash(cell.load(recipes, "data.split_seed=0"))
+
+
+def compare(
+    table: Table, rows: Sequence[Row], published: Sequence[Published], recipes: Path
+) -> List[Compared]:
+    """All cells of a table, row by row: first those that are reported only, then the methods that are run.
+
+    A run counts where its settings are those of the cell's recipe as it is now, and it was evaluated on the
+    test set.
+
+    Args:
+        table: the table.
+        rows: of runs, as ``tables.summarise`` and ``tables.read_csv`` give them.
+        published: what is reported.
+        recipes: folder of the recipes.
+
+    Raises:
+        RunError: two runs are the same experiment and seed.
+    """
+    applies = [each for each in published if each.table == table.name and table.own]
+    reported = {(each.method, each.column): each for each in applies}
+    others = dict.fromkeys(each.method for each in applies if each.method not in METHODS)
+    cells = []
+    for method in [*others, *METHODS]:
+        for column in table.columns:
+            figure = reported.get((method, column.name))
+            if method not in METHODS:
+                cells.append(Compared(method, column, "", figure, []))
+                continue
+            cell = table.cell(method, column)
+            settings = settings_of(cell, recipes)
+            ours = (cell.recipe, settings, "test")
+            runs = [row for row in rows if (row["recipe"], row["settings"], row["evaluated_on"]) == ours]
+            _check_once(runs)
+            cells.append(Compared(method, column, cell.recipe, figure, runs))
+    return cells
+
+
+def _check_once(runs: Sequence[Row]) -> None:
+    """Raise RunError for two runs of one seed."""
+    seen: Dict[Any, Row] = {}
+    for row in runs:
+        key = (row["seed"], row["split_seed"])
+        if key in seen:
+            raise RunError(
+                f"{seen[key]['run']} and {row['run']} are one recipe with one seed;\nmove one of them away"
+            )
+        seen[key] = row
+
+
+def to_markdown(table: Table, cells: Sequence[Compared]) -> str:
+    """The table, with notes on what a reader must know below it."""
+    lines = [f"**{table.title}: test error (%)**", ""]
+    kinds = (" reported", " ours") if table.own else ("",)
+    heads = [f"{column.name}{kind}" for column in table.columns for kind in kinds]
+    lines += ["| method | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    for method in dict.fromkeys(cell.method for cell in cells):
+        row = [cell for cell in cells if cell.method == method]
+        texts = [text for cell in row for text in (_reported(cell), _ours(cell))[-len(kinds) :]]
+        name = method if row[0].recipe else f"{method} §"
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return "\n".join(lines + _notes(table, cells)) + "\n"
+
+
+def _reported(cell: Compared) -> str:
+    figure = cell.reported
+    if figure is None or figure.value is None:
+        return ""
+    spread = "" if figure.std is None else f" ± {figure.std:.2f}"
+    return f"{figure.value:.2f}{spread}{' ‡' if figure.status == 'cited' else ''}"
+
+
+def _ours(cell: Compared) -> str:
+    mean = cell.mean()
+    if mean is None:
+        return ""
+    return f"{format_mean_std(mean, cell.std())} ({len(cell.runs)}{' *' if cell.unfinished else ''})"
+
+
+def _notes(table: Table, cells: Sequence[Compared]) -> List[str]:
+    commits = sorted({commit for cell in cells for row in cell.runs for commit in str(row["commit"]).split()})
+    notes = ["Ours: mean ± standard deviation of the error after the last epoch, number of runs in brackets."]
+    if table.own:
+        notes.append("Reported: as the method's own paper has it; an empty cell is not available.")
+    if commits:
+        notes.append("Commits of the runs: " + ", ".join(commits) + ".")
+    if any(cell.unfinished for cell in cells):
+        notes.append("\\* not all of these runs have reached their last epoch.")
+    if any(cell.reported and cell.reported.status == "cited" for cell in cells):
+        notes.append("‡ as usually cited; the source was not read again.")
+    if any(not cell.recipe for cell in cells):
+        notes.append("§ reported only: this package does not run it.")
+    return ["", *[line for note in notes for line in (note, "")]][:-1]
+
+
+def write_comparison(table: Table, cells: Sequence[Compared], path: Path) -> None:
+    """Write one line a cell to a CSV file, atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in cells:
+        figure = cell.reported
+        said: List[Any] = [""] * 4
+        if figure is not None and figure.value is not None:
+            said = [figure.value, figure.std, figure.status, figure.source]
+        writer.writerow([
+            table.name, table.data, cell.method, cell.recipe, cell.column.name, *said,
+            len(cell.runs), " ".join(str(row["seed"]) for row in cell.runs), cell.unfinished,
+            cell.mean(), cell.std(), cell.mean("test_error_median20"), cell.std("test_error_median20"),
+            " ".join(sorted({str(row["commit"]) for row in cell.runs})),
+        ])  # fmt: skip
+    with os_errors(RunError, "write", path):
+        write_text(path, text.getvalue())

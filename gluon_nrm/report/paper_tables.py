@@ -1,0 +1,107 @@
+"""The semi-supervised tables of the paper: their rows and columns, and which recipe makes which cell."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from gluon_nrm.errors import RunError
+from gluon_nrm.recipe import Recipe, load_recipe
+
+#: Rows that this package runs, and what their recipes' names end on, in the order of the tables.
+METHODS: Dict[str, str] = {
+    "Pi model": "pi",
+    "Temporal Ensembling": "temporal",
+    "Mean Teacher": "mt",
+    "VAT + EntMin": "vat",
+    "Supervised only": "supervised",
+    "DRM": "drm",
+    "NRM without RPN": "nrm",
+    "NRM + RPN": "nrm_rpn",
+    "NRM + RPN + Max-Min": "nrm_rpn_maxmin",
+    "NRM + RPN + Max-Min + Mean Teacher": "maxmin_mt",
+    "NRM + RPN + VAT": "nrm_vat",
+}
+
+
+class Column(NamedTuple):
+    """A number of labels."""
+
+    name: str
+    labels: Optional[int]  # None: every training image keeps its label
+
+
+class Cell(NamedTuple):
+    """One method with one number of labels."""
+
+    method: str
+    column: Column
+    recipe: str  # the stem of its file
+    overrides: Tuple[str, ...]
+
+    def load(self, recipes: Path, *more: str) -> Recipe:
+        """Read its recipe from the folder ``recipes``."""
+        return load_recipe(recipes / f"{self.recipe}.yaml", [*self.overrides, *more])
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the paper, on its own data set or on another."""
+
+    name: str
+    title: str
+    data: str
+    columns: Tuple[Column, ...]
+    own: bool = True  # whether on the paper's data set, so that reported figures apply
+
+    @property
+    def cells(self) -> List[Cell]:
+        """All cells that this package runs, row by row."""
+        return [self.cell(method, column) for method in METHODS for column in self.columns]
+
+    def cell(self, method: str, column: Column) -> Cell:
+        """The cell of a row and a column."""
+        stem = f"{self.data}_{METHODS[method]}"
+        if column.labels is None:
+            return Cell(method, column, f"{stem}_all", ())
+        return Cell(method, column, stem, (f"data.labels={column.labels}",))
+
+    def folder(self, column: Column) -> str:
+        """The folder of a column's runs inside the folder of all runs."""
+        return f"{self.data}-{'all' if column.labels is None else column.labels}"
+
+
+TABLES = {
+    table.name: table
+    for table in (
+        Table("table3", "CIFAR-10 (Table 3)", "cifar10",
+              (Column("1K", 1000), Column("2K", 2000), Column("4K", 4000), Column("50K", None))),
+        Table("table4", "CIFAR-100 (Table 4)", "cifar100", (Column("10K", 10000), Column("50K", None))),
+        Table("table5", "SVHN (Table 5)", "svhn",
+              (Column("250", 250), Column("500", 500), Column("1000", 1000), Column("73257", None))),
+    )
+}  # fmt: skip
+
+#: Columns of the tables' methods on a data set that the paper does not use.
+STAND_INS = {"digits": ("embedded digits", (Column("50", 50), Column("100", 100)))}
+
+
+def get_table(name: str, data: Optional[str] = None) -> Table:
+    """Look a table up, on its own data set or with its methods on ``data``.
+
+    Raises:
+        RunError: there is no such table, or no recipes of its methods for that data set.
+    """
+    table = TABLES[name]
+    if data is None or data == table.data:
+        return table
+    if data not in STAND_INS:
+        close = difflib.get_close_matches(data, STAND_INS, n=1) or sorted(STAND_INS)
+        raise RunError(
+            f"--data: {name} is of {table.data}; it can also be made of {close[0]}, not of {data!r}"
+        )
+    title, columns = STAND_INS[data]
+    number = name[len("table") :]
+    return Table(name, f"The methods of Table {number} on the {title}", data, columns, own=False)

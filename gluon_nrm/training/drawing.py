@@ -1,0 +1,126 @@
+"""What a trained network renders of images, layer by layer, as a picture (Figure 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, Optional, Tuple, Union
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.errors import RunError
+from gluon_nrm.models import Reconstructor
+from gluon_nrm.report.figures import plot_rendering_grid
+from gluon_nrm.training.assemble import Parts
+from gluon_nrm.training.restore import restore
+
+Column = Tuple[str, "np.ndarray[Any, Any]"]
+
+
+def render_run(
+    path: Union[str, Path],
+    images: int = 10,
+    out: Optional[Path] = None,
+    *,
+    devices: Optional[str] = None,
+    data_dir: Union[str, Path, None] = None,
+) -> Path:
+    """Draw test images beside what a run's network renders of them at every layer.
+
+    As the authors drew Figure 4, the images are, going through the test set, the first of class 0, the next
+    one of class 1 after it, and so on; each is rendered from its true class through its own latents, by the
+    teacher where there is one.
+
+    Args:
+        path: the run's folder.
+        images: how many.
+        out: the PNG file; None: ``figures/figure4.png`` in the run's folder.
+        devices: as for ``fit``; the first one is used.
+        data_dir: as for ``fit``.
+
+    Returns:
+        The file.
+
+    Raises:
+        NRMError: the run cannot be restored, its network does not render, there are not so many images, or
+            the file cannot be written.
+    """
+    restored = restore(path, devices=devices, data_dir=data_dir)
+    run, parts = restored.run, restored.parts
+    if not parts.net.options.render:
+        raise RunError(f"{run.path}: its network does not render (model.render is false); give another run")
+    test = parts.dataset.test
+    places = one_of_each(test.labels, parts.dataset.classes, images)
+    if len(places) < images:
+        raise RunError(
+            f"--images: {images}, but going through the test set class by class gives {len(places)}; "
+            "ask for fewer"
+        )
+    shown = test.subset(np.array(places))
+    path = out if out is not None else run.figures / "figure4.png"
+    title = f"{parts.recipe.name}, after epoch {restored.epoch}"
+    draw_renderings(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
+    return path
+
+
+def one_of_each(labels: np.ndarray[Any, Any], classes: int, images: int) -> List[int]:
+    """Places of so many labels that go 0, 1, ..., classes - 1, 0, ..., each the first one after the last."""
+    places: List[int] = []
+    for place, label in enumerate(labels):
+        if len(places) < images and label == len(places) % classes:
+            places.append(place)
+    return places
+
+
+def draw_renderings(
+    parts: Parts,
+    images: np.ndarray[Any, Any],
+    labels: np.ndarray[Any, Any],
+    path: Path,
+    *,
+    most: Optional[int] = None,
+    title: str = "",
+) -> None:
+    """Draw a row an image: the image, what enters each layer from above, and the rendered image.
+
+    Args:
+        parts: of the run.
+        images: normalised, (N, C, H, W).
+        labels: their classes, (N,), which are rendered.
+        path: the PNG file.
+        most: layers shown; None: all.
+        title: what to put above.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    device = parts.devices[0]
+    reconstruct = Reconstructor(parts.networks.get("teacher", parts.net))
+    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
+    result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
+    columns: List[Column] = [("image", images)]
+    heads = [head.asnumpy() for head in result.heads[0]]
+    for level in shown_layers(len(heads), most):
+        columns.append((f"layer {level}", _unspread(heads[level - 1])))
+    for branch, image in zip(("max", "min"), result.images):
+        columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
+    names = [parts.dataset.class_names[int(label)] for label in labels]
+    plot_rendering_grid(columns, path, labels=names, title=title)
+
+
+def shown_layers(layers: int, most: Optional[int] = None) -> List[int]:
+    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly many of more."""
+    levels = np.linspace(layers, 1, min(layers, most or layers))
+    return [int(round(level)) for level in levels]
+
+
+def _unspread(maps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Lay out the C values of maps (N, C, H, W) whose pixels are all equal, as a class template's are.
+
+    The mean over the channels of such maps would be one grey. The picture is as square as can be.
+    """
+    count, channels = maps.shape[:2]
+    if channels == 1 or np.ptp(maps.reshape(count, channels, -1), axis=2).max() > 1e-6 * np.abs(maps).max():
+        return maps
+    rows = max(rows for rows in range(1, int(channels**0.5) + 1) if channels % rows == 0)
+    return maps[:, :, 0, 0].reshape(count, 1, rows, channels // rows)

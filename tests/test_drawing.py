@@ -1,0 +1,78 @@
+"""Figure 4 of a run: which images, what is drawn of each layer, and the tool."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Dict
+
+import mxnet as mx
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from short_runs import FULL, SUPERVISED, recipe
+
+from gluon_nrm.errors import CheckpointError, RunError
+from gluon_nrm.models import Reconstructor
+from gluon_nrm.training import drawing
+from gluon_nrm.training import fit as fit_module
+from gluon_nrm.training.drawing import one_of_each, render_run, shown_layers
+from gluon_nrm.training.fit import fit
+from gluon_nrm.training.restore import restore
+from gluon_nrm.training.run_folder import RunFolder
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* is not used by any computation")
+
+
+def train(root: Path, text: str, *overrides: str) -> RunFolder:
+    short = recipe(text, "train.epochs=1", "train.epoch_steps=1", *overrides)
+    return fit(short, root=root, devices="cpu", stream=io.StringIO())
+
+
+def test_one_of_each_class_after_the_other() -> None:
+    labels = np.array([1, 0, 2, 0, 1, 1, 0, 2, 1, 0])
+    assert one_of_each(labels, 3, 3) == [1, 4, 7]
+    assert one_of_each(labels, 3, 10) == [1, 4, 7, 9]
+    assert one_of_each(labels, 2, 4) == [1, 4, 6, 8]
+
+
+def test_shown_layers() -> None:
+    assert shown_layers(4) == shown_layers(4, 8) == [4, 3, 2, 1]
+    assert shown_layers(9, 3) == [9, 5, 1]
+
+
+def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    run = train(tmp_path, FULL, "model.channels=[6, pool, 12]", "model.dropout=0")
+    seen: Dict[str, Any] = {}
+
+    def look(columns: Any, path: Path, **more: Any) -> None:
+        seen.update(columns, **more)
+
+    monkeypatch.setattr(drawing, "plot_rendering_grid", look)
+    assert render_run(run.path, 4, devices="cpu") == run.figures / "figure4.png"
+    assert list(seen) == ["image", "layer 2", "layer 1", "rendered, max", "rendered, min", "labels", "title"]
+    assert seen["labels"] == ["0", "1", "2", "3"] and "after epoch 1" in seen["title"]
+    parts = restore(run.path, devices="cpu").parts
+    result = Reconstructor(parts.networks["teacher"])(mx.nd.array(seen["image"]), mx.nd.arange(4))
+    np.testing.assert_allclose(seen["rendered, max"], result.images[0].asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(seen["layer 1"], result.heads[0][0].asnumpy(), atol=1e-5)
+    # the class template, the same on all pixels, is laid out as a picture
+    template = result.heads[0][1].asnumpy()
+    assert (seen["layer 2"].shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
+    np.testing.assert_allclose(seen["layer 2"].reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
+
+
+def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
+    run = train(tmp_path, FULL)
+    picture = render_run(run.path, 3, tmp_path / "mine.png", devices="cpu")
+    assert imread(str(picture)).shape[0] > 300
+    with pytest.raises(RunError, match=r"--images: 400, but going .* gives \d+; ask for fewer"):
+        render_run(run.path, 400, devices="cpu")
+    flat = train(tmp_path / "flat", SUPERVISED, "model.render=false")
+    with pytest.raises(RunError, match="its network does not render"):
+        render_run(flat.path, devices="cpu")
+    for path in flat.checkpoints.glob("*/state.json"):
+        path.unlink()
+    with pytest.raises(CheckpointError):
+        render_run(flat.path, devices="cpu")

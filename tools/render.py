@@ -1,0 +1,45 @@
+"""Draw Figure 4 of a run: test images, and what its network renders of them at every layer.
+
+python tools/render.py runs/digits_nrm_rpn-s0
+python tools/render.py runs/mnist_nrm_rpn_all-s0 --images 10 --out figure4.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.training.drawing import render_run
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw, and say where the picture is."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.images < 1:
+        parser.error("--images: at least 1")
+    print(render_run(options.run, options.images, options.out, devices=options.devices,
+                     data_dir=options.data_dir))  # fmt: skip
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("--images", type=int, default=10, metavar="N", help="test images (default: 10)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="PNG file (default: figures/figure4.png in the run's folder)"
+    )
+    parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
+    add_data_dir(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_tool(main)

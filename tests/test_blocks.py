@@ -15,6 +15,7 @@ import tiny
 from cnns import SHAPE, randomise, residual
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
+from tiny_models import MODELS
 
 import gluon_nrm.graph
 import gluon_nrm.layers
@@ -26,6 +27,7 @@ from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.layers.shake import ShakeShake
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
 from gluon_nrm.models.traced.classifier import ReducedClassifier
+from gluon_nrm.probability.bridge import bridge_of
 from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
@@ -130,7 +132,8 @@ def of_the_losses() -> Dict[str, Case]:
     rendered, inferred = [step.moments for step in steps[1:]], [layer.moments for layer in layers[:1]]
     norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
     mode = losses.ModePathNorm(net.classifier.bias)
-    arguments = (joint.code, joint.zero.logits, [e.affine[1] for e in layers], [e.routed for e in steps])
+    # a zero image more likely than these: the loss is cut off at 0
+    arguments = (joint.code, joint.zero.logits + 9, [e.affine[1] for e in layers], [e.routed for e in steps])
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),
@@ -142,12 +145,22 @@ def of_the_losses() -> Dict[str, Case]:
         "MomentMatching": (losses.MomentMatching([3]), (rendered, inferred)),
         "LayerwisePathNorm": (norm, ([step.masked for step in steps], [step.masked for step in zero])),
         "ModePathNorm": (mode, arguments),
+        "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),
+        "ExactPathNorm": exact_path_norm(),
     }  # fmt: skip
+
+
+def exact_path_norm() -> Case:
+    net = MODELS["pool_small"](path_norm="exact")
+    x, label = tiny.images(net), tiny.labels(net)
+    joint = net.joint(mx.nd, x, label)
+    constants = bridge_of(net).constants(mx.nd, joint.inferences[0])
+    return losses.ExactPathNorm(net), (joint.code, constants, joint.prior.shifts, joint.prior.routed)
 
 
 SOURCES = (of_a_network, without_norms, of_traced_networks, of_the_losses)
 #: What the others derive from, and which do nothing by themselves.
-ABSTRACT = {"Network", "GraphBlock"}
+ABSTRACT = {"Network", "GraphBlock", "PathNorm"}
 PACKAGES = (
     gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.traced, gluon_nrm.losses,
 )  # fmt: skip

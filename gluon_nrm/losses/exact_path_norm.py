@@ -45,6 +45,7 @@ class ExactPathNorm(PathNorm):
         values = [latent.decode(found) for latent, found in zip(latents, outcomes)]
         values.append(log_weights(latents, outcomes).astype(np.float32))
         devices = next(iter(net.collect_params().values())).list_ctx()
+        self.net = net  # whose filters and templates the rendering reads
         with self.name_scope():
             self._paths = [self.params.get_constant(f"paths{i}", value) for i, value in enumerate(values)]
         for i, constant in enumerate(self._paths):

@@ -32,6 +32,7 @@ STUDENT, TEACHER = f"{NEWEST}/student.npz", f"{NEWEST}/teacher.npz"
 OPTIMISER, STATE = f"{NEWEST}/optimiser.npz", f"{NEWEST}/state.json"
 BIAS, ONES = "layers.0.bias", np.ones(5, dtype=np.float32)
 TRAIN, EVALUATE, TABLE = "train short.yaml", f"evaluate {RUN}", f"table {RUN}"
+EXACT = "{name: digits_cnn, norm: none, render_norm: none, path_norm: exact}"
 GENERATE = f"generate {RUN}"
 HELD_OUT = f"{EVALUATE} --part validation"
 FOLDER = "{name: folder, labels: 20, path: "
@@ -107,6 +108,9 @@ CASES = [
     given("unknown model", "--set model.name=digit_cnn", "model.name", "'digit_cnn'", "digits_cnn"),
     given("image too small", "--set model={name: allconv13}", "2x2 image is too small", "3x3 filters"),
     given("too many poolings", "--set model.channels=[4, pool, 4, pool, 4, pool, 4, pool]", "1x1 image"),
+    given("too many paths", f"--set model={EXACT}", "2^3584.0 rendering paths", "at most 2^18"),
+    given("a class prior alone", "--set model={name: digits_cnn, path_norm: none, class_prior: true}",
+          "model.class_prior", "model.path_norm is none"),
     given("a pooling first", "--set model.channels=[pool, 4]", "model.channels.0", "'pool' must follow"),
     # devices
     given("indivisible batch", "--devices cpu(0-2)", "train.batch_labelled: 4", "3 devices"),

@@ -65,8 +65,9 @@ def test_shapes_and_types():
     for step in streams(**AUGMENTED).epoch(0):
         for batch, size in ((step.labelled, 8), (step.unlabelled, 10)):
             assert batch.images.shape == batch.teacher_images.shape == (size, 2, 5, 5)
-            assert batch.labels.shape == (size,)
-            assert {array.dtype for array in batch} == {np.dtype(np.float32)}
+            assert batch.labels.shape == batch.indices.shape == (size,)
+            assert {array.dtype for array in batch[:3]} == {np.dtype(np.float32)}
+            assert batch.indices.dtype == np.int64
 
 
 def test_an_epoch_is_a_function_of_seed_and_epoch():

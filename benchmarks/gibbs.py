@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from statistics import median
 from typing import Any, Dict, Iterator, Tuple
+
+from benchmarks.harness import command_line, measure_in_child, write_json
 
 CHAINS, BATCH = 80, 50
 
@@ -75,44 +75,33 @@ def statistics(images: int) -> Dict[str, Any]:
     }  # fmt: skip
 
 
-def _child(*arguments: str) -> Dict[str, Any]:
-    environment = {"OMP_NUM_THREADS": str(os.cpu_count()), "MALLOC_MMAP_THRESHOLD_": "1000000", **os.environ}
-    command = [sys.executable, __file__, *arguments]
-    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    found: Dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> int:
     """Measure both in processes of their own and print two tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__ or "")
     parser.add_argument("--repeats", type=int, default=7, help="a third of the repetitions (default: 7)")
     parser.add_argument("--images", type=int, default=50_000, help="of the statistics (default: 50000)")
     parser.add_argument("--measure", choices=("sweep", "statistics"), help=argparse.SUPPRESS)
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()
     if options.measure:
         found = sweep(options.repeats) if options.measure == "sweep" else statistics(options.images)
         print(json.dumps(found))
         return 0
-    swept = _child("--measure", "sweep", "--repeats", str(options.repeats))
+    swept = measure_in_child(__file__, "sweep", "--repeats", str(options.repeats))
     print("| chains | layers | rendering pass (ms) | sweep (ms) | passes a layer |\n|---|---|---|---|---|")
     print(
         f"| {swept['chains']} | {swept['layers']} | {1e3 * swept['rendering_seconds']:.2f} "
         f"| {1e3 * swept['sweep_seconds']:.2f} | {swept['passes_a_layer']:.2f} |\n"
     )
-    counted = _child("--measure", "statistics", "--images", str(options.images))
+    counted = measure_in_child(
+        __file__, "statistics", "--images", str(options.images), MALLOC_MMAP_THRESHOLD_="1000000"
+    )
     print("| images | log2 of all paths | s | peak memory (GB) | of it, after a tenth of the images (MB) |")
     print("|---|---|---|---|---|")
     print(
         f"| {counted['images']} | {counted['log2_paths']:.0f} | {counted['seconds']:.0f} "
         f"| {counted['peak_memory_gb']:.2f} | {counted['memory_added_mb']:.1f} |"
     )
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"sweep": swept, "statistics": counted}, file, indent=2)
+    write_json(options.json, {"sweep": swept, "statistics": counted})
     return 0
 
 

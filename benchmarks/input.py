@@ -23,6 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Dict
 
+from benchmarks.harness import command_line, measure_in_child, write_json
+
 BATCH = 128
 TARGETS = {"cifar": "at least 20,000 images/s", "memory": "flat", "start": "below 15 s to the first step"}
 
@@ -141,12 +143,9 @@ def _write_cifar(path: Path) -> None:
 
 def main() -> int:
     """Measure each in a process of its own and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__ or "")
     parser.add_argument("--records", type=int, default=20000, help="of the epoch (default: 20000)")
     parser.add_argument("--measure", choices=tuple(MEASURES), help=argparse.SUPPRESS)
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(MEASURES[options.measure](options.records)))
@@ -154,14 +153,10 @@ def main() -> int:
     found = {}
     print(f"Input, {os.cpu_count()} cores\n| what | measured | target |\n|---|---|---|")
     for name in MEASURES:
-        command = [sys.executable, __file__, "--measure", name, "--records", str(options.records)]
-        child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[name] = json.loads(child.stdout.splitlines()[-1])
+        found[name] = measure_in_child(__file__, name, "--records", str(options.records))
         shown = ", ".join(f"{key} {value:,.{0 if value > 100 else 2}f}" for key, value in found[name].items())
         print(f"| {name} | {shown} | {TARGETS.get(name, '')} |")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(found, file, indent=2)
+    write_json(options.json, found)
     return 0
 
 

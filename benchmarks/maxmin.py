@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
+
+from benchmarks.harness import command_line, measure_in_child, write_json
 
 #: name of the network -> images of a step, and their side in pixels
 NETWORKS = {
@@ -55,7 +55,7 @@ def seconds(name: str, repeats: int) -> Dict[str, float]:
     from benchmarks.timing import median_seconds
 
     steps = {maxmin: stepper(name, maxmin) for maxmin in (False, True)}
-    found: Dict[bool, list[float]] = {False: [], True: []}
+    found: Dict[bool, List[float]] = {False: [], True: []}
     for _ in range(repeats):
         for maxmin, step in steps.items():
             found[maxmin].append(median_seconds(step, 1, warm_up=0 if found[maxmin] else 2))
@@ -64,8 +64,6 @@ def seconds(name: str, repeats: int) -> Dict[str, float]:
 
 def memory(name: str, maxmin: bool) -> int:
     """Peak memory of a few steps above what was held before the network was built, in bytes."""
-    import resource
-
     import gluoncv  # noqa: F401  (what is imported later must not count)
     import mxnet as mx
 
@@ -73,7 +71,7 @@ def memory(name: str, maxmin: bool) -> int:
     from gluon_nrm.training.forecast import peak_memory
 
     mx.nd.waitall()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = peak_memory()
     step = stepper(name, maxmin)
     for _ in range(3):
         step()
@@ -81,21 +79,11 @@ def memory(name: str, maxmin: bool) -> int:
     return peak_memory() - before
 
 
-def _child(*arguments: str) -> Any:
-    environment = {"OMP_NUM_THREADS": str(os.cpu_count()), **os.environ}
-    command = [sys.executable, __file__, "--measure", *arguments]
-    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return json.loads(child.stdout.splitlines()[-1])
-
-
 def main() -> int:
     """Print a table, one line a network."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__ or "")
     parser.add_argument("--repeats", type=int, default=7, help="timed repetitions (default: 7)")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()
     if options.measure:
         kind, name = options.measure
@@ -106,8 +94,8 @@ def main() -> int:
     print("| network | batch | base step (s) | Max-Min / base | base memory (GB) | Max-Min / base |")
     print("|---|---|---|---|---|---|")
     for name, (batch, side) in NETWORKS.items():
-        times = _child("time", name, "--repeats", str(options.repeats))
-        held = {kind: _child(kind, name) for kind in ("base", "maxmin")}
+        times = measure_in_child(__file__, "time", name, "--repeats", str(options.repeats))
+        held = {kind: measure_in_child(__file__, kind, name) for kind in ("base", "maxmin")}
         row = {
             "network": name,
             "batch": f"{batch} of {side}x{side}",
@@ -121,9 +109,7 @@ def main() -> int:
             f"| {name} | {row['batch']} | {row['base_seconds']:.3f} | {row['time_ratio']:.2f} "
             f"| {row['base_memory_gb']:.2f} | {row['memory_ratio']:.2f} |"
         )
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+    write_json(options.json, rows)
     return 0
 
 

@@ -8,12 +8,12 @@ machine that slows down slows both.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
 from typing import Any, Callable, Dict, List
+
+from benchmarks.harness import command_line, write_json
 
 NETWORKS = ("shake_resnet26_2x32d", "shake_resnet26_2x64d", "shake_resnet26_2x96d", "shake_resnext29_2x4x64d")
 LEVELS = {
@@ -73,15 +73,12 @@ def measure(name: str, batch: int, repeats: int) -> List[Dict[str, Any]]:
 
 def main() -> int:
     """Measure the networks asked for and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__ or "")
     parser.add_argument(
         "networks", nargs="*", metavar="NETWORK", help=f"any of {', '.join(NETWORKS)} (default: all)"
     )
     parser.add_argument("--batch", type=int, default=32, help="images a step (default: 32)")
     parser.add_argument("--repeats", type=int, default=9, help="timed repetitions (default: 9)")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()
     unknown = sorted(set(options.networks) - set(NETWORKS))
     if unknown:
@@ -94,9 +91,7 @@ def main() -> int:
         for row in measure(name, options.batch, options.repeats):
             rows.append(row)
             print(f"| {row['network']} | {row['gates']} | {row['seconds']:.3f} | {row['over_even']:.3f} |")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+    write_json(options.json, rows)
     return 0
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from typing import Any, Dict
+
+from benchmarks.harness import command_line, measure_in_child, write_json
 
 MODES = ("eager", "hybridised")
 
@@ -67,32 +67,24 @@ def measure(mode: str, repeats: int) -> Dict[str, Any]:
 
 def main() -> int:
     """Measure both modes in processes of their own and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__ or "")
     parser.add_argument("--repeats", type=int, default=7, help="timed repetitions (default: 7)")
     parser.add_argument("--measure", choices=MODES, help=argparse.SUPPRESS)
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure, options.repeats)))
         return 0
     rows = []
-    environment = {"OMP_NUM_THREADS": str(os.cpu_count()), **os.environ}
     print("AllConv13, NRM + RPN, 32x32, batch 8 + 8, float32: medians")
     print("| step | s | images/s | peak memory (GB) | floor (s) | step / floor |\n|---|---|---|---|---|---|")
     for mode in MODES:
-        command = [sys.executable, __file__, "--measure", mode, "--repeats", str(options.repeats)]
-        child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-        row = json.loads(child.stdout.splitlines()[-1])
+        row = measure_in_child(__file__, mode, "--repeats", str(options.repeats))
         rows.append(row)
         print(
             f"| {mode} | {row['seconds']:.2f} | {row['images_per_second']:.2f} "
             f"| {row['peak_memory_gb']:.2f} | {row['floor_seconds']:.2f} | {row['step_over_floor']:.2f} |"
         )
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+    write_json(options.json, rows)
     return 0
 
 

@@ -32,7 +32,7 @@ def sweep(repeats: int) -> Dict[str, Any]:
     from gluon_nrm.probability import GibbsSampler, RenderingModel
 
     model = RenderingModel(initialise(get_model("digits_cnn", 10, (1, 8, 8)), seed=0))
-    labels = np.arange(CHAINS) % 10
+    labels = [chain % 10 for chain in range(CHAINS)]
     sampler = GibbsSampler(model, labels)
     times: Dict[str, list[float]] = {"pass": [], "sweep": []}
     for _ in range(3 * repeats):  # in turns, so that what else the machine does slows both

@@ -26,7 +26,9 @@ data sets of Tables 3 to 5 were not at hand, and each of their runs is a matter 
 are made: [docs/reproduce.md](../docs/reproduce.md).
 
 Time and memory are of training steps as `tools/train.py --dry-run` takes them, on random images and the CPU:
-processor time of one thread, and the most memory, at the batch named.
+processor time of one thread, and the most memory, at the batch named (`OMP_NUM_THREADS=1 python
+tools/train.py RECIPE --dry-run --set train.batch_labelled=8 --set train.batch_unlabelled=8`, where nothing
+else is running).
 """
 
 

@@ -13,6 +13,7 @@ from mxnet.gluon import Trainer
 
 from gluon_nrm.data import Batch, Step
 from gluon_nrm.recipe import Recipe, recipe_from_text
+from gluon_nrm.training.arrays import named_parameters
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.checkpoint import Checkpoint, load_checkpoint
 from gluon_nrm.training.optimisers import make_trainer, trained_parameters
@@ -90,11 +91,11 @@ def a_step(labelled: int = 4, unlabelled: int = 8, seed: int = 0) -> Step:
 
 
 def values(net: Any) -> Dict[str, np.ndarray]:
-    """All parameters of a network, on all devices: name without its prefix -> (devices, ...)."""
+    """All parameters of a network, on all devices: structural name -> (devices, ...)."""
     mx.nd.waitall()  # the norms move their running statistics behind the scheduler's back
     return {
-        name[len(net.prefix) :]: np.stack([copy.asnumpy() for copy in parameter.list_data()])
-        for name, parameter in net.collect_params().items()
+        name: np.stack([copy.asnumpy() for copy in parameter.list_data()])
+        for name, parameter in named_parameters(net).items()
     }
 
 

@@ -11,6 +11,7 @@ from short_runs import FULL, SUPERVISED, a_step, built, differences, full_weight
 
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.recipe import Optimiser, Phase
+from gluon_nrm.training.arrays import named_parameters
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trained_parameters, trainer_arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
@@ -40,7 +41,7 @@ def test_a_saved_optimiser_goes_on_to_the_same_bits(name: str, devices: int) -> 
     assert len(saved["optimiser"]) == slots * len(trainer._params)
 
     resumed = built(SUPERVISED, *settings, devices=devices)
-    for parameter, array in zip(resumed.net.collect_params().values(), saved["net"].values()):
+    for parameter, array in zip(named_parameters(resumed.net).values(), saved["net"].values()):
         for copy, value in zip(parameter.list_data(), array):
             copy[:] = mx.nd.array(value)
     again = trainer_of(resumed)
@@ -102,7 +103,8 @@ def test_weight_decay(on: str) -> None:
         parameter.set_data(mx.nd.ones(parameter.shape))
     trainer = trainer_of(parts)
     parts.step(a_step(), dict.fromkeys(full_weights(parts), 0.0), trainer, 1)
-    trained = {p.name[len(parts.net.prefix) :] for p in trainer._params}
+    ids = {id(parameter) for parameter in trainer._params}
+    trained = {name for name, parameter in named_parameters(parts.net).items() if id(parameter) in ids}
     assert len([name for name in trained if not name.endswith("weight")]) > 5
     for name, array in values(parts.net).items():
         if "running" in name:

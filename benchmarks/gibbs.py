@@ -25,8 +25,6 @@ CHAINS, BATCH = 80, 50
 
 def sweep(repeats: int) -> Dict[str, Any]:
     """Median seconds of a sweep and of a rendering pass of the digits network."""
-    import numpy as np
-
     from benchmarks.timing import median_seconds
     from gluon_nrm.models import get_model, initialise
     from gluon_nrm.probability import GibbsSampler, RenderingModel

@@ -111,7 +111,7 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = ["train.epochs=7", "train.epoch_steps=4"]
     text = forecast(load_recipe(ROOT / "recipes" / "digits_maxmin_mt.yaml", short), devices="cpu")
     patterns = [
-        r"step     \d+\.\d ms \(median of 4\), \d+ images a second",
+        r"step     \d+\.\d ms \(median of 2\), \d+ images a second",
         r"epoch    4 steps, .+ without evaluation",
         r"run      7 epochs, .+",
         r"memory   \d+\.\d\d GiB at the most so far, on the host",
@@ -120,6 +120,21 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert re.fullmatch(pattern, line), line
     assert len(text.splitlines()) == len(patterns)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_forecast_where_the_batch_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reckoned from few images of each stream; nothing is run at the whole batch."""
+    seen = []
+    take_steps = forecast_module._take_steps
+    monkeypatch.setattr(forecast_module, "_free_memory", lambda: 1.0)
+    monkeypatch.setattr(
+        forecast_module, "_take_steps", lambda parts, *steps: seen.append(parts) or take_steps(parts, *steps)
+    )
+    short = ["train.epoch_steps=4", "train.batch_labelled=64"]
+    lines = forecast(load_recipe(ROOT / "recipes" / "digits_nrm.yaml", short), devices="cpu").splitlines()
+    assert re.match(r"batch    15 images a step in place of 96, which would need about \d", lines[0])
+    assert {(p.recipe.train.batch_labelled, p.recipe.train.batch_unlabelled) for p in seen} == {(10, 5)}
+    assert re.match(r"step     \d+\.\d ms \(median of 2\)", lines[2]) and "4 steps" in lines[3]
 
 
 def test_forecast_of_a_cell_of_the_paper_without_its_data(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import Any, List, NamedTuple, Optional, Union
 
 from gluon_nrm.errors import MissingData
 from gluon_nrm.recipe import Recipe
-from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.devices import parse_devices
 from gluon_nrm.training.optimisers import make_trainer
 from gluon_nrm.training.progress import format_duration
@@ -20,6 +22,23 @@ from gluon_nrm.training.schedules import loss_weights
 
 #: Steps taken; the first ones build graphs and are not timed.
 STEPS, WARM_UP = 20, 3
+#: Images of the step that shows how much memory an image takes.
+FEW = 16
+#: Where steps are slow: seconds after which no further one is taken, once there are so many.
+ENOUGH, LEAST = 90.0, 3
+
+
+class Cost(NamedTuple):
+    """What steps of a recipe cost."""
+
+    #: median of a step
+    seconds: float
+    #: steps that were timed
+    timed: int
+    #: images of a step, over all devices and both streams
+    images: int
+    #: memory that the steps took above what was held before, in bytes
+    memory: float
 
 
 def forecast(
@@ -32,7 +51,8 @@ def forecast(
     """Take a few real steps, write nothing, and say how long the recipe takes and how much memory.
 
     Where the files of a known data set are missing, the text begins by saying which, and how to get them; the
-    steps are then taken on as many random images of the same shape.
+    steps are then taken on as many random images of the same shape. On a CPU that a step of few images shows
+    to have too little memory for the recipe's batch, the cost is reckoned from those few.
 
     Args:
         recipe: what would be trained.
@@ -43,36 +63,93 @@ def forecast(
     Raises:
         NRMError: as ``fit``, for the recipe, the data and the devices.
     """
-    contexts, missing = parse_devices(devices), []
+    contexts, lines = parse_devices(devices), []
+
+    def build(which: Recipe, noise: bool) -> Parts:
+        return assemble(which, contexts, hybridise, data_dir=data_dir, noise=noise)
+
     try:
-        parts = assemble(recipe, contexts, hybridise, data_dir=data_dir)
+        parts = build(recipe, False)
     except MissingData as problem:
-        missing = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
-        parts = assemble(recipe, contexts, hybridise, noise=True)
+        lines = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
+        parts = build(recipe, True)
+    few = _few_images(recipe, contexts)
+    if few is None:
+        cost = _take_steps(parts)
+    else:
+        cost = _take_steps(build(few, bool(lines)), 1)
+        whole = cost.memory * _images(recipe) / cost.images
+        if whole < _free_memory():
+            cost = _take_steps(parts)
+        else:
+            cost = _take_steps(build(few, bool(lines)))
+            lines.append(
+                f"batch    {cost.images} images a step in place of {_images(recipe)}, which would need about "
+                f"{whole / 2**30:.1f} GiB\n"
+                f"         ({_free_memory() / 2**30:.1f} are free); reckoned from those:"
+            )
+    each = cost.seconds * _images(recipe) / cost.images
+    rate = _images(recipe) / each
+    per_epoch = each * parts.streams.steps_per_epoch
+    return "\n".join(
+        [
+            *lines,
+            f"step     {1000 * each:.1f} ms (median of {cost.timed}), "
+            f"{rate:.{0 if rate > 10 else 2}f} images a second",
+            f"epoch    {parts.streams.steps_per_epoch} steps, {format_duration(per_epoch)} "
+            "without evaluation",
+            f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",
+            f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
+        ]
+    )
+
+
+def _images(recipe: Recipe) -> int:
+    return recipe.train.batch_labelled + recipe.train.batch_unlabelled
+
+
+def _few_images(recipe: Recipe, devices: List[Any]) -> Optional[Recipe]:
+    """The recipe with ``FEW`` images a step; None where it has no more, or no host memory to run out of."""
+    share = FEW / _images(recipe)
+    if share >= 1 or any(device.device_type != "cpu" for device in devices):
+        return None
+    labelled, unlabelled = (
+        0 if batch == 0 else max(int(batch * share) // len(devices), 1) * len(devices)
+        for batch in (recipe.train.batch_labelled, recipe.train.batch_unlabelled)
+    )
+    return replace(
+        recipe, train=replace(recipe.train, batch_labelled=labelled, batch_unlabelled=unlabelled)
+    )
+
+
+def _take_steps(parts: Parts, steps: int = 0) -> Cost:
+    """Take so many steps (0: ``STEPS``) and time all but the first ones."""
+    recipe, before = parts.recipe, peak_memory()
     trainer = make_trainer(
         parts.parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore
     )
     weights = loss_weights(recipe.loss, 0.0)
     seconds: List[float] = []
-    ended = time.monotonic()
-    for number, step in enumerate(islice(parts.streams.epoch(0), STEPS), 1):
+    begun = ended = time.monotonic()
+    for number, step in enumerate(islice(parts.streams.epoch(0), steps or STEPS), 1):
         parts.step(step, weights, trainer, number)
         # with the wait for its images
         started, ended = ended, time.monotonic()
         seconds.append(ended - started)
-    each = statistics.median(seconds[WARM_UP:] or seconds)
-    images = recipe.train.batch_labelled + recipe.train.batch_unlabelled
-    len_epoch = parts.streams.steps_per_epoch
-    per_epoch = each * len_epoch
-    return "\n".join(
-        [
-            *missing,
-            f"step     {1000 * each:.1f} ms (median of {len(seconds)}), {images / each:.0f} images a second",
-            f"epoch    {len_epoch} steps, {format_duration(per_epoch)} without evaluation",
-            f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",
-            f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
-        ]
-    )
+        if number >= LEAST and ended - begun > ENOUGH:
+            break
+    timed = seconds[min(WARM_UP, len(seconds) // 2) :]
+    return Cost(statistics.median(timed), len(timed), _images(recipe), peak_memory() - before)
+
+
+def _free_memory() -> float:
+    """Memory that is free on the host, in bytes; without a bound where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return float(found[0]) * 1024 if found else math.inf
 
 
 def peak_memory() -> int:

@@ -23,6 +23,7 @@ import gluon_nrm.losses
 import gluon_nrm.models
 import gluon_nrm.models.traced
 from gluon_nrm import losses
+from gluon_nrm.graph.block import take_apart
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.layers.shake import ShakeShake
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
@@ -98,7 +99,7 @@ def of_traced_networks() -> Dict[str, Case]:
     code, inferences = mx.nd.one_hot(label, 3), net.infer(x)
     latents = [each.latents for each in inferences]
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
-    reduced = ReducedClassifier(residual(pool=True), "bfloat16")
+    reduced = ReducedClassifier(take_apart(residual(pool=True)), "bfloat16")
     reduced.initialize()
     return {
         # a gate drawn forward: tests/test_shake.py

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Set, Tuple
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.graph.block import GraphBlock, own_parameters, take_apart
+from gluon_nrm.graph.block import GraphBlock, Traced, own_parameters, take_apart
 from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.models.options import CHOICES
@@ -23,17 +23,16 @@ class Scores(NamedTuple):
 
 
 class MaxMin(NamedBlock, GraphBlock):
-    """A network and its Min branch: images (B, C, H, W) to ``Scores``. Build it with ``maxmin``."""
+    """A network, taken apart, and its Min branch: images (B, C, H, W) to ``Scores``. ``maxmin`` builds it."""
 
     result_type = Scores
 
     def __init__(
-        self, net: HybridBlock, gates: str = "mirrored", dtype: str = "float32", **kwargs: Any
+        self, traced: Traced, gates: str = "mirrored", dtype: str = "float32", **kwargs: Any
     ) -> None:
         for name, value in (("gates", gates), ("dtype", dtype)):
             if value not in CHOICES[name]:
                 raise ModelError(f"{name}: {value!r} is not one of {', '.join(CHOICES[name])}")
-        traced = take_apart(net)
         super().__init__(traced.branches, traced.parameters, **kwargs)
         self._network, self._released, self._dtype = traced.parameters, gates == "released", dtype
         with self.name_scope():
@@ -79,4 +78,4 @@ def maxmin(net: HybridBlock, gates: str = "mirrored", dtype: str = "float32") ->
         ModelError: the network cannot be traced, has several outputs, no non-linearity, or an operator
             without a rule (named).
     """
-    return MaxMin(net, gates, dtype)
+    return MaxMin(take_apart(net), gates, dtype)

@@ -6,12 +6,12 @@ from typing import Any, List, NamedTuple, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.graph.block import GraphBlock, take_apart
+from gluon_nrm.graph.block import GraphBlock, Traced, take_apart
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.models.base import Network, TracedPass
-from gluon_nrm.models.maxmin import maxmin
+from gluon_nrm.models.maxmin import MaxMin
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.rules.activation import MAX
 from gluon_nrm.typing import Operators, Tensor
@@ -26,8 +26,7 @@ class BranchScores(NamedTuple):
 class ReducedClassifier(GraphBlock):
     """A network whose layers with weights run in another precision: images (B, C, H, W) to scores (B, K)."""
 
-    def __init__(self, net: HybridBlock, dtype: str, **kwargs: Any) -> None:
-        traced = take_apart(net)
+    def __init__(self, traced: Traced, dtype: str, **kwargs: Any) -> None:
         super().__init__(traced.branches, traced.parameters, **kwargs)
         self._dtype = dtype
 
@@ -58,16 +57,21 @@ class TracedClassifier(Network):
         **kwargs: Any,
     ) -> None:
         super().__init__(classes, input_shape, options, **kwargs)
-        graph, parameters = trace(net)
+        plain = not options.maxmin and options.dtype == "float32"
+        # a plain network is only looked at, so it may hold operators that have no rule here
+        traced = None if plain else take_apart(net)
+        graph, parameters = trace(net) if traced is None else (traced.branches.graph, traced.parameters)
         shapes = infer_shapes(graph, parameters, input_shape)
         check_scores(shapes[graph.output], classes)
         complete_parameters(graph, parameters, shapes)
         self.stochastic = draws(graph)
         with self.name_scope():
-            if options.maxmin:
-                self.net = maxmin(net, options.gates, options.dtype)
+            if traced is None:
+                self.net = net
+            elif options.maxmin:
+                self.net = MaxMin(traced, options.gates, options.dtype)
             else:
-                self.net = net if options.dtype == "float32" else ReducedClassifier(net, options.dtype)
+                self.net = ReducedClassifier(traced, options.dtype)
 
     def infer(self, x: Tensor) -> List[BranchScores]:
         """Scores of every branch."""

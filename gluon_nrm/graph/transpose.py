@@ -62,10 +62,6 @@ def windows_of(site: Site) -> windows.Windows:
     )  # fmt: skip
 
 
-def _back_to(F: Operators, h: Tensor, shape: Shape) -> Tensor:
-    return F.reshape(h, shape=(-1, *shape[1:]))
-
-
 def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     node = site.node
     image = transpose_convolution(
@@ -77,7 +73,8 @@ def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
 
 
 def _fully_connected(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
-    return [_back_to(F, transpose_fully_connected(F, h, given.weight), site.inputs[0])]
+    vector = transpose_fully_connected(F, h, given.weight)
+    return [structure.transpose_reshape(F, vector, site.inputs[0])]
 
 
 def _activation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
@@ -137,7 +134,7 @@ def _concatenation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendere
 
 
 def _reshape(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
-    return [_back_to(F, h, site.inputs[0])]
+    return [structure.transpose_reshape(F, h, site.inputs[0])]
 
 
 def _permutation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:

@@ -21,9 +21,9 @@ def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis:
     return parts
 
 
-def transpose_reshape(F: Operators, h: Tensor, like: Tensor) -> Tensor:
-    """A reshape (or flattening) renders by the reshape back to the shape of its input ``like``."""
-    return F.reshape_like(h, like)
+def transpose_reshape(F: Operators, h: Tensor, shape: Sequence[int]) -> Tensor:
+    """A reshape (or flattening) renders by the reshape back to its input's ``shape``, of any batch size."""
+    return F.reshape(h, shape=(-1, *shape[1:]))
 
 
 def transpose_pad(F: Operators, h: Tensor, before: Tuple[int, int], after: Tuple[int, int]) -> Tensor:

@@ -77,12 +77,13 @@ def forecast(
     if few is None:
         cost = _take_steps(parts)
     else:
-        cost = _take_steps(build(few, bool(lines)), 1)
+        small = build(few, bool(lines))
+        cost = _take_steps(small, 1)
         whole = cost.memory * _images(recipe) / cost.images
         if whole < _free_memory():
             cost = _take_steps(parts)
         else:
-            cost = _take_steps(build(few, bool(lines)))
+            cost = _take_steps(small)
             lines.append(
                 f"batch    {cost.images} images a step in place of {_images(recipe)}, which would need about "
                 f"{whole / 2**30:.1f} GiB\n"

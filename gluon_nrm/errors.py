@@ -46,6 +46,10 @@ class DeviceError(NRMError):
     """A device or kvstore does not exist here or does not fit the batch."""
 
 
+class DistributedError(NRMError):
+    """A job of several processes cannot start, or its processes do not fit together."""
+
+
 class NonFiniteLoss(NRMError):
     """A loss term or a parameter became infinite or not-a-number; the last good checkpoint is kept."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Tuple
+from typing import Any, List, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,12 @@ class Augmentation(Protocol):
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return changed ``images`` (B, C, H, W), an array or streamed as they came; draw from ``rng``."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
+        """Draw what is random in the change of so many images: arrays with an entry for each image."""
+
+    def apply(self, images: Any, drawn: Sequence[np.ndarray]) -> Any:
+        """Change ``images`` as was drawn for them, or for the part of a batch that they are."""
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
         """Raise DataError where images of ``input_shape`` (C, H, W) cannot be changed so."""
@@ -51,12 +57,24 @@ class Augment:
         ------
         DataError  As ``check``.
         """
+        return self.apply(images, self.draw(len(images), rng))
+
+    def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
+        """Draw offsets (count, 2) where images are translated, then who is mirrored (count,)."""
+        drawn = []
+        if self.shift:
+            drawn.append(rng.integers(-self.shift, self.shift, size=(count, 2), endpoint=True))
+        if self.mirror:
+            drawn.append(rng.random(count) < 0.5)
+        return drawn
+
+    def apply(self, images: np.ndarray, drawn: Sequence[np.ndarray]) -> np.ndarray:
+        """Augment ``images`` (B, C, H, W) as was drawn; else as ``__call__``."""
         self.check(images.shape[1:])
         if self.shift:
-            offsets = rng.integers(-self.shift, self.shift, size=(len(images), 2), endpoint=True)
-            images = translate(images, offsets, self.shift)
+            images = translate(images, drawn[0], self.shift)
         if self.mirror:
-            flipped = rng.random(len(images)) < 0.5
+            flipped = drawn[-1]
             images = images if self.shift else images.copy()  # translate has made a copy already
             images[flipped] = images[flipped][..., ::-1]
         return images
@@ -114,10 +132,14 @@ class Cutout:
         ------
         DataError  As ``check``.
         """
+        return self.apply(images, self.draw(len(images), images.shape[2:], rng))
+
+    def apply(self, images: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        """Cut squares around ``centres`` (B, 2), rows and columns; else as ``__call__``."""
         self.check(images.shape[1:])
         if self.side:
             size = images.shape[2:]
-            first = self.draw(len(images), size, rng) - self.side // 2
+            first = centres - self.side // 2
             rows, columns = (
                 (np.arange(size[axis]) >= first[:, axis, None])
                 & (np.arange(size[axis]) < first[:, axis, None] + self.side)

@@ -8,7 +8,7 @@ here every number is drawn from the image's generator, and Pillow does the work.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -53,7 +53,15 @@ class RandomCrops:
 
     def __call__(self, images: StreamedImages, rng: np.random.Generator) -> StreamedImages:
         """Return the images (B, 3, side, side) with this augmentation to come, each from its own seed."""
-        return images.changed(self.change, rng.integers(2**63, size=len(images)))
+        return self.apply(images, self.draw(len(images), rng))
+
+    def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
+        """Draw a seed for each image."""
+        return [rng.integers(2**63, size=count)]
+
+    def apply(self, images: StreamedImages, drawn: Sequence[np.ndarray]) -> StreamedImages:
+        """Return the images with the augmentation to come that was drawn for them."""
+        return images.changed(self.change, drawn[0])
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
         """A crop is resized, so that any image will do."""

@@ -1,12 +1,13 @@
 """The labelled and the unlabelled stream of a training epoch, and the batches of an evaluation.
 
 Everything random in an epoch is a function of (seed, epoch) alone: not of what ran before, of the number of
-devices or of numpy's global state. That is what makes a resumed run equal to one never stopped.
+devices and worker processes, or of numpy's global state. That is what makes a resumed run equal to one never
+stopped, and a run of several workers to that of one.
 """
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Batch(NamedTuple):
     labels: np.ndarray  # (B,) float32, -1 where unlabelled
     teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented on their own; None: images
     indices: Optional[np.ndarray] = None  # (B,) places in the training set; None where nothing was drawn
+    all_indices: Optional[np.ndarray] = None  # those of the whole step, over all workers; None: indices
 
 
 class Step(NamedTuple):
@@ -37,6 +39,13 @@ class Step(NamedTuple):
 
     labelled: Batch
     unlabelled: Optional[Batch]  # None where there is no unlabelled stream
+
+
+class _Drawn(NamedTuple):
+    """What was drawn for the images of a batch."""
+
+    augmentation: List[np.ndarray]
+    cutout: np.ndarray
 
 
 class Streams:
@@ -58,6 +67,8 @@ class Streams:
                          batch, and at least one step.
     independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
     cutout               Applied to the normalised images of both streams; None: nothing is.
+    worker, workers      Which part of every batch is read: the first, second, ... of so many equal ones. The
+                         batch sizes above are those of all parts together, and multiples of their number.
 
     Raises
     ------
@@ -77,6 +88,8 @@ class Streams:
         epoch_steps: Optional[int] = None,
         independent_teacher: bool = False,
         cutout: Optional[Cutout] = None,
+        worker: int = 0,
+        workers: int = 1,
     ) -> None:
         _check_at_least("train.batch_labelled", batch_labelled, 1)
         _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
@@ -95,6 +108,8 @@ class Streams:
         self.batch_unlabelled = batch_unlabelled
         self.seed = seed
         self.independent_teacher = independent_teacher
+        self.worker = worker
+        self.workers = workers
         self.steps_per_epoch = epoch_steps or self._one_pass()
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Step]:
@@ -126,17 +141,23 @@ class Streams:
         order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
         student = [self._rng(epoch, stream, purpose) for purpose in (_AUGMENTATION, _CUTOUT)]
         teacher = [self._rng(epoch, stream, purpose) for purpose in (_TEACHER_AUGMENTATION, _TEACHER_CUTOUT)]
+        share = batch // self.workers
+        rows = slice(self.worker * share, (self.worker + 1) * share)
         for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            raw = self.dataset.train.images[chosen]
+            # for all images of the batch, whichever of them are read here
+            drawn = self._draw(batch, *student)
+            teacher_drawn = self._draw(batch, *teacher) if self.independent_teacher else None
             if start < first * batch:
-                self._pass_over(raw, student, teacher)
                 continue
+            everyone = order[start : start + batch]
+            chosen = everyone[rows]
+            raw = self.dataset.train.images[chosen]
             yield Batch(
-                images=self._prepare(raw, *student),
+                images=self._prepare(raw, drawn, rows),
                 labels=self._labels(chosen, stream),
-                teacher_images=self._prepare(raw, *teacher) if self.independent_teacher else None,
+                teacher_images=None if teacher_drawn is None else self._prepare(raw, teacher_drawn, rows),
                 indices=chosen,
+                all_indices=everyone,
             )
 
     def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
@@ -145,17 +166,18 @@ class Streams:
             return np.full(len(chosen), NO_LABEL, dtype=np.float32)
         return self.dataset.train.labels[chosen].astype(np.float32)
 
-    def _pass_over(self, raw: Images, *generators: Sequence[np.random.Generator]) -> None:
-        """Draw what a batch draws, and no more."""
-        for rng, cutout_rng in generators[: 1 + self.independent_teacher]:
-            self.augment(raw, rng)
-            self.cutout.draw(len(raw), raw.shape[2:], cutout_rng)
+    def _draw(self, count: int, rng: np.random.Generator, cutout_rng: np.random.Generator) -> _Drawn:
+        """Draw all that is random in the augmentation of so many images."""
+        size = self.dataset.input_shape[1:]
+        return _Drawn(self.augment.draw(count, rng), self.cutout.draw(count, size, cutout_rng))
 
-    def _prepare(
-        self, raw: Images, rng: np.random.Generator, cutout_rng: np.random.Generator
-    ) -> np.ndarray:
-        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0."""
-        return self.cutout(self.dataset.normalise(self.augment(raw, rng)), cutout_rng)
+    def _prepare(self, raw: Images, drawn: _Drawn, rows: slice) -> np.ndarray:
+        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0.
+
+        They are the images at ``rows`` of the batch that was drawn for.
+        """
+        changed = self.augment.apply(raw, [each[rows] for each in drawn.augmentation])
+        return self.cutout.apply(self.dataset.normalise(changed), drawn.cutout[rows])
 
     def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
         """Generator of one random sequence of one epoch, independent of all others."""

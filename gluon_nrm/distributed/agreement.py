@@ -1,0 +1,79 @@
+"""Whether all workers run the same code on the same recipe and data, settled before training starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from gluon_nrm.data import Dataset, Split
+from gluon_nrm.distributed.workers import Workers
+from gluon_nrm.errors import DistributedError
+from gluon_nrm.recipe import Recipe, recipe_hash
+
+#: What of ``describe_environment`` must not differ.
+SOFTWARE = ("gluon_nrm", "commit", "uncommitted_changes", "mxnet", "numpy")
+
+
+def check_software(
+    workers: Workers, environment: Mapping[str, Any], recipe: Recipe, devices: List[Any]
+) -> None:
+    """Check versions, recipe and number of devices.
+
+    Args:
+        workers: all of them.
+        environment: ``describe_environment()``.
+        recipe: as it is trained.
+        devices: this worker's.
+
+    Raises:
+        DistributedError: on every worker, naming what differs, both values and both hosts.
+    """
+    own = {key: environment.get(key) for key in SOFTWARE}
+    _compare(
+        workers,
+        {
+            **own,
+            "recipe hash": recipe_hash(recipe),
+            "train.seed": recipe.train.seed,
+            "number of devices": len(devices),
+        },
+    )
+
+
+def check_data(workers: Workers, dataset: Dataset, split: Split) -> None:
+    """Check that all workers have the same training labels, and drew the same split.
+
+    Raises:
+        DistributedError: on every worker.
+    """
+    _compare(
+        workers,
+        {
+            "training images": len(dataset.train.labels),
+            "digest of the training labels": _digest(dataset.train.labels),
+            "digest of the split": _digest(split.labelled, split.unlabelled, split.validation),
+        },
+    )
+
+
+def _compare(workers: Workers, own: Dict[str, Any]) -> None:
+    parts = workers.exchange(json.dumps({**own, "host": socket.gethostname()}).encode("utf-8"))
+    first, *others = [json.loads(part) for part in parts]
+    for rank, other in enumerate(others, start=1):
+        for key in own:
+            if first[key] != other[key]:
+                raise DistributedError(
+                    f"the workers differ: {key} is {first[key]} on worker 0 ({first['host']}), {other[key]} "
+                    f"on worker {rank} ({other['host']}); give every host the same"
+                )
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    sums = hashlib.sha256()
+    for array in arrays:
+        sums.update(np.ascontiguousarray(array, dtype=np.int64).tobytes() + b"|")
+    return sums.hexdigest()[:12]

@@ -1,0 +1,72 @@
+"""Messages between the workers of a job: every worker is linked to one of them, the hub.
+
+Links are those of Python's ``multiprocessing.connection``: a connection is taken only from who proves to
+know the job's key. Messages are plain bytes; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from multiprocessing.connection import Connection
+from typing import Dict, List, Sequence
+
+from gluon_nrm.errors import DistributedError
+
+#: Seconds that ``watch`` has to say which worker is gone, before a broken link is reported without a name.
+PATIENCE = 5.0
+
+
+class Star:
+    """One worker's links.
+
+    Args:
+        rank: this worker's number.
+        size: how many workers there are.
+        links: by rank; on the hub to all others, elsewhere to the hub alone.
+        hub: whether this worker is the hub.
+    """
+
+    def __init__(self, rank: int, size: int, links: Dict[int, Connection], hub: bool) -> None:
+        self.rank, self.size, self._links, self._hub = rank, size, links, hub
+
+    def exchange(self, data: bytes) -> List[bytes]:
+        """Give ``data`` to all workers and return that of each, by rank; every worker has to call it.
+
+        Raises:
+            DistributedError: a link broke.
+        """
+        try:
+            return self._collect(data) if self._hub else self._ask(data)
+        except (EOFError, OSError):
+            time.sleep(PATIENCE)
+            raise DistributedError("the link to another worker broke; look for its error above") from None
+
+    def _collect(self, data: bytes) -> List[bytes]:
+        found = {self.rank: data, **{rank: link.recv_bytes() for rank, link in self._links.items()}}
+        parts = [found[rank] for rank in range(self.size)]
+        message = pack(parts)
+        for link in self._links.values():
+            link.send_bytes(message)
+        return parts
+
+    def _ask(self, data: bytes) -> List[bytes]:
+        (link,) = self._links.values()
+        link.send_bytes(data)
+        return unpack(link.recv_bytes())
+
+
+def pack(parts: Sequence[bytes]) -> bytes:
+    """Put several messages into one."""
+    return struct.pack(f"<{len(parts) + 1}q", len(parts), *map(len, parts)) + b"".join(parts)
+
+
+def unpack(message: bytes) -> List[bytes]:
+    """Undo ``pack``."""
+    (count,) = struct.unpack_from("<q", message)
+    lengths = struct.unpack_from(f"<{count}q", message, 8)
+    parts, start = [], 8 * (count + 1)
+    for length in lengths:
+        parts.append(message[start : start + length])
+        start += length
+    return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from typing import Callable, NoReturn, Sequence
 
 from gluon_nrm.errors import NRMError
@@ -19,7 +20,7 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
     A user's mistake (``NRMError``) becomes ``error: message`` and the error's own exit code; Ctrl-C one word
     and 130; a reader that went away (``| head``) ends the tool without a word. Anything else is a defect of
-    ours: its traceback stays.
+    ours: its traceback stays. A worker of a distributed job that fails ends at once.
     """
     try:
         code = main(sys.argv[1:])
@@ -35,7 +36,22 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
         # What is still buffered has to go somewhere when Python shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = PIPE_CLOSED
+    except Exception:
+        if not _is_worker():
+            raise
+        traceback.print_exc()
+        code = 1
+    if code and _is_worker():
+        # in order, MXNet would wait for all other workers, which may wait for this one
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
+
+
+def _is_worker() -> bool:
+    """Whether this process is one of a distributed job's workers."""
+    return os.environ.get("DMLC_ROLE") == "worker"
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,9 @@ from short_runs import FULL, PI, SUPERVISED, VAT, a_step, built, differences, fu
 from gluon_nrm.data import Step
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.training.arrays import synchronise_statistics
-from gluon_nrm.training.assemble import Parts, seed_step
+from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.optimisers import trained_parameters, trainer_arrays
+from gluon_nrm.training.seeding import seed_step
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
@@ -185,7 +186,7 @@ def test_dropout_of_a_step_depends_on_seed_and_step_alone() -> None:
     parts = built(FULL)
 
     def terms(seed: int, step: int) -> bytes:
-        seed_step(parts.net, seed, step)
+        seed_step(parts.net, seed, step, parts.devices)
         return b"".join(s.means().tobytes() for s in parts.step.backward(a_step(), full_weights(parts)))
 
     first = terms(0, 5)
@@ -198,7 +199,7 @@ def test_statistics_of_all_devices_are_averaged() -> None:
     parts = built(FULL, NO_DROPOUT, devices=2)
     parts.step.backward(a_step(), full_weights(parts))
     before = values(parts.net)
-    synchronise_statistics(parts.net)
+    synchronise_statistics(parts.net, parts.workers)
     after = values(parts.net)
     moved = differences(after, before)
     assert moved and all("running" in name for name in moved)

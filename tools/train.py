@@ -17,6 +17,7 @@ from typing import Sequence
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
 from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.distributed.names import COMMAND
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
 from gluon_nrm.training.fit import fit
@@ -53,6 +54,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def go_on_command(arguments: Sequence[str]) -> str:
     """The command that goes on with a run: this one, but for ``--fresh``, which would start another."""
+    if COMMAND in os.environ:
+        return os.environ[COMMAND]
     python = Path(sys.executable)
     shown = os.path.relpath(python)
     if shutil.which(python.name) == str(python):

@@ -20,7 +20,8 @@ def resolve(host: str) -> str:
     try:
         return socket.gethostbyname(host)
     except OSError as problem:
-        raise DistributedError(f"host {host!r} is not known here: {problem.strerror}; check its name") from None
+        reason = problem.strerror or str(problem)
+        raise DistributedError(f"host {host!r} is not known here: {reason}; check its name") from None
 
 
 def address_towards(host: str) -> str:
@@ -30,7 +31,7 @@ def address_towards(host: str) -> str:
             probe.connect((resolve(host), 9))
         except OSError as problem:
             reason = problem.strerror or str(problem)
-            raise DistributedError(f"there is no way from here to {host}: {reason}; check the network") from None
+            raise DistributedError(f"no way leads from here to {host}: {reason}; check the network") from None
         return str(probe.getsockname()[0])
 
 

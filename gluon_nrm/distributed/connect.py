@@ -18,15 +18,11 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.distributed.addresses import address_towards, wait_until_it_answers
+from gluon_nrm.distributed.names import PATIENCE, RANK
 from gluon_nrm.distributed.star import Star, pack, unpack
 from gluon_nrm.distributed.watch import Watch
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DistributedError
-
-#: The worker's number, as tools/launch.py gives it; without it, MXNet's own, which is that of a race.
-RANK = "GLUON_NRM_WORKER"
-#: Seconds that the scheduler has to start.
-PATIENCE = "GLUON_NRM_PATIENCE"
 
 #: Where the store keeps the hub's address; gradients have the keys from 0 on.
 _ADDRESS_KEY = 1_000_000

@@ -54,7 +54,7 @@ class Adversary:
 
     As in the authors' implementation, every pass is as in training: batch statistics (each pass its own) and
     dropout masks drawn anew, and none of these passes moves running statistics. The random directions depend
-    on the seed, the step and the stream alone, not on the number of devices.
+    on the seed, the step and the stream alone, not on the number of devices and workers.
 
     Args:
         second: the network as perturbed images go through it (``share_parameters``).
@@ -72,7 +72,7 @@ class Adversary:
         # without static memory: with it, MXNet 1.9.1 computes wrong gradients of a graph's inputs
         self._probe.hybridize()
 
-    def of(self, batch: Batch, devices: List[Any], step: int, stream: int) -> List[Any]:
+    def of(self, batch: Batch, devices: List[Any], step: int, stream: int, worker: int = 0) -> List[Any]:
         """Perturbed images of a batch, (B / devices, C, H, W) on each device.
 
         Args:
@@ -80,9 +80,12 @@ class Adversary:
             devices: where they are dealt out.
             step: the training step's number.
             stream: the stream's.
+            worker: which part of the global batch this is.
         """
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(step, stream)))
-        directions = rng.standard_normal(batch.images.shape, dtype=np.float32)
+        count, *shape = batch.images.shape
+        # those of the parts before this one are drawn and dropped
+        directions = rng.standard_normal(((worker + 1) * count, *shape), dtype=np.float32)[worker * count :]
         return [self.perturb(*both) for both in zip(deal(batch.images, devices), deal(directions, devices))]
 
     def perturb(self, images: Any, directions: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Iterable, List, Mapping, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.models.second import STATISTICS
 from gluon_nrm.training.checkpoint import check_arrays
@@ -57,24 +58,35 @@ def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.nda
     return arrays
 
 
-def device_statistics(net: HybridBlock) -> Dict[str, np.ndarray]:
-    """Read the running statistics of all devices but the first: ``PLACE.NAME``, with PLACE from 1.
+def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarray]:
+    """Read the running statistics of all devices of all workers, but for the very first: ``PLACE.NAME``.
 
-    Within an epoch they differ, as each device keeps those of its own images.
+    Places are counted through from 0 over worker 0's devices, then worker 1's, and so on. Within an epoch
+    the statistics differ, as each device keeps those of its own images.
     """
+    named = [(name, p) for name, p in named_parameters(net).items() if name.endswith(STATISTICS)]
+    copies = [(name, copy.asnumpy()) for name, p in named for copy in p.list_data()]
+    if not copies:
+        return {}
+    rows = workers.gather(np.concatenate([copy for _, copy in copies]))
+    ends = np.cumsum([copy.size for _, copy in copies])
+    found: Dict[str, List[np.ndarray]] = {name: [] for name, _ in named}
+    for row in rows:
+        for (name, _), array in zip(copies, np.split(row, ends[:-1])):
+            found[name].append(array)
     return {
-        f"{place}.{name}": copy.asnumpy()
-        for name, parameter in named_parameters(net).items()
-        if name.endswith(STATISTICS)
-        for place, copy in enumerate(parameter.list_data())
+        f"{place}.{name}": array
+        for name, arrays in found.items()
+        for place, array in enumerate(arrays)
         if place > 0
     }
 
 
-def load_device_statistics(net: HybridBlock, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put them back; a device that was not there before keeps the first one's."""
+def load_device_statistics(net: HybridBlock, arrays: Mapping[str, np.ndarray], worker: int) -> None:
+    """Put them back; a device that was not there before keeps the very first one's."""
     for name, parameter in named_parameters(net).items():
-        for place, copy in enumerate(parameter.list_data()):
+        copies = parameter.list_data()
+        for place, copy in enumerate(copies, start=worker * len(copies)):
             if f"{place}.{name}" in arrays:
                 copy[:] = mx.nd.array(arrays[f"{place}.{name}"], ctx=copy.context)
 
@@ -92,9 +104,18 @@ def load_network(net: HybridBlock, arrays: Mapping[str, np.ndarray], where: str)
         parameter.set_data(mx.nd.array(arrays[name]))
 
 
-def synchronise_statistics(net: HybridBlock) -> None:
-    """Give every device the mean of the running statistics that each keeps of its own images."""
-    for parameter in net.collect_params(".*running_(mean|var)").values():
-        copies = parameter.list_data()
-        if len(copies) > 1:
-            parameter.set_data(mx.nd.array(np.mean([copy.asnumpy() for copy in copies], axis=0)))
+def synchronise_statistics(net: HybridBlock, workers: Workers) -> None:
+    """Give every device of every worker the mean of the running statistics that each keeps of its images."""
+    average(net.collect_params(".*running_(mean|var)").values(), workers)
+
+
+def average(parameters: Iterable[Parameter], workers: Workers) -> None:
+    """Give every device of every worker the mean over all devices of all workers."""
+    chosen = list(parameters)
+    if not chosen or len(chosen[0].list_data()) * workers.size == 1:
+        return
+    means = [np.mean([copy.asnumpy() for copy in p.list_data()], axis=0) for p in chosen]
+    vector = workers.sum(np.concatenate([mean.ravel() for mean in means])) / np.float32(workers.size)
+    ends = np.cumsum([mean.size for mean in means])
+    for parameter, values in zip(chosen, np.split(vector, ends[:-1])):
+        parameter.set_data(mx.nd.array(values.reshape(parameter.shape)))

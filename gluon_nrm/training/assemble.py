@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Union
 
-import mxnet as mx
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
@@ -24,6 +23,8 @@ from gluon_nrm.data import (
     read_split,
     stand_in,
 )
+from gluon_nrm.distributed.gradients import GradientSum
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
@@ -31,7 +32,7 @@ from gluon_nrm.models.second import share_parameters
 from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
+from gluon_nrm.training.devices import check_asynchronous, check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
@@ -54,6 +55,11 @@ class Parts:
     teacher: Optional[Targets]
     objective: Objective
     step: TrainStep
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that train together."""
+        return self.step.workers
 
     def evaluation(self, held_out: Optional[bool] = None) -> Iterator[Batch]:
         """Batches to evaluate on: of the held-out validation part (True) or of the test set (False).
@@ -84,6 +90,7 @@ def assemble(
     *,
     data_dir: Union[str, Path, None] = None,
     noise: bool = False,
+    workers: Optional[Workers] = None,
 ) -> Parts:
     """Build everything a recipe describes, initialised from its seed.
 
@@ -93,14 +100,17 @@ def assemble(
         hybridise: trace each part into one static graph; False runs operator by operator, for debugging.
         data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
         noise: take a stand-in for the data, as many random training images of its shape.
+        workers: the processes that train together; None: this one alone.
 
     Raises:
         NRMError: the data, the network or the devices do not allow it.
     """
+    workers = workers or Workers()
     check_kvstore(recipe.train.kvstore)
+    check_asynchronous(recipe)
     check_dtype(recipe.train.dtype, devices)
-    check_batch("train.batch_labelled", recipe.train.batch_labelled, devices)
-    check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices)
+    check_batch("train.batch_labelled", recipe.train.batch_labelled, devices, workers.size)
+    check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices, workers.size)
     dataset = _dataset(recipe, data_dir, noise)
     split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
@@ -116,10 +126,12 @@ def assemble(
     if hybridise:
         for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
-    step = TrainStep(objective, devices, teacher, adversary)
-    return Parts(
-        recipe, devices, dataset, split, _streams(recipe, dataset, split), net, teacher, objective, step
-    )
+    step = TrainStep(objective, devices, teacher, adversary, workers)
+    streams = _streams(recipe, dataset, split, workers)
+    parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step)
+    if workers.kvstore is not None and not workers.asynchronous:
+        step.gradient_sum = GradientSum(workers, parts.parameters)
+    return parts
 
 
 def trace(block: HybridBlock) -> None:
@@ -202,7 +214,7 @@ def _teacher(
     return PiModel(second)
 
 
-def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
+def _streams(recipe: Recipe, dataset: Dataset, split: Split, workers: Workers) -> Streams:
     return Streams(
         dataset,
         split,
@@ -221,12 +233,6 @@ def _streams(recipe: Recipe, dataset: Dataset, split: Split) -> Streams:
         epoch_steps=recipe.train.epoch_steps,
         independent_teacher=recipe.teacher.enabled and recipe.teacher.augmentation == "independent",
         cutout=Cutout(recipe.data.cutout),
+        worker=workers.rank,
+        workers=workers.size,
     )
-
-
-def seed_step(net: Network, seed: int, step: int) -> None:
-    """Seed MXNet's random stream (dropout) for one step, so that a run may go on after any step."""
-    if not net.stochastic:
-        return  # seeding takes over a millisecond
-    # a large odd multiplier keeps runs of neighbouring seeds from sharing steps
-    mx.random.seed((seed * 1_000_003 + step) % (2**31 - 1))

@@ -10,6 +10,8 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeviceError
+from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.training.schedules import stretches
 
 ENTRY = re.compile(r"(cpu|gpu)(?:\((\d+)(?:-(\d+))?\))?")
 
@@ -48,22 +50,38 @@ def check_kvstore(kvstore: str) -> None:
     """Check that this build and this process can use a kvstore.
 
     Raises:
-        DeviceError: nccl without a build that has it, dist_async, or a distributed store outside a job.
+        DeviceError: nccl without a build that has it, or a distributed store outside a job.
     """
     if kvstore == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
         raise DeviceError(
             "train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements"
         )
-    if kvstore == "dist_async":
-        raise DeviceError(
-            "train.kvstore: 'dist_async' updates on the servers, and training here updates on the workers;\n"
-            "use 'dist_sync' or 'dist_device_sync'"
-        )
     if kvstore.startswith("dist") and "DMLC_PS_ROOT_URI" not in os.environ:
         raise DeviceError(
             f"train.kvstore: {kvstore!r} needs a scheduler and servers (DMLC_PS_ROOT_URI is not set); "
-            "start the job with MXNet's launcher, or use 'device'"
+            "start the job with tools/launch.py, or use 'device'"
         )
+
+
+def check_asynchronous(recipe: Recipe) -> None:
+    """Check that a recipe can be trained with dist_async, where the servers update.
+
+    Raises:
+        DeviceError: it has several optimiser phases, a loss scale (float16) or targets that are gathered from
+            all workers (temporal_ensembling), which servers and workers that do not wait cannot have.
+    """
+    if recipe.train.kvstore != "dist_async":
+        return
+    phases = len(stretches(recipe.optimiser.phases, recipe.train.epochs))
+    problem = None
+    if phases > 1:
+        problem = f"optimiser.phases: {phases} of them, but the servers' optimiser cannot be replaced"
+    elif recipe.train.dtype == "float16":
+        problem = "train.dtype: float16, but its loss scale has to be the same on all workers at each step"
+    elif recipe.teacher.enabled and recipe.teacher.method == "temporal_ensembling":
+        problem = "teacher.method: temporal_ensembling, but its targets come from all workers' predictions"
+    if problem is not None:
+        raise DeviceError(f"{problem} with train.kvstore dist_async;\nuse dist_sync")
 
 
 def check_dtype(dtype: str, devices: List[Any]) -> None:
@@ -80,15 +98,17 @@ def check_dtype(dtype: str, devices: List[Any]) -> None:
                 )
 
 
-def check_batch(key: str, batch: int, devices: List[Any]) -> None:
-    """Check that a global batch divides evenly.
+def check_batch(key: str, batch: int, devices: List[Any], workers: int = 1) -> None:
+    """Check that a global batch divides evenly over all devices of all workers.
 
     Raises:
         DeviceError: it does not.
     """
-    if batch % len(devices):
+    every = len(devices) * workers
+    if batch % every:
+        detail = f" ({len(devices)} of each of {workers} workers)" if workers > 1 else ""
         raise DeviceError(
-            f"{key}: {batch} images do not divide over {len(devices)} devices; batches are global"
+            f"{key}: {batch} images do not divide over {every} devices{detail}; batches are global"
         )
 
 

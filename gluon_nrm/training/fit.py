@@ -9,17 +9,21 @@ from typing import Any, Dict, List, Optional, TextIO, Union
 
 import numpy as np
 
+from gluon_nrm.distributed.agreement import check_data, check_software
+from gluon_nrm.distributed.connect import connect
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
 from gluon_nrm.report.figures import plot_curves
 from gluon_nrm.report.tables import summarise
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.devices import check_kvstore, parse_devices
 from gluon_nrm.training.drawing import draw_renderings
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
+from gluon_nrm.training.silence import Silence
 
 #: Test images, and at most so many layers, in the picture of renderings.
 SHOWN, SHOWN_LAYERS = 6, 8
@@ -39,6 +43,10 @@ def fit(
     stream: Optional[TextIO] = None,
 ) -> RunFolder:
     """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
+
+    With a distributed kvstore every worker of the job calls it; worker 0 alone has the run folder, shows
+    progress, evaluates and draws. A script of your own that catches what it raises must end its process by
+    ``os._exit``, as the tools do: MXNet waits at a worker's orderly end for all others.
 
     Args:
         recipe: what to train (``gluon_nrm.load_recipe``).
@@ -64,38 +72,61 @@ def fit(
     }
     recipe = replace(recipe, train=replace(recipe.train, **changes))
     contexts = parse_devices(devices)
-    parts = assemble(recipe, contexts, hybridise, data_dir=data_dir)
-    environment = {**describe_environment(), "devices": [str(context) for context in contexts]}
-    name = run_name(recipe, recipe.train.seed)
-    run = open_run(Path(root), name, recipe_to_yaml(recipe), environment, fresh=fresh)
-    with run:
-        if run.finished:
-            (stream or sys.stderr).write(
-                f"{run.path} is finished; give --fresh to train it again in a new folder\n"
-            )
-            return run
-        loop = Loop(parts, run)
-        with Progress(
-            recipe.train.epochs,
-            loop.epoch_steps,
-            loop.number // loop.epoch_steps,
-            run.log_path,
-            stream=stream,
-        ) as progress:
-            for line in opening_lines(parts, run, loop.number):
-                progress.note(line)
-            try:
-                loop.train(progress)
+    check_kvstore(recipe.train.kvstore)
+    with connect(recipe.train.kvstore) as workers:
+        environment = describe_environment()
+        check_software(workers, environment, recipe, contexts)
+        parts = assemble(recipe, contexts, hybridise, data_dir=data_dir, workers=workers)
+        check_data(workers, parts.dataset, parts.split)
+        environment.update(devices=[str(context) for context in contexts], workers=workers.size)
+        run = _open(workers, Path(root), recipe, environment, fresh)
+        with run:
+            if workers.from_first(run.finished):
+                if workers.first:
+                    (stream or sys.stderr).write(
+                        f"{run.path} is finished; give --fresh to train it again in a new folder\n"
+                    )
+                return run
+            _train(parts, run, stream, go_on)
+    return run
+
+
+def _open(
+    workers: Workers, root: Path, recipe: Recipe, environment: Dict[str, Any], fresh: bool
+) -> RunFolder:
+    """Worker 0's run, locked; on the others the folder of that name, which they leave alone."""
+    run = None
+    if workers.first:
+        run = open_run(
+            root, run_name(recipe, recipe.train.seed), recipe_to_yaml(recipe), environment, fresh=fresh
+        )
+    name = workers.from_first(run.path.name if run is not None else None)
+    return run if run is not None else RunFolder(root / name)
+
+
+def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -> None:
+    """Train what is left of a run, with its progress shown and its pictures drawn at the end."""
+    loop, first = Loop(parts, run), parts.workers.first
+    epochs = parts.recipe.train.epochs
+    with (
+        Progress(epochs, loop.epoch_steps, loop.number // loop.epoch_steps, run.log_path, stream=stream)
+        if first
+        else Silence()
+    ) as progress:
+        for line in opening_lines(parts, run, loop.number):
+            progress.note(line)
+        try:
+            loop.train(progress)
+            if first:
                 draw(parts, run)
                 run.mark_finished(summarise(run))
-            except KeyboardInterrupt:
-                progress.note(f"stopped after step {loop.number}; to go on: {go_on}")
-                raise
-            except NRMError as problem:
-                progress.note(str(problem))
-                raise
-            progress.note(f"finished: {run.path}")
-    return run
+        except KeyboardInterrupt:
+            progress.note(f"stopped after step {loop.number}; to go on: {go_on}")
+            raise
+        except NRMError as problem:
+            progress.note(str(problem))
+            raise
+        progress.note(f"finished: {run.path}")
 
 
 def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
@@ -112,7 +143,8 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
         f"terms    {', '.join(parts.objective.names)}",
-        f"devices  {', '.join(map(str, parts.devices))}",
+        f"devices  {', '.join(map(str, parts.devices))}"
+        + (f" of each of {parts.workers.size} workers" if parts.workers.size > 1 else ""),
         f"run      {run.path}" + (f", going on after step {steps_done}" if steps_done else ""),
     ]
 

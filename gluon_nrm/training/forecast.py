@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Union
 
-from gluon_nrm.errors import MissingData
+from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.devices import parse_devices
@@ -63,6 +63,11 @@ def forecast(
     Raises:
         NRMError: as ``fit``, for the recipe, the data and the devices.
     """
+    if recipe.train.kvstore.startswith("dist"):
+        raise DeviceError(
+            f"train.kvstore: a forecast is of one process, not of {recipe.train.kvstore!r}; "
+            "give --kvstore device, and the batch sizes of one worker"
+        )
     contexts, lines = parse_devices(devices), []
 
     def build(which: Recipe, noise: bool) -> Parts:

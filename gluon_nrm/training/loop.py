@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Union
 
 from mxnet.gluon import Trainer
 
+from gluon_nrm.distributed.server_updates import ServerUpdates
+from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.training.arrays import (
+    average,
     device_statistics,
     finite_arrays,
     load_device_statistics,
     load_network,
+    network_arrays,
     synchronise_statistics,
 )
-from gluon_nrm.training.assemble import Parts, seed_step
-from gluon_nrm.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gluon_nrm.training.assemble import Parts
+from gluon_nrm.training.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.training.evaluate import error_rates
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.run_folder import RunFolder
 from gluon_nrm.training.schedules import Stretch, learning_rate, loss_weights, stretches
+from gluon_nrm.training.seeding import seed_step
 from gluon_nrm.training.stopping import StopRequest
 from gluon_nrm.training.tally import Tally
 
@@ -30,21 +36,23 @@ class Loop:
 
     Everything a step depends on is its parameters, the optimiser's state and the step's number, so a run may
     stop after any step and go on to the same bits.
+
+    Of several workers each runs this loop; worker 0 alone reads and writes the run folder, and evaluates.
     """
 
     def __init__(self, parts: Parts, run: RunFolder) -> None:
         self.parts, self.run, self.recipe = parts, run, parts.recipe
+        self.workers = parts.workers
         self.epoch_steps = parts.streams.steps_per_epoch
         self._stretches = stretches(self.recipe.optimiser.phases, self.recipe.train.epochs)
         self._parameters = parts.parameters
-        self._trainer: Optional[Trainer] = None
+        self._trainer: Optional[Union[Trainer, ServerUpdates]] = None
         self._phase_start = -1
         self.number = 0  # steps taken
         self._tally = Tally(parts.objective.names)
-        checkpoint = load_checkpoint(run.checkpoints)
-        if checkpoint is not None:
-            self._restore(checkpoint)
-        run.truncate_metrics(self.number // self.epoch_steps)
+        self._start()
+        if self.workers.first:
+            run.truncate_metrics(self.number // self.epoch_steps)
 
     def train(self, progress: Progress) -> None:
         """Run the epochs that are left.
@@ -63,23 +71,29 @@ class Loop:
         for step in self.parts.streams.epoch(epoch, done):
             trainer = self._trainer_for(self.number / self.epoch_steps)
             weights = loss_weights(self.recipe.loss, self.number / self.epoch_steps)
-            seed_step(self.parts.net, self.recipe.train.seed, self.number)
+            seed_step(
+                self.parts.net, self.recipe.train.seed, self.number, self.parts.devices, self.workers.rank
+            )
             self.number += 1
             self._tally.add(self.parts.step(step, weights, trainer, self.number), weights)
             size = self.recipe.train.batch_labelled + self.recipe.train.batch_unlabelled
             images += size
             progress.step(size)
-            if stop.asked and self.number % self.epoch_steps:
+            # all stop after the same step; with dist_async no two are at the same step before the epoch's end
+            asked = not self.workers.asynchronous and self.workers.any(stop.asked)
+            if asked and self.number % self.epoch_steps:
                 self._save()
                 raise KeyboardInterrupt
         self._end_epoch(progress, time.monotonic() - started, images)
-        if stop.asked and epoch + 1 < self.recipe.train.epochs:
+        if self.workers.any(stop.asked) and epoch + 1 < self.recipe.train.epochs:
             self._save()
             raise KeyboardInterrupt
 
     def _end_epoch(self, progress: Progress, seconds: float, images: int) -> None:
+        if isinstance(self._trainer, ServerUpdates):
+            self._bring_together(self._trainer)
         for net in self.parts.networks.values():
-            synchronise_statistics(net)
+            synchronise_statistics(net, self.workers)
         if self.parts.teacher is not None:
             self.parts.teacher.end_epoch()
         epoch = self.number // self.epoch_steps
@@ -95,13 +109,25 @@ class Loop:
         self._tally = Tally(self.parts.objective.names)
         # first the row, then the checkpoint: a run that goes on forgets rows after its checkpoint, and makes
         # them again
-        self.run.append_metrics(row)
+        if self.workers.first:
+            self.run.append_metrics(row)
         progress.epoch(row)
         if epoch % self.recipe.train.checkpoint_every_epochs == 0 or epoch == self.recipe.train.epochs:
             self._save()
 
+    def _bring_together(self, updates: ServerUpdates) -> None:
+        """Give all workers of dist_async the same parameters, and the mean of what each kept by itself."""
+        updates.pull()
+        self._tally.average(self.workers)
+        teacher = self.parts.networks.get("teacher")
+        if teacher is not None:
+            average(teacher.collect_params().values(), self.workers)
+
     def _errors(self) -> Dict[str, float]:
+        """Error rates, on worker 0; the others wait for it at the next exchange."""
         errors: Dict[str, float] = {}
+        if not self.workers.first:
+            return errors
         for name, net in self.parts.networks.items():
             rates = error_rates(net, self.parts.evaluation(), self.parts.devices[0])
             errors.update({f"error/{name}{suffix}": rate for suffix, rate in rates.items()})
@@ -110,26 +136,33 @@ class Loop:
     def _stretch_at(self, epoch: float) -> Stretch:
         return next(stretch for stretch in self._stretches if epoch < stretch.end)
 
-    def _trainer_for(self, epoch: float) -> Trainer:
+    def _trainer_for(self, epoch: float) -> Union[Trainer, ServerUpdates]:
         """Return the trainer of the phase at ``epoch``, fresh where a phase begins, at its rate."""
         stretch = self._stretch_at(epoch)
         if self._trainer is None or stretch.start != self._phase_start:
-            self._trainer = make_trainer(
-                self._parameters, self.recipe.optimiser, stretch.phase, self.recipe.train.kvstore
-            )
+            self._trainer = self._make_trainer(stretch)
             self._phase_start = stretch.start
         self._trainer.set_learning_rate(learning_rate(stretch, epoch))
         return self._trainer
 
+    def _make_trainer(self, stretch: Stretch) -> Union[Trainer, ServerUpdates]:
+        optimiser = self.recipe.optimiser
+        if self.workers.asynchronous:
+            return ServerUpdates(
+                self.workers, self._parameters, optimiser, stretch, self.epoch_steps, self.number
+            )
+        return make_trainer(self._parameters, optimiser, stretch.phase, self.recipe.train.kvstore)
+
     def _save(self) -> None:
         networks = self.parts.networks
         arrays = {name: finite_arrays(net, name, self.number) for name, net in networks.items()}
-        if len(self.parts.devices) > 1 and self.number % self.epoch_steps:
-            arrays.update({f"{name}_devices": device_statistics(net) for name, net in networks.items()})
+        if len(self.parts.devices) * self.workers.size > 1 and self.number % self.epoch_steps:
+            for name, net in networks.items():
+                arrays[f"{name}_devices"] = device_statistics(net, self.workers)
         targets = self.parts.teacher.arrays() if self.parts.teacher is not None else {}
         if targets:
             arrays["targets"] = targets
-        if self._trainer is not None:
+        if isinstance(self._trainer, Trainer):
             arrays["optimiser"] = trainer_arrays(self._trainer)
         state = {
             "step": self.number,
@@ -137,26 +170,40 @@ class Loop:
             "tally": self._tally.state(),
             "loss_scale": self.parts.step.scale.state(),
         }
-        save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
+        if self.workers.first:
+            save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def _start(self) -> None:
+        """Start from worker 0's newest checkpoint, or from its initial networks if it has none."""
+        checkpoint = load_checkpoint(self.run.checkpoints) if self.workers.first else None
+        if checkpoint is not None:
+            arrays, state, path = checkpoint.arrays, checkpoint.state, checkpoint.path
+        elif self.workers.size == 1:
+            return
+        else:
+            arrays = {name: network_arrays(net) for name, net in self.parts.networks.items()}
+            state, path = {}, self.run.checkpoints
+        arrays, state = self.workers.arrays_from_first(arrays, state)
+        self._restore_networks(arrays, path)
+        if state:
+            self._restore(arrays, state, path)
+
+    def _restore_networks(self, arrays: Arrays, path: Path) -> None:
         for name, net in self.parts.networks.items():
-            load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
-            load_device_statistics(net, checkpoint.arrays.get(f"{name}_devices", {}))
+            load_network(net, arrays.get(name, {}), str(path / f"{name}.npz"))
+            load_device_statistics(net, arrays.get(f"{name}_devices", {}), self.workers.rank)
+
+    def _restore(self, arrays: Arrays, state: Mapping[str, Any], path: Path) -> None:
         if self.parts.teacher is not None:
-            self.parts.teacher.load(
-                checkpoint.arrays.get("targets", {}), str(checkpoint.path / "targets.npz")
-            )
-        self.number = int(checkpoint.state["step"])
-        self._tally = Tally(self.parts.objective.names, checkpoint.state["tally"])
-        if "loss_scale" in checkpoint.state:  # checkpoints of earlier versions have none
-            self.parts.step.scale.restore(checkpoint.state["loss_scale"])
+            self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
+        self.number = int(state["step"])
+        self._tally = Tally(self.parts.objective.names, state["tally"])
+        if "loss_scale" in state:  # checkpoints of earlier versions have none
+            self.parts.step.scale.restore(state["loss_scale"])
         epoch = self.number / self.epoch_steps
-        if (
-            epoch >= self.recipe.train.epochs
-            or self._stretch_at(epoch).start != checkpoint.state["phase_start"]
-        ):
+        if epoch >= self.recipe.train.epochs or self._stretch_at(epoch).start != state["phase_start"]:
             return  # the next step starts a phase, whose optimiser starts afresh
         updates = self.number - self.epoch_steps * self._stretch_at(epoch).start
-        where = str(checkpoint.path / "optimiser.npz")
-        load_trainer(self._trainer_for(epoch), checkpoint.arrays.get("optimiser", {}), updates, where)
+        trainer = self._trainer_for(epoch)
+        if isinstance(trainer, Trainer):  # with dist_async the optimiser's state was the servers'
+            load_trainer(trainer, arrays.get("optimiser", {}), updates, str(path / "optimiser.npz"))

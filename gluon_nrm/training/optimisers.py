@@ -30,20 +30,33 @@ def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
 
 
 def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase, kvstore: str) -> Trainer:
-    """Make a fresh trainer for one phase; the loop sets its learning rate at every step."""
-    everything = optimiser.weight_decay_on == "all"
-    for parameter in parameters:
-        parameter.wd_mult = 1.0 if everything or parameter.name.endswith("weight") else 0.0
-    settings: Dict[str, Any] = {"learning_rate": phase.lr, "wd": optimiser.weight_decay}
-    if phase.name != "adam":
-        settings["momentum"] = phase.momentum
+    """Make a fresh trainer for one phase; the loop sets its learning rate at every step.
+
+    With a distributed kvstore it only updates: gradients are summed before (``GradientSum``).
+    """
+    set_weight_decay(parameters, optimiser)
     return Trainer(
         {p.name: p for p in parameters},
         phase.name,
-        settings,
-        kvstore=kvstore,
+        optimiser_settings(optimiser, phase),
+        kvstore=None if kvstore.startswith("dist") else kvstore,
         update_on_kvstore=False,
     )
+
+
+def set_weight_decay(parameters: List[Parameter], optimiser: Optimiser) -> None:
+    """Have only those parameters decay that the recipe lets decay."""
+    everything = optimiser.weight_decay_on == "all"
+    for parameter in parameters:
+        parameter.wd_mult = 1.0 if everything or parameter.name.endswith("weight") else 0.0
+
+
+def optimiser_settings(optimiser: Optimiser, phase: Phase) -> Dict[str, Any]:
+    """Arguments of MXNet's optimiser at the start of a phase."""
+    settings: Dict[str, Any] = {"learning_rate": phase.lr, "wd": optimiser.weight_decay}
+    if phase.name != "adam":
+        settings["momentum"] = phase.momentum
+    return settings
 
 
 def _slots(state: Any) -> List[Any]:

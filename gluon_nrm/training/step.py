@@ -9,11 +9,13 @@ import numpy as np
 from mxnet.gluon import Trainer
 
 from gluon_nrm.data.streams import Batch, Step
+from gluon_nrm.distributed.gradients import GradientSum
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.losses.objective import Objective
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.devices import deal
 from gluon_nrm.training.loss_scale import LossScale
-from gluon_nrm.training.tally import StreamTerms, check_finite
+from gluon_nrm.training.tally import StreamTerms, check_finite, gather_terms
 from gluon_nrm.training.targets import Targets
 
 
@@ -29,6 +31,7 @@ class TrainStep:
         devices: where to run; a global batch is dealt out evenly.
         teacher: supplies the consistency target, if that is among the terms.
         adversary: perturbs the images, if virtual_adversarial is among the terms.
+        workers: the processes that share each global batch; each takes the same steps.
     """
 
     def __init__(
@@ -37,7 +40,11 @@ class TrainStep:
         devices: List[Any],
         teacher: Optional[Targets] = None,
         adversary: Optional[Adversary] = None,
+        workers: Optional[Workers] = None,
     ) -> None:
+        self.workers = workers or Workers()
+        #: sums gradients over the workers; None where the trainer does all that is to be done
+        self.gradient_sum: Optional[GradientSum] = None
         self.objective, self.devices = objective, devices
         self.teacher, self.adversary = teacher, adversary
         self.scale = LossScale(objective.net.options.dtype == "float16")
@@ -47,8 +54,10 @@ class TrainStep:
     ) -> List[StreamTerms]:
         """Take training step ``number``, counted from 1, and return the unweighted terms of each stream.
 
+        They are those of the whole global batch, but with dist_async, where a worker knows its own alone.
+
         Args:
-            step: the global batches.
+            step: the global batches, or this worker's part of them.
             weights: of each term.
             trainer: updates the parameters at the rate that it has.
             number: the step's number, which the teacher's decay and random perturbations depend on.
@@ -58,6 +67,10 @@ class TrainStep:
         """
         scale = self.scale.value
         terms = self.backward(step, weights, number)
+        if self.gradient_sum is not None:
+            self.gradient_sum()
+        if not self.workers.asynchronous:
+            terms = gather_terms(terms, self.workers)
         check_finite(terms, self.objective.names, number)
         if self.scale.accept(trainer._params):
             # the gradients are the scale's multiples; it was theirs before `accept` set the next one
@@ -86,7 +99,8 @@ class TrainStep:
                 if self.objective.predictions:
                     parts, predictions = [part[0] for part in parts], [part[1] for part in parts]
                 heads += parts
-                head_gradients += [self._weigh(part, weights, len(batch.labels)) for part in parts]
+                size = len(batch.labels) * (1 if self.workers.asynchronous else self.workers.size)
+                head_gradients += [self._weigh(part, weights, size) for part in parts]
                 found.append(StreamTerms(name, parts, predictions))
         # MXNet goes back through the heads from the last to the first, and on the CPU the norms move their
         # running statistics on that way: turned round, the unlabelled stream moves them first, as released.
@@ -108,5 +122,5 @@ class TrainStep:
         if self.teacher is not None:
             arguments.append(self.teacher.of(batch, self.devices))
         if self.adversary is not None:
-            arguments.append(self.adversary.of(batch, self.devices, number, stream))
+            arguments.append(self.adversary.of(batch, self.devices, number, stream, self.workers.rank))
         return list(zip(*arguments))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
+import mxnet as mx
 import numpy as np
 
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
 
 
@@ -22,6 +24,31 @@ class StreamTerms(NamedTuple):
     def means(self) -> np.ndarray:
         """Mean over the global batch of each term, (T,); waits for the result."""
         return np.concatenate([part.asnumpy() for part in self.parts], axis=1).mean(axis=1)
+
+
+def gather_terms(terms: List[StreamTerms], workers: Workers) -> List[StreamTerms]:
+    """The terms and predictions of the whole global batch, from the parts of all workers."""
+    if workers.size == 1:
+        return terms
+    # one vector, as every exchange waits for the slowest worker
+    own = [
+        array
+        for stream in terms
+        for array in (
+            np.concatenate([part.asnumpy() for part in stream.parts], axis=1).T,
+            np.concatenate([part.asnumpy() for part in stream.predictions] or [np.zeros((0, 0), np.float32)]),
+        )
+    ]
+    rows = workers.gather(np.concatenate([array.ravel() for array in own]))
+    ends = np.cumsum([array.size for array in own])
+    whole = [
+        part.reshape(-1, array.shape[1]) if array.size else array
+        for part, array in zip(np.split(rows, ends[:-1], axis=1), own)
+    ]
+    return [
+        StreamTerms(stream.name, [mx.nd.array(found.T)], [mx.nd.array(classes)] if classes.size else [])
+        for stream, found, classes in zip(terms, whole[::2], whole[1::2])
+    ]
 
 
 class Tally:
@@ -47,6 +74,12 @@ class Tally:
     def state(self) -> Dict[str, float]:
         """Sums so far, to go on from."""
         return dict(self._sums)
+
+    def average(self, workers: Workers) -> None:
+        """Take the mean over the workers, where each has tallied its own part of the steps."""
+        names = sorted(self._sums)
+        sums = workers.sum(np.array([self._sums[name] for name in names]))
+        self._sums = dict(zip(names, (sums / workers.size).tolist()))
 
     def means(self) -> Dict[str, float]:
         """Mean over the steps, as ``loss/TERM``."""

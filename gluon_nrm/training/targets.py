@@ -49,7 +49,10 @@ class Targets:
         raise NotImplementedError
 
     def observe(self, batch: Batch, predictions: Sequence[Any]) -> None:
-        """Take note of the student's predictions in a step that was taken, (B / devices, K) each."""
+        """Take note of the student's predictions in a step that was taken, (B / devices, K) each.
+
+        They are those of all workers.
+        """
 
     def update(self, step: int) -> None:
         """Follow the student after training step ``step``, counted from 1."""
@@ -143,7 +146,7 @@ class TemporalEnsembling(Targets):
     def observe(self, batch: Batch, predictions: Sequence[Any]) -> None:
         """See ``Targets``."""
         found = np.concatenate([part.asnumpy() for part in predictions])
-        indices = _indices(batch)
+        indices = _indices(batch) if batch.all_indices is None else batch.all_indices
         np.add.at(self._sum, indices, found)  # an image may be in a batch twice
         np.add.at(self._seen, indices, 1.0)
 

@@ -1,0 +1,101 @@
+"""A process of a job as the launcher holds it: started, listened to, signalled, ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import IO, Deque, Optional, TextIO
+
+from gluon_nrm.distributed.plan import Process
+from gluon_nrm.errors import DistributedError
+
+#: Lines of a process that are shown again where it fails.
+LAST_LINES = 12
+
+_writing = Lock()
+
+
+class Child:
+    """One process, whose lines are shown with its name before them."""
+
+    def __init__(self, plan: Process) -> None:
+        """Start it.
+
+        Raises:
+            DistributedError: its command cannot be run.
+        """
+        self.plan = plan
+        self.last: Deque[str] = deque(maxlen=LAST_LINES)
+        #: exit code, and when it was seen; None while it runs
+        self.code: Optional[int] = None
+        self.ended_at = 0.0
+        try:
+            self._process = subprocess.Popen(
+                plan.command(), env=plan.environment(), text=True, errors="replace", start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as problem:
+            raise DistributedError(f"cannot start {plan.name}: {problem.strerror}") from None
+        pairs = ((self._process.stdout, sys.stdout), (self._process.stderr, sys.stderr))
+        self._readers = [Thread(target=self._relay, args=pair, daemon=True) for pair in pairs]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def title(self) -> str:
+        """What messages call it: its name, and its host where that is another."""
+        return self.plan.name + (f" on {self.plan.host.name}" if self.plan.host.remote else "")
+
+    def poll(self) -> bool:
+        """Whether it has ended; its last lines have then been read."""
+        if self.code is None:
+            self.code = self._process.poll()
+            if self.code is not None:
+                self.ended_at = time.monotonic()
+                for reader in self._readers:
+                    reader.join(timeout=2)  # a grandchild may hold the pipe open
+        return self.code is not None
+
+    def interrupt(self) -> None:
+        """Pass a Ctrl-C on."""
+        self._tell(f"{int(signal.SIGINT)}\n")
+
+    def end(self) -> None:
+        """Have its guard kill it, with all that it has started."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with suppress(OSError):  # the guard may have gone already
+                self._process.stdin.close()
+
+    def kill(self) -> None:
+        """Kill the guard itself, or the ssh that leads to it."""
+        self._process.kill()
+
+    def fate(self) -> str:
+        """How it ended, in words."""
+        code = self.code or 0
+        if 128 < code < 128 + signal.NSIG:
+            return f"was killed by {signal.Signals(code - 128).name}"
+        if self.plan.host.remote and code == 255:
+            return "lost its ssh connection"
+        return f"ended with exit code {code}"
+
+    def _tell(self, text: str) -> None:
+        if self._process.stdin is None or self._process.stdin.closed:
+            return
+        try:
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
+        except OSError:
+            return  # it is gone
+
+    def _relay(self, source: IO[str], target: TextIO) -> None:
+        for line in source:
+            self.last.append(line.rstrip("\n"))
+            with _writing:
+                target.write(f"[{self.plan.name}] {line.rstrip()}\n")
+                target.flush()

@@ -1,0 +1,75 @@
+"""Updates on the servers, at every worker's gradient as it comes (dist_async)."""
+
+from __future__ import annotations
+
+from typing import List
+
+import mxnet as mx
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.distributed.rates import Rates
+from gluon_nrm.distributed.workers import Workers
+from gluon_nrm.recipe.schema import Optimiser
+from gluon_nrm.training.optimisers import optimiser_settings, set_weight_decay
+from gluon_nrm.training.schedules import Stretch
+
+
+class ServerUpdates:
+    """Takes the place of ``gluon.Trainer``: sends gradients, and gets the parameters that they made.
+
+    The optimiser, with its schedule, is sent to the servers once; its state stays there and cannot be read
+    back. Between a worker's gradient and the parameters it gets lie the others' updates, in the order in
+    which they arrive: no two runs are alike, and no two workers have the same parameters until ``pull``.
+
+    Args:
+        workers: of the job.
+        parameters: those that are trained; worker by worker the same values.
+        optimiser: weight decay.
+        stretch: optimiser and schedule.
+        epoch_steps: steps in an epoch.
+        first: steps taken before.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        parameters: List[Parameter],
+        optimiser: Optimiser,
+        stretch: Stretch,
+        epoch_steps: int,
+        first: int,
+    ) -> None:
+        self._workers, self._store, self._params = workers, workers.kvstore, parameters
+        self.learning_rate = stretch.phase.lr
+        set_weight_decay(parameters, optimiser)
+        settings = {
+            **optimiser_settings(optimiser, stretch.phase),
+            "lr_scheduler": Rates(stretch, epoch_steps, workers.size, first),
+        }
+        server_side = mx.optimizer.create(stretch.phase.name, **settings)
+        server_side.wd_mult = {key: parameter.wd_mult for key, parameter in enumerate(parameters)}
+        if self._store.rank == 0:
+            self._store.set_optimizer(server_side)
+        workers.barrier()
+        for key, parameter in enumerate(parameters):
+            self._store.init(key, parameter.list_data()[0])
+        mx.nd.waitall()
+        workers.barrier()
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Take note of the rate, which the servers find by themselves."""
+        self.learning_rate = rate
+
+    def step(self, scale: float) -> None:
+        """Send the gradients; the parameters come back. ``scale`` is 1: there is no loss scale here."""
+        for key, parameter in enumerate(self._params):
+            self._store.pushpull(key, parameter.list_grad(), out=parameter.list_data(), priority=-key)
+
+    def pull(self) -> None:
+        """Get the parameters when all workers' updates are in: the same on each."""
+        mx.nd.waitall()
+        self._workers.barrier()
+        for key, parameter in enumerate(self._params):
+            self._store.pull(key, out=parameter.list_data(), priority=-key)
+        mx.nd.waitall()
+        self._workers.barrier()

@@ -1,0 +1,154 @@
+"""dist_sync with a real scheduler, server and workers: the run of one process, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+import pytest
+from jobs import (
+    LAUNCH,
+    PATIENCE,
+    TRAIN,
+    descendants,
+    gone,
+    processes_of,
+    started,
+    train_with,
+    wait_for,
+)
+from short_runs import FULL, TEMPORAL, VAT, newest, recipe
+
+from gluon_nrm.training import fit as fit_module
+from gluon_nrm.training.fit import fit
+from gluon_nrm.training.run_folder import RunFolder
+from gluon_nrm.training.runs import load_run
+
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
+
+#: Gates and masks are drawn from one stream for all CPU devices of a process.
+NO_DROPOUT = "model.dropout=0"
+#: One device has the statistics of the whole batch, two have those of its halves.
+NO_STATISTICS = ["model.norm=none", "model.render_norm=none", "loss.weights.moment_matching=0"]
+TIMINGS = ("seconds", "images_per_second")
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "short.yaml").write_text(text, encoding="utf-8")
+
+
+def job(folder: Path, text: str, *overrides: str, kvstore: str = "dist_sync", devices: str = "cpu") -> RunFolder:
+    """Train with two workers."""
+    write(folder, text)
+    words = [word for override in overrides for word in ("--set", override)]
+    done = train_with(2, folder, "short.yaml", "--kvstore", kvstore, "--devices", devices, *words)
+    assert done.returncode == 0, done.stderr
+    return load_run(folder / "runs" / "short-s0")
+
+
+def alone(folder: Path, text: str, *overrides: str, devices: str) -> RunFolder:
+    """Train in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "draw", lambda *_: None)
+        with open(folder / "said.txt", "w") as stream:
+            return fit(recipe(text, *overrides), devices=devices, root=folder / "alone", stream=stream)
+
+
+def assert_close(found: RunFolder, expected: RunFolder) -> None:
+    """All networks and the optimiser within 1e-5, and so the metrics of every epoch."""
+    one, other = newest(found), newest(expected)
+    assert found.finished and one.arrays.keys() == other.arrays.keys()
+    for name, group in other.arrays.items():
+        assert one.arrays[name].keys() == group.keys()
+        for key, array in group.items():
+            np.testing.assert_allclose(one.arrays[name][key], array, rtol=0, atol=1e-5, err_msg=key)
+    rows = [numbers(run) for run in (found, expected)]
+    assert len(rows[0]) == len(rows[1])
+    for row, true in zip(*rows):
+        assert row == pytest.approx(true, rel=1e-4, abs=1e-5)
+
+
+def numbers(run: RunFolder) -> List[Dict[str, float]]:
+    return [{key: row[key] for key in row if key not in TIMINGS} for row in run.read_metrics()]
+
+
+@pytest.mark.parametrize(
+    ("text", "kvstore", "overrides"),
+    [
+        (FULL, "dist_sync", [NO_DROPOUT]),  # batch norm, moment matching, a teacher, two optimisers
+        (TEMPORAL, "dist_device_sync", [NO_DROPOUT, "data.shift=1", "data.cutout=3"]),
+    ],
+    ids=["full", "temporal"],
+)
+def test_two_workers_are_one_process_with_two_devices(
+    tmp_path: Path, text: str, kvstore: str, overrides: List[str]
+) -> None:
+    found = job(tmp_path, text, *overrides, kvstore=kvstore)
+    assert_close(found, alone(tmp_path, text, *overrides, devices="cpu(0),cpu(1)"))
+    assert found.env()["workers"] == 2
+
+
+def test_two_workers_are_one_device(tmp_path: Path) -> None:
+    """Two devices on each worker, against one that sees the global batch."""
+    overrides = [NO_DROPOUT, *NO_STATISTICS, "train.batch_labelled=8", "train.batch_unlabelled=12"]
+    found = job(tmp_path, VAT, *overrides, devices="cpu(0),cpu(1)")
+    assert_close(found, alone(tmp_path, VAT, *overrides, devices="cpu(0)"))
+
+
+def long_run(folder: Path, kvstore: str = "dist_sync") -> List[str]:
+    """The command of a job that would take minutes."""
+    write(folder, FULL.replace("train: {epochs: 3", "train: {epochs: 2000"))
+    return [*LAUNCH, "-n", "2", *TRAIN, "short.yaml", "--kvstore", kvstore, "--devices", "cpu"]
+
+
+def epochs_done(folder: Path) -> int:
+    path = folder / "runs" / "short-s0" / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_a_killed_process_ends_the_job_which_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    command, epoch = long_run(tmp_path), 0
+    for role, number in (("worker", 1), ("worker", 0), ("server", 0)):
+        with started(tmp_path, command) as process:
+            wait_for(lambda done=epoch + 2: epochs_done(tmp_path) > done, process)
+            everything = descendants(process.pid)
+            named = {"GLUON_NRM_WORKER": str(number)} if role == "worker" else {}
+            (victim,) = processes_of(process.pid, DMLC_ROLE=role, **named)
+            killed = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            said = process.communicate(timeout=30)[1]
+        assert time.monotonic() - killed < 30
+        assert process.returncode == 128 + signal.SIGKILL
+        assert f"error: {role} {number} was killed by SIGKILL; all other processes were ended." in said
+        assert len(everything) >= 8 and gone(everything)  # guards and what they guard
+        if epoch:
+            assert f"[worker 0] run      runs/short-s0, going on after step {3 * epoch}\n" in said
+        epoch = newest(load_run(tmp_path / "runs" / "short-s0")).epoch
+
+
+def test_ctrl_c_in_an_epoch_changes_nothing(tmp_path: Path) -> None:
+    """Stopped within an epoch, where devices differ, a job ends in the parameters of one never stopped."""
+    text = FULL.replace("epoch_steps: 3", "epoch_steps: 100")
+    write(tmp_path, text)
+    command = [*LAUNCH, "-n", "2", *TRAIN, "short.yaml", "--kvstore", "dist_sync", "--devices", "cpu"]
+    command += ["--set", NO_DROPOUT]
+    with started(tmp_path, command) as process:
+        wait_for(lambda: epochs_done(tmp_path) > 0, process)
+        everything = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 130 and gone(everything), said
+    # saved after the step at which both stopped, and the command to go on is the job's
+    stopped = re.search(r"\[worker 0\] stopped after step (\d+); to go on: (.*)\n", said)
+    assert stopped is not None and stopped.group(2).split()[1:] == command[1:]
+    checkpoint = newest(load_run(tmp_path / "runs" / "short-s0"))
+    assert checkpoint.state["step"] == int(stopped.group(1)) and int(stopped.group(1)) % 100
+    places = {name.partition(".")[0] for name in checkpoint.arrays["student_devices"]}
+    assert places == {"1"}
+    found = job(tmp_path, text, NO_DROPOUT)
+    assert_close(found, alone(tmp_path, text, NO_DROPOUT, devices="cpu(0),cpu(1)"))

@@ -1,0 +1,65 @@
+"""Start a command as the workers of a distributed job, with MXNet's scheduler and servers.
+
+python tools/launch.py -n 2 -s 1 python tools/train.py recipes/digits_nrm.yaml --kvstore dist_sync
+python tools/launch.py -n 8 --hosts hosts.txt python tools/train.py RECIPE --kvstore dist_sync
+srun --kill-on-bad-exit=1 python tools/launch.py python tools/train.py RECIPE --kvstore dist_sync
+
+When one process fails, all are ended, its last lines are shown, and the exit code is its own. Ctrl-C is
+passed on: training finishes its step, saves and stops. More: docs/distributed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from typing import Sequence
+
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+from gluon_nrm.cli import run_tool
+from gluon_nrm.distributed.launch import launch
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("-n", type=_count, metavar="WORKERS", help="workers; under srun, mpirun: one a task")
+    parser.add_argument("-s", type=_count, metavar="SERVERS", help="servers (default: one a host)")
+    parser.add_argument("--hosts", metavar="FILE", help="hosts to use through ssh, one a line")
+    parser.add_argument("--port", type=_port, help="the scheduler's (default: a free one)")
+    parser.add_argument("--root", metavar="HOST", help="under mpirun on several machines: the one of rank 0")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what every worker runs")
+    options = parser.parse_args(arguments)
+    if not options.command:
+        parser.error("give the command that every worker runs, such as python tools/train.py RECIPE")
+    return options
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start the job and stay until it has ended."""
+    options = parse(arguments)
+    words = [sys.executable, sys.argv[0], *arguments]
+    launch(
+        options.command, workers=options.n, servers=options.s, hosts=options.hosts, port=options.port,
+        root=options.root, started_by=shlex.join(word for word in words if word != "--fresh"),
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(main)

@@ -15,7 +15,7 @@ from fakes import ROOT
 LAUNCH = [sys.executable, str(ROOT / "tools" / "launch.py")]
 TRAIN = [sys.executable, str(ROOT / "tools" / "train.py")]
 #: Seconds after which a test gives a job up.
-PATIENCE = 120
+PATIENCE = 240
 
 
 def shell(**variables: str) -> Dict[str, str]:
@@ -30,8 +30,9 @@ def shell(**variables: str) -> Dict[str, str]:
 
 def launch(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
     """tools/launch.py, to its end."""
+    environment = shell(**variables)
     return subprocess.run(
-        [*LAUNCH, *words], cwd=folder, env=shell(**variables), capture_output=True, text=True, timeout=PATIENCE
+        [*LAUNCH, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
 
 

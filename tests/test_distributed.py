@@ -42,7 +42,9 @@ def write(folder: Path, text: str) -> None:
     (folder / "short.yaml").write_text(text, encoding="utf-8")
 
 
-def job(folder: Path, text: str, *overrides: str, kvstore: str = "dist_sync", devices: str = "cpu") -> RunFolder:
+def job(
+    folder: Path, text: str, *overrides: str, kvstore: str = "dist_sync", devices: str = "cpu"
+) -> RunFolder:
     """Train with two workers."""
     write(folder, text)
     words = [word for override in overrides for word in ("--set", override)]

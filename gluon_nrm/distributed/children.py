@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from threading import Lock, Thread
-from typing import IO, Deque, Optional, TextIO
+from typing import IO, Deque, List, Optional, TextIO
 
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.errors import DistributedError
@@ -30,7 +30,8 @@ class Child:
             DistributedError: its command cannot be run.
         """
         self.plan = plan
-        self.last: Deque[str] = deque(maxlen=LAST_LINES)
+        self._said: Deque[str] = deque(maxlen=LAST_LINES)
+        self._errors: Deque[str] = deque(maxlen=LAST_LINES)
         #: exit code, and when it was seen; None while it runs
         self.code: Optional[int] = None
         self.ended_at = 0.0
@@ -41,8 +42,11 @@ class Child:
             )  # fmt: skip
         except OSError as problem:
             raise DistributedError(f"cannot start {plan.name}: {problem.strerror}") from None
-        pairs = ((self._process.stdout, sys.stdout), (self._process.stderr, sys.stderr))
-        self._readers = [Thread(target=self._relay, args=pair, daemon=True) for pair in pairs]
+        streams = (
+            (self._process.stdout, sys.stdout, self._said),
+            (self._process.stderr, sys.stderr, self._errors),
+        )
+        self._readers = [Thread(target=self._relay, args=stream, daemon=True) for stream in streams]
         for reader in self._readers:
             reader.start()
 
@@ -50,6 +54,11 @@ class Child:
     def title(self) -> str:
         """What messages call it: its name, and its host where that is another."""
         return self.plan.name + (f" on {self.plan.host.name}" if self.plan.host.remote else "")
+
+    @property
+    def last(self) -> List[str]:
+        """Its last lines of error output; of other output where there are none."""
+        return list(self._errors or self._said)
 
     def poll(self) -> bool:
         """Whether it has ended; its last lines have then been read."""
@@ -93,9 +102,9 @@ class Child:
         except OSError:
             return  # it is gone
 
-    def _relay(self, source: IO[str], target: TextIO) -> None:
+    def _relay(self, source: IO[str], target: TextIO, last: Deque[str]) -> None:
         for line in source:
-            self.last.append(line.rstrip("\n"))
+            last.append(line.rstrip())
             with _writing:
                 target.write(f"[{self.plan.name}] {line.rstrip()}\n")
                 target.flush()

@@ -48,6 +48,7 @@ def _send(process: subprocess.Popen, number: int) -> None:  # type: ignore[type-
 
 if __name__ == "__main__":
     # The launcher decides: a Ctrl-C of the terminal or a hang-up of ssh reaches the command through it alone.
+    # A handler, and not SIG_IGN, which the command would inherit.
     for unwanted in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(unwanted, signal.SIG_IGN)
+        signal.signal(unwanted, lambda *_: None)
     sys.exit(main(sys.argv[1:]))

@@ -28,7 +28,7 @@ def set_thread_defaults() -> None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, in a container perhaps fewer than there are; not halves of cores."""
+    """Cores that this process may run on: perhaps fewer than there are; halves of cores do not count."""
     if sys.platform != "linux":
         return os.cpu_count() or 1
     cores: Set[str] = set()

@@ -15,11 +15,13 @@ import mxnet as mx
 from mxnet.gluon import Constant, HybridBlock
 
 Shape = Tuple[int, ...]
+#: A node of a graph's JSON.
+Node = Dict[str, Any]
 
 #: Operators that let no gradient through.
 _CONSTANT = re.compile(
-    r"BlockGrad|zeros_like|ones_like|shape_array|size_array|argmax|argmin|one_hot|sign$|"
-    r"_?(broadcast_)?(not_)?(greater|lesser|less|equal)(_equal)?(_scalar)?$"
+    r"BlockGrad|zeros_like|ones_like|shape_array|size_array|argmax|argmin|one_hot|sign|"
+    r"_?(broadcast_)?(not_)?(greater|lesser|equal)(_equal)?(_scalar)?"
 )
 _ATTRIBUTES = ("kernel", "pad", "stride", "dilate", "num_filter", "num_group")
 
@@ -34,7 +36,9 @@ class ConvolutionCall(NamedTuple):
     weight_gradient: bool
 
 
-def convolution_calls(block: HybridBlock, inputs: Dict[str, Shape], train: bool = True) -> List[ConvolutionCall]:
+def convolution_calls(
+    block: HybridBlock, inputs: Dict[str, Shape], train: bool = True
+) -> List[ConvolutionCall]:
     """Read the convolutions of a block.
 
     Convolutions with constant filters, which are other operators in disguise (sums, copies), are left out.
@@ -59,8 +63,9 @@ def convolution_calls(block: HybridBlock, inputs: Dict[str, Shape], train: bool 
     for place, node in enumerate(nodes):
         if node["op"] != "Convolution" or node["inputs"][1][0] not in made_of_filters:
             continue
-        back = [train and place in reached and source[0] in learn for source in node["inputs"][:2]]
-        calls.append(ConvolutionCall(node["attrs"], *[shape_of[source[0], source[1]] for source in node["inputs"][:2]], *back))
+        sources = [(source[0], source[1]) for source in node["inputs"][:2]]
+        back = [train and place in reached and source[0] in learn for source in sources]
+        calls.append(ConvolutionCall(node["attrs"], *[shape_of[source] for source in sources], *back))
     return calls
 
 
@@ -83,11 +88,11 @@ def floor_run(calls: List[ConvolutionCall]) -> Callable[[], None]:
     return run
 
 
-def _passes(node: Dict[str, Any]) -> bool:
-    return _CONSTANT.fullmatch(node["op"]) is None and not _CONSTANT.match(node["op"])
+def _passes(node: Node) -> bool:
+    return _CONSTANT.fullmatch(node["op"]) is None
 
 
-def _depending(nodes: List[Dict[str, Any]], names: Set[str], through: Callable[[Dict[str, Any]], bool]) -> Set[int]:
+def _depending(nodes: List[Node], names: Set[str], through: Callable[[Node], bool]) -> Set[int]:
     """Nodes that are one of the named variables or, by operators that ``through`` admits, made from one."""
     found: Set[int] = set()
     for place, node in enumerate(nodes):  # inputs come before what uses them
@@ -99,7 +104,7 @@ def _depending(nodes: List[Dict[str, Any]], names: Set[str], through: Callable[[
     return found
 
 
-def _reached(nodes: List[Dict[str, Any]], heads: List[int]) -> Set[int]:
+def _reached(nodes: List[Node], heads: List[int]) -> Set[int]:
     """Nodes that a gradient flows back to from the heads."""
     found = set(heads)
     for place in reversed(range(len(nodes))):

@@ -143,7 +143,7 @@ def _write_cifar(path: Path) -> None:
 
 def main() -> int:
     """Measure each in a process of its own and print a table."""
-    parser = command_line(__doc__ or "")
+    parser = command_line(__doc__ or "", repeats=None)
     parser.add_argument("--records", type=int, default=20000, help="of the epoch (default: 20000)")
     parser.add_argument("--measure", choices=tuple(MEASURES), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Whether PyTorch's step computes what ours does: loss terms and gradients for the same parameters and images.
+"""Whether PyTorch's step computes what ours does: terms and gradients for the same parameters and images.
 
     PYTHONPATH=. python benchmarks/peer_terms.py [--peer-python PATH] [--json FILE]
 

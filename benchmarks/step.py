@@ -29,8 +29,8 @@ PEER = "PyTorch"
 NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
 REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'
 HEADER = (
-    "| method | step | s | min..max | images/s | peak memory (GB) | floor (s) | step / floor | ours / PyTorch |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| method | step | s | min..max | images/s | peak memory (GB) | floor (s) | step / floor "
+    "| ours / PyTorch |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 

@@ -64,8 +64,9 @@ def convolution_calls(
         if node["op"] != "Convolution" or node["inputs"][1][0] not in made_of_filters:
             continue
         sources = [(source[0], source[1]) for source in node["inputs"][:2]]
+        data, weight = (shape_of[source] for source in sources)
         back = [train and place in reached and source[0] in learn for source in sources]
-        calls.append(ConvolutionCall(node["attrs"], *[shape_of[source] for source in sources], *back))
+        calls.append(ConvolutionCall(node["attrs"], data, weight, *back))
     return calls
 
 

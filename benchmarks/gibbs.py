@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from statistics import median
 from typing import Any, Dict, Iterator, Tuple
 
 from benchmarks.harness import command_line, measure_in_child, write_json
+from gluon_nrm.cli import run_tool
 
 CHAINS, BATCH = 80, 50
 
@@ -100,4 +100,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
@@ -34,9 +35,17 @@ def command_line(description: str, repeats: Optional[int] = 7) -> argparse.Argum
     parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     if repeats is not None:
         parser.add_argument(
-            "--repeats", type=int, default=repeats, help=f"timed repetitions (default: {repeats})"
+            "--repeats", type=count, default=repeats, help=f"timed repetitions (default: {repeats})"
         )
     return parser
+
+
+def count(text: str) -> int:
+    """Read a number of repetitions, for argparse. Raises ValueError below 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
 
 
 def child_environment(**environment: str) -> Dict[str, str]:
@@ -53,12 +62,28 @@ def measure_in_child(file: str, *arguments: str, **environment: str) -> Any:
     """Run ``file --measure ARGUMENTS`` in a process of its own and read the JSON it prints last.
 
     Peak memory never falls, so what it is measured of needs a process each.
+
+    Raises:
+        BenchmarkError: the process failed; its message is on standard error.
     """
-    command = [sys.executable, file, "--measure", *arguments]
+    return json.loads(last_line([sys.executable, file, "--measure", *arguments], **environment))
+
+
+def last_line(command: Sequence[str], **environment: str) -> str:
+    """Run a command and return the last line it prints. Raises BenchmarkError if it fails or prints none."""
     child = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=child_environment(**environment)
+        command, stdout=subprocess.PIPE, text=True, env=child_environment(**environment)
     )
-    return json.loads(child.stdout.splitlines()[-1])
+    if child.returncode or not child.stdout:
+        raise _failed(command, child.returncode)
+    return child.stdout.splitlines()[-1]
+
+
+def _failed(command: Sequence[str], code: int) -> BenchmarkError:
+    return BenchmarkError(
+        f"{' '.join(command[1:])}: ended with code {code};\n"
+        "what went wrong is above: mend that and run it again"
+    )
 
 
 class Child:
@@ -87,8 +112,9 @@ class Child:
     def ask(self) -> Dict[str, Any]:
         """Have one measurement taken and return it. Raises BenchmarkError if the process ends."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, which shows in its answer
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
@@ -101,8 +127,7 @@ class Child:
             if line.startswith("{"):  # libraries print too
                 found: Dict[str, Any] = json.loads(line)
                 return found
-        code = self._process.wait()
-        raise BenchmarkError(f"{' '.join(self._command[1:])}: ended with code {code}; its message is above")
+        raise _failed(self._command, self._process.wait())
 
 
 def write_json(path: Optional[str], figures: Any) -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from typing import Any, Callable, Dict
 
 from benchmarks.harness import command_line, measure_in_child, write_json
+from gluon_nrm.cli import run_tool
 
 #: name of the network -> images of a step, and their side in pixels
 NETWORKS = {
@@ -109,4 +109,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -10,14 +10,13 @@ more; smaller ones are rounding).
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from benchmarks.harness import BenchmarkError, child_environment, command_line, write_json
+from benchmarks.harness import BenchmarkError, command_line, last_line, write_json
 from benchmarks.step import NAMES, find_peer
+from gluon_nrm.cli import run_tool
 
 HEADER = "| method | terms differ by at most | gradients differ by at most |\n|---|---|---|"
 
@@ -93,10 +92,7 @@ def theirs(method: str, arrays: Dict[str, Any], python: str) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_arrays(arrays, Path(folder))
         command = [python, str(Path(__file__).with_name("torch_terms.py")), method, folder]
-        child = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=child_environment())
-    if child.returncode:
-        raise BenchmarkError(f"torch_terms.py ended with code {child.returncode}; its message is above")
-    found: Dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+        found: Dict[str, Any] = json.loads(last_line(command))
     return found
 
 
@@ -146,4 +142,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from benchmarks.harness import command_line, measure_in_child, write_json
 from benchmarks.step import NAMES
+from gluon_nrm.cli import run_tool
 
 #: group -> operators, without what their names begin with
 GROUPS = {
@@ -58,8 +58,9 @@ def profile(method: str, steps: int) -> Dict[str, Any]:
     """Profile steps of one method in this process; milliseconds are per step."""
     import mxnet as mx
 
+    from benchmarks.serve import WARM_UP
     from benchmarks.step_methods import build
-    from benchmarks.timing import WARM_UP, seconds_of
+    from benchmarks.timing import seconds_of
 
     built = build(method, hybridised=True)
     for _ in range(WARM_UP):
@@ -148,4 +149,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 from typing import Any, Callable, Dict, List
 
 from benchmarks.harness import child_environment, command_line, write_json
+from gluon_nrm.cli import run_tool
 
 NETWORKS = ("shake_resnet26_2x32d", "shake_resnet26_2x64d", "shake_resnet26_2x96d", "shake_resnext29_2x4x64d")
 LEVELS = {
@@ -89,4 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

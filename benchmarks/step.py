@@ -23,6 +23,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from benchmarks.harness import Child, command_line, write_json
 from benchmarks.peer_torch import BATCH, METHODS
+from gluon_nrm.cli import run_tool
 
 MODES = ("eager", "hybridised")
 PEER = "PyTorch"
@@ -140,4 +141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -44,14 +44,13 @@ class ZeroNorm(nn.Module):
     def __init__(self, channels: int, learn_shift: bool = True) -> None:
         super().__init__()
         self.register_buffer("weight", torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels)) if learn_shift else None
+        self.bias: Any = nn.Parameter(torch.zeros(channels)) if learn_shift else None
 
     def forward(self, x: Tensor, shift: Optional[Tensor] = None) -> Tensor:
+        bias: Tensor = self.bias if shift is None else shift
         if x.shape[2:] == (1, 1):  # which functional.instance_norm refuses
-            return (self.bias if shift is None else shift).view(1, -1, 1, 1).expand_as(x)
-        return functional.instance_norm(
-            x, weight=self.weight, bias=self.bias if shift is None else shift, eps=EPSILON
-        )
+            return bias.view(1, -1, 1, 1).expand_as(x)
+        return functional.instance_norm(x, weight=self.weight, bias=bias, eps=EPSILON)
 
 
 class TorchNRM(nn.Module):

@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python benchmarks/step.py [--repeats 7] [--peer-python PATH] [--json FILE]
 
-Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher, each eager, hybridised and, where a Python with
-PyTorch is found (--peer-python, $PEER_PYTHON, else this one), as ``peer_torch.py`` writes it. Every row is a
+Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher, each eager, hybridised, hybridised in bfloat16
+(on processors that have it) and, where a Python with PyTorch is found (--peer-python, $PEER_PYTHON, else this
+one), as ``peer_torch.py`` writes it, in float32. Every row is a
 process of its own, because peak memory never falls; it is read after two steps. Then the rows take turns, one
 step each a round, so that a machine that slows down slows all of them. Our own rows run half the step's
 convolutions before the step and half after it (a step is two streams of the same shapes): that is the floor.
@@ -24,8 +25,11 @@ from typing import Any, Dict, List, Optional, Sequence
 from benchmarks.harness import Child, command_line, write_json
 from benchmarks.peer_torch import BATCH, METHODS
 from gluon_nrm.cli import run_tool
+from gluon_nrm.processor import has_instructions
 
-MODES = ("eager", "hybridised")
+#: in bfloat16 where the processor has instructions for it; the floor is in float32
+BFLOAT16 = "hybridised, bfloat16"
+MODES = ("eager", "hybridised", *([BFLOAT16] if has_instructions("avx512_bf16") else []))
 PEER = "PyTorch"
 NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
 REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'
@@ -43,10 +47,14 @@ def serve_step(method: str, mode: str) -> None:
     from benchmarks.timing import seconds_of
     from gluon_nrm.training.forecast import peak_memory
 
-    built = build(method, hybridised=mode == "hybridised")
+    low = mode == BFLOAT16
+    built = build(method, hybridised=mode != "eager", dtype="bfloat16" if low else "float32")
     for _ in range(WARM_UP):
         seconds_of(built.step)
     ready = {"peak_memory_gb": peak_memory() / 1e9}
+    if low:
+        serve(ready, lambda: {"step_seconds": seconds_of(built.step)})
+        return
     half = floor_run(built.calls)
     for _ in range(WARM_UP):
         seconds_of(half)
@@ -135,7 +143,7 @@ def main() -> int:
         serve_step(*options.measure)
         return 0
     rows = measure(options.repeats, find_peer(options.peer_python))
-    print(f"AllConv13, 32x32, batch 8 + 8, float32: medians of {options.repeats}\n{table(rows)}")
+    print(f"AllConv13, 32x32, batch 8 + 8, medians of {options.repeats}\n{table(rows)}")
     write_json(options.json, rows)
     return 0
 

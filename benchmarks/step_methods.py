@@ -10,6 +10,7 @@ from benchmarks.floor import ConvolutionCall, convolution_calls
 from gluon_nrm.data.streams import Batch, Step
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import Network, get_model, initialise
+from gluon_nrm.processor import allow_matrix_tiles
 from gluon_nrm.recipe.schema import Optimiser, Phase
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.assemble import trace
@@ -46,19 +47,25 @@ class Built(NamedTuple):
     teacher: Optional[Teacher]
 
 
-def build(method: str, hybridised: bool, dropout: Optional[float] = None) -> Built:
+def build(
+    method: str, hybridised: bool, dropout: Optional[float] = None, dtype: str = "float32"
+) -> Built:
     """Build a method's training step on random images, on the CPU.
 
     Args:
         method: a key of ``METHODS``.
         hybridised: trace it into static graphs.
         dropout: in place of the architecture's own.
+        dtype: precision of the convolutions.
     """
     settings = METHODS[method]
+    if dtype == "bfloat16":
+        allow_matrix_tiles()
 
     def network() -> Network:
         return initialise(
-            get_model("allconv13", CLASSES, SHAPE, maxmin=settings.maxmin, dropout=dropout), seed=0
+            get_model("allconv13", CLASSES, SHAPE, maxmin=settings.maxmin, dropout=dropout, dtype=dtype),
+            seed=0,
         )
 
     net, weights = network(), dict(WEIGHTS)

@@ -14,6 +14,7 @@ from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.rules.activation import MIN
 from gluon_nrm.rules.structure import repeat_image
 from gluon_nrm.typing import Operators, Tensor
 
@@ -138,12 +139,13 @@ class NRM(Network):
         """Infer the latents of every branch; the first convolution, the same in all of them, runs once."""
         stem = self.layers[0].convolution(x)
         inferences = []
-        for branch in range(len(self.options.branches)):
+        for branch, which in enumerate(self.options.branches):
             inferred: List[Inferred] = []
             for layer in self.layers:
                 convolved = layer.convolution(inferred[-1].output) if inferred else stem
                 inferred.append(layer.infer(convolved, branch))
-            inferences.append(BranchInference(inferred, self.classifier(inferred[-1].output)))
+            top = -inferred[-1].output if which == MIN else inferred[-1].output
+            inferences.append(BranchInference(inferred, self.classifier(top)))
         return inferences
 
     def infer_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> ZeroPath:

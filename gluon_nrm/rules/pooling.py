@@ -1,4 +1,4 @@
-"""Max-, min- and average pooling over windows that tile the image, and their transposes.
+"""Max- and average pooling over windows that tile the image, and their transposes.
 
 The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size
 that is 1 at the winners and 0 elsewhere. Where pixels tie there are several ones, as in the released code;
@@ -13,16 +13,13 @@ from typing import Tuple
 
 import mxnet as mx
 
-from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
 
-def pool(F: Operators, x: Tensor, kernel: Pair, branch: int = MAX) -> Tensor:
-    """Max-pooling, or min-pooling in the Min branch."""
-    if branch == MIN:
-        return -pool(F, -x, kernel)
+def pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
+    """Max-pooling; of the mirrored Min branch, min-pooling."""
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="max")
 
 
@@ -53,7 +50,7 @@ def _pad_bottom_right(F: Operators, h: Tensor, rows: int, columns: int) -> Tenso
     return F.pad(h, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 0, rows, 0, columns))
 
 
-def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, branch: int = MAX) -> Tensor:
+def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) -> Tensor:
     """Latent t of every pixel: 1 where it won its window (no gradient).
 
     Args:
@@ -62,7 +59,6 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
         pooled: its output.
         kernel: window height and width.
         size: height and width of ``x``.
-        branch: ``MAX`` or ``MIN``; in the Min branch the winner is the smallest pixel.
     """
     rows, columns = _left_over(size, kernel)
     # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find
@@ -72,8 +68,7 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
             x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
         if columns:
             x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
-        difference = x - _enlarge(F, pooled, kernel)
-        won = difference >= 0 if branch == MAX else difference <= 0
+        won = x - _enlarge(F, pooled, kernel) >= 0
         return _pad_bottom_right(F, won, rows, columns)
 
 

@@ -18,8 +18,8 @@ MOMENTUM = 0.9
 class Mirror(NamedTuple):
     """Whether a block's input and its output are the negatives of what they stand for.
 
-    The Min branch runs on u = -v, where its minima are maxima (``models.halves``); the sign goes into a norm's
-    scale and shift, where it costs nothing.
+    The Min branch runs on u = -v, where its minima are maxima (``models.halves``); the sign goes into a
+    norm's scale and shift, where it costs nothing.
     """
 
     input: bool = False

@@ -14,6 +14,7 @@ import os
 from typing import Any, List
 
 from gluon_nrm.environment import prepare_for_mxnet
+from gluon_nrm.threads import set_thread_defaults
 from gluon_nrm.version import __version__
 
 __all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]
@@ -29,6 +30,7 @@ _HOMES = {
 
 # MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
+set_thread_defaults()
 prepare_for_mxnet()
 
 

@@ -14,7 +14,7 @@ import os
 from typing import Any, List
 
 from gluon_nrm.environment import prepare_for_mxnet
-from gluon_nrm.threads import set_thread_defaults
+from gluon_nrm.processor import set_thread_defaults
 from gluon_nrm.version import __version__
 
 __all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]

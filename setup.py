@@ -61,6 +61,9 @@ setup(
         "cpu": pins("requirements.txt"),
         "cu112": pins("requirements-gpu.txt"),
         "dev": pins("requirements-dev.txt"),
+        # tools/export.py --format onnx writes with the one and compares with the other; to serve the file,
+        # onnxruntime alone is enough.
+        "onnx": ["onnx>=1.13", "onnxruntime>=1.18"],
         # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
     },

@@ -44,7 +44,7 @@ def use_common_operators(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -
 
 
 def name_nodes(graph: InferenceGraph) -> InferenceGraph:
-    """Number the nodes of each operator; outputs keep their names, constants get that of their first reader."""
+    """Number the nodes of each operator; outputs keep their names, constants get their reader's."""
     outputs = {entry: name for name, entry in graph.outputs.items()}
     counts: Dict[str, int] = {}
     names: Dict[int, str] = {}

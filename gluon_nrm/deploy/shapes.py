@@ -18,7 +18,10 @@ def to_symbols(graph: InferenceGraph) -> Dict[Entry, Any]:
     symbols: Dict[Entry, Any] = {}
     for index, node in enumerate(graph.nodes):
         if node.variable:
-            symbols[Entry(index)] = mx.sym.var(node.name)
+            # said in the file, so that whoever binds it need not know more than the image's shape
+            value = graph.arrays.get(node.name)
+            shape = None if value is None else value.shape
+            symbols[Entry(index)] = mx.sym.var(node.name, shape=shape, dtype="float32")
             continue
         inputs = [symbols[entry] for entry in node.inputs]
         made = operators.run(mx.sym, node, inputs, name=node.name)

@@ -95,9 +95,9 @@ class _Simplify:
             return 0.0
         if node.op in ("elemwise_add", "elemwise_sub", "elemwise_mul") and None not in values:
             first, second = (value or 0.0 for value in values)
-            return {
-                "elemwise_add": first + second, "elemwise_sub": first - second, "elemwise_mul": first * second,
-            }[node.op]  # fmt: skip
+            if node.op == "elemwise_mul":
+                return first * second
+            return first + second if node.op == "elemwise_add" else first - second
         return None
 
     @staticmethod

@@ -9,14 +9,12 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 import pytest
-from picture_files import class_folders, pixels
+from picture_files import pixels
 from PIL import Image
 
 from gluon_nrm.data import Dataset, ImageSet
-from gluon_nrm.data.folder import load_folder
+from gluon_nrm.data.dataset import channel_statistics
 from gluon_nrm.data.pictures import centre_square
-from gluon_nrm.data.registry import Source
-from gluon_nrm.deploy.dataset_input import describe_input
 from gluon_nrm.deploy.find_images import find_images
 from gluon_nrm.deploy.images import cover, normalise, read_pixels, restore_pixels
 from gluon_nrm.deploy.manifest import CALLER, GRAPH, Input
@@ -179,35 +177,13 @@ def test_bytes_are_scaled_to_the_range_of_the_pixels(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[0], wanted, rtol=1e-6, atol=1e-7)
 
 
-def dataset(images: np.ndarray) -> Dataset:
-    part = ImageSet(images, np.arange(len(images)) % 2)
-    mean = images.mean(axis=(0, 2, 3)).astype(np.float32)
-    return Dataset("noise", ("a", "b"), part, part, mean, images.std(axis=(0, 2, 3)).astype(np.float32))
-
-
 def test_normalised_as_the_data_set_does() -> None:
     bytes_ = np.stack([pixels(4, 5, seed=seed).transpose(2, 0, 1) for seed in range(6)])
-    for images in (bytes_, (bytes_ / 16).astype(np.float32)):
-        data = dataset(images)
-        given = describe_input(data)
-        assert given.pixels == [0.0, 255.0 if images is bytes_ else images.max()]
-        assert (given.shape, given.shorter_side) == ([None, 3, 4, 5], None)
-        raw = images.astype(np.float32)
-        np.testing.assert_array_equal(normalise(raw, given), data.normalise(images))
-        np.testing.assert_allclose(restore_pixels(normalise(raw, given), given), raw, atol=1e-4)
-        assert normalise(raw, replace(given, normalised_by=GRAPH)) is raw
-        assert restore_pixels(raw, replace(given, normalised_by=GRAPH)) is raw
-
-
-def test_what_evaluation_resizes_is_said(tmp_path: Path) -> None:
-    class_folders(tmp_path, {"ant": 5, "bee": 5}, height=12, width=16)
-    for size, streamed, shorter in ((None, False, None), (8, False, 8), (14, True, 16)):
-        data = load_folder(Source(tmp_path, str(tmp_path), size, streamed))
-        given = describe_input(data, size)
-        assert given.shorter_side == shorter
-        part = data.test.images if streamed else data.test.images[:1]
-        # the first test image as training read it, and as a file
-        wanted = np.asarray(part)[0]
-        files = sorted(tmp_path.glob("*/*.png"))
-        same = [np.array_equal(read_pixels(path, given), wanted) for path in files]
-        assert same.count(True) == 1
+    part = ImageSet(bytes_, np.arange(6) % 2)
+    data = Dataset("noise", ("a", "b"), part, part, *channel_statistics(bytes_))
+    given = expected(mean=[float(value) for value in data.mean], std=[float(value) for value in data.std])
+    raw = bytes_.astype(np.float32)
+    np.testing.assert_array_equal(normalise(raw, given), data.normalise(bytes_))
+    np.testing.assert_allclose(restore_pixels(normalise(raw, given), given), raw, atol=1e-4)
+    assert normalise(raw, replace(given, normalised_by=GRAPH)) is raw
+    assert restore_pixels(raw, replace(given, normalised_by=GRAPH)) is raw

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from exports import BACKENDS, CLASSES, needs_onnx, reseal, write_export
 from fakes import ROOT
+from picture_files import class_folders
 from PIL import Image
 from predicting import COUNT, IMAGES, NET, call, work_in
-from short_runs import FULL, recipe
+from short_runs import FULL, SUPERVISED, recipe
 
 from gluon_nrm.deploy import manifest as m
 from gluon_nrm.deploy.progress import ImageProgress
@@ -132,7 +133,7 @@ def test_a_run(here: Path, run: Path, monkeypatch: Any, capsys: Any, network: st
     arguments += ["--network", network, "--head", head, "--batch", "7"]
     assert call(monkeypatch, *arguments) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["model"] == {"name": "short", "network": network, "head": head, "backend": "mxnet"}
+    assert answer["model"] == {"name": "short-s0", "network": network, "head": head, "backend": "mxnet"}
     found = [image["top"][0]["index"] for image in answer["images"]]
     assert found == scores.asnumpy().argmax(axis=1).tolist()
     wanted = mx.nd.softmax(scores).asnumpy().max(axis=1)
@@ -153,6 +154,26 @@ def test_a_run_renders(here: Path, run: Path, monkeypatch: Any, capsys: Any) -> 
             wanted = pasted(pictures[row], 12)[..., 0]
             top, left = 22 + row * (96 + 22), 8 + column * (96 + 8)
             np.testing.assert_allclose(seen[top : top + 96, left : left + 96], wanted, atol=1)
+
+
+@pytest.mark.parametrize("settings", ["size: 8", "size: 14, streamed: true"])
+def test_a_run_on_files_of_any_size(here: Path, monkeypatch: Any, capsys: Any, settings: str) -> None:
+    """Read as evaluation reads them, without --resize."""
+    class_folders(here / "mine", {"ant": 5, "bee": 5}, height=19, width=16)
+    digits = "name: digits, labels: 20, validation: 50, shift: 1"
+    text = SUPERVISED.replace(digits, f"name: folder, path: mine, {settings}")
+    short = recipe(text, "train.epochs=1", "train.epoch_steps=1", "train.batch_labelled=2")
+    path = fit(short, root=here / "runs", devices="cpu", stream=io.StringIO()).path
+    parts = restore(path, devices="cpu").parts
+    prediction = parts.net(mx.nd.array(parts.dataset.normalise(parts.dataset.test.images)))
+    wanted = mx.nd.softmax(prediction.logits).asnumpy()
+    assert call(monkeypatch, path, "mine", "--format", "json", "--devices", "cpu") == 0
+    images = json.loads(capsys.readouterr().out)["images"]
+    found = np.zeros((len(images), 2))
+    for row, image in zip(found, images):
+        row[[guess["index"] for guess in image["top"]]] = [guess["probability"] for guess in image["top"]]
+    for row in wanted:  # each test image is one of the files
+        assert np.isclose(found, row, rtol=1e-4).all(axis=1).sum() == 1
 
 
 # --- with one backend and little else ---

@@ -11,7 +11,8 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.deploy.backends import MXNET, Run
 from gluon_nrm.deploy.classifier import Classifier
-from gluon_nrm.deploy.dataset_input import describe_input
+from gluon_nrm.deploy.describe import describe
+from gluon_nrm.deploy.load import Chosen
 from gluon_nrm.deploy.request import Request
 from gluon_nrm.deploy.source import Wanted, choose, run_network
 from gluon_nrm.errors import DeployError
@@ -46,10 +47,10 @@ def open_run(folder: Path, asked: Request) -> Classifier:
     if asked.rendering and not net.options.render:
         raise DeployError(f"--render: the network of {folder} does not render (model.render is false)")
     wanted = choose(net, asked.head, asked.rendering, False, str(folder))
-    recipe, dataset = restored.parts.recipe, restored.parts.dataset
+    about = describe(Chosen(restored, name, wanted, None), {}, None)
     return Classifier(
-        folder, recipe.name, name, MXNET, describe_input(dataset, recipe.data.size), list(wanted.outputs),
-        list(dataset.class_names), _runner(Served(net, wanted), restored.device),
+        folder, about.name, name, MXNET, about.input, about.outputs, about.class_names,
+        _runner(Served(net, wanted), restored.device),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench doctor clean
+.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench deploy-check doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -34,6 +34,7 @@ help:
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths'
 	@echo 'make bench    run every benchmark'
+	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
@@ -86,6 +87,10 @@ results-paths: install
 
 bench: install
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done
+
+# Trains the digits for three epochs unless ARGS names a run on them.
+deploy-check: install-dev
+	$(BIN)/python tests/fresh_environment.py $(ARGS)
 
 # Without installing first: it is for when that has failed.
 doctor:

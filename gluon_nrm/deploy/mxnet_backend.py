@@ -29,15 +29,17 @@ def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional
         DeployError: a file is missing or damaged, MXNet cannot read it, or the two do not belong together.
     """
     symbol_path, params_path = check_files(folder, manifest, *FORMATS[int8])
-    device = parse_devices(devices)[0]
     symbol = _read(mx.sym.load, symbol_path)
     _check(symbol, _read(mx.nd.load, params_path), manifest, (symbol_path, params_path))
+    return run_files((symbol_path, params_path), manifest.input.name, parse_devices(devices)[0])
+
+
+def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
+    """Run a symbol and its parameters, unchecked, on an MXNet context; ``name``: of the input."""
     with warnings.catch_warnings():
         # of every input whose type the file does not say
         warnings.filterwarnings("ignore", message="Cannot decide type")
-        block = mx.gluon.SymbolBlock.imports(
-            str(symbol_path), [manifest.input.name], str(params_path), ctx=device
-        )
+        block = mx.gluon.SymbolBlock.imports(str(paths[0]), [name], str(paths[1]), ctx=device)
     block.hybridize(static_alloc=True, static_shape=True)
 
     def run(images: Arrays) -> List[Arrays]:

@@ -14,6 +14,7 @@ from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.rules.structure import repeat_image
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -167,13 +168,22 @@ class NRM(Network):
         return BranchRendering(h, steps[::-1], heads[::-1], moments)
 
     def render_zero(self, F: Operators, zero: ZeroPath, inference: BranchInference) -> List[Rendered]:
-        """Render the sum of all class templates through the zero image's states, to the first layer."""
+        """Render the sum of all class templates through the zero image's states, to the first layer.
+
+        ``masked`` of every layer has the batch size of ``inference``, ready to be compared with the image's.
+        """
         template, _ = self.template(F.ones_like(zero.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         steps: List[Rendered] = []
+        one_image = True  # until it meets what an image left behind: the winners of its poolings
         for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, zero.states))):
-            steps.append(layer.render_zero(h, state, inferred))
-            h = layer.render_norms.normalise_zero(steps[-1].image)
+            masks = inferred.latents[0]
+            if one_image and layer.has_positions:
+                h, one_image = repeat_image(F, h, masks), False
+            own_state = state if one_image else repeat_image(F, F.BlockGrad(state), masks)
+            step = layer.render_zero(h, own_state, inferred)
+            h = layer.render_norms.normalise_zero(step.image)
+            steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)
         return steps[::-1]
 
     def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> Joint:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Tuple
 
+import mxnet as mx
+
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
@@ -59,15 +61,15 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
     """
     rows, columns = _left_over(size, kernel)
     # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find
-    # that out
-    x, pooled = F.BlockGrad(x), F.BlockGrad(pooled)
-    if rows:
-        x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
-    if columns:
-        x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
-    difference = x - _enlarge(F, pooled, kernel)
-    won = difference >= 0 if branch == MAX else difference <= 0
-    return _pad_bottom_right(F, won, rows, columns)
+    # that out, if it was recorded
+    with mx.autograd.pause():
+        if rows:
+            x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
+        if columns:
+            x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
+        difference = x - _enlarge(F, pooled, kernel)
+        won = difference >= 0 if branch == MAX else difference <= 0
+        return _pad_bottom_right(F, won, rows, columns)
 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:

@@ -1,139 +1,106 @@
-"""Exports written by hand: a linear classifier whose every number a test can compute by itself."""
+"""Networks of every family that is exported, and ways to run what comes out."""
 
 from __future__ import annotations
 
-import importlib.util
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
-import pytest
 
-from gluon_nrm.deploy import manifest as m
+from gluon_nrm.deploy.inference_graph import IMAGE, InferenceGraph
+from gluon_nrm.deploy.source import read_symbols
+from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_block, to_symbol, write_files
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.node import Entry
+from gluon_nrm.models import Network, get_model, initialise
 
-needs_onnx = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")),
-    reason="onnx and onnxruntime are not installed",
-)
-BACKENDS = ["mxnet", pytest.param("onnxruntime", marks=needs_onnx)]
-MEAN, STD = (100.0, 120.0, 90.0), (50.0, 60.0, 70.0)
-CLASSES = ("ant", "bee", "cat", "dög")
-
-
-class Linear:
-    """scores = W x + b of normalised images; it renders W^T of the best class's one-hot code."""
-
-    def __init__(self, shape: Tuple[int, int, int] = (3, 4, 5), seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.shape = shape
-        size = int(np.prod(shape))
-        self.weight = (rng.standard_normal((len(CLASSES), size)) / np.sqrt(size)).astype(np.float32)
-        self.bias = rng.standard_normal(len(CLASSES)).astype(np.float32)
-
-    def normalise(self, pixels: np.ndarray) -> np.ndarray:
-        """Of pixels (B, C, H, W), by the book."""
-        mean, std = self._constants()
-        return (pixels - mean) / std
-
-    def to_pixels(self, images: np.ndarray) -> np.ndarray:
-        mean, std = self._constants()
-        return images * std + mean
-
-    def scores(self, images: np.ndarray) -> np.ndarray:
-        """Of normalised images."""
-        return images.reshape(len(images), -1) @ self.weight.T + self.bias
-
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        powers = np.exp(self.scores(self.normalise(pixels)))
-        return powers / powers.sum(axis=1, keepdims=True)
-
-    def rendering(self, images: np.ndarray) -> np.ndarray:
-        """Of normalised images, normalised."""
-        return self.weight[self.scores(images).argmax(axis=1)].reshape(len(images), *self.shape)
-
-    def _constants(self) -> List[np.ndarray]:
-        return [np.array(each[: self.shape[0]])[None, :, None, None] for each in (MEAN, STD)]
-
-    def symbol(self, rendering: bool) -> Any:
-        data, weight = mx.sym.var("data"), mx.sym.var("weight")
-        bias = mx.sym.var("bias")
-        scores = mx.sym.FullyConnected(data, weight, bias, num_hidden=len(CLASSES), name="scores")
-        if not rendering:
-            return scores
-        code = mx.sym.one_hot(mx.sym.argmax(scores, axis=1), len(CLASSES))
-        return mx.sym.Group([scores, mx.sym.reshape(mx.sym.dot(code, weight), shape=(-1, *self.shape))])
+GREY, RGB = (1, 8, 8), (3, 32, 32)
+CLASSES = 10
 
 
-def write_export(folder: Path, net: Linear, rendering: bool = False, **changes: Any) -> m.Manifest:
-    """Write symbol, params and, where onnx is installed, ONNX, with their manifest."""
-    folder.mkdir(parents=True)
-    net.symbol(rendering).save(str(folder / "net-symbol.json"))
-    parameters = {"arg:weight": mx.nd.array(net.weight), "arg:bias": mx.nd.array(net.bias)}
-    mx.nd.save(str(folder / "net-0000.params"), parameters)
-    files = {"net-symbol.json": "symbol", "net-0000.params": "params"}
-    if importlib.util.find_spec("onnx") is not None:
-        write_onnx(folder / "net.onnx", net, rendering)
-        files["net.onnx"] = "onnx"
-    outputs = [m.Output("logits", m.LOGITS, m.MAX), m.Output("rendering", m.RENDERING, m.MAX)]
-    channels = net.shape[0]
-    manifest = m.Manifest(
-        version=m.VERSION,
-        name="net",
-        input=m.Input("data", [None, *net.shape], "float32", [0, 255], m.CALLER, [*MEAN[:channels]],
-                      [*STD[:channels]]),
-        outputs=outputs[: 1 + rendering],
-        class_names=list(CLASSES),
-        network="student",
-        source=m.Source("net", "0", 0, "linear", "noise", 4, 1, None, None, "0"),
-        test_error=None,
-    )  # fmt: skip
-    manifest = replace(manifest, **changes)
-    return seal(folder, manifest, files)
+def randomise(net: Network, seed: int = 0) -> None:
+    """Norms and biases as training leaves them, none of them 0 or 1; filters stay as initialised.
+
+    (With random filters the deepest networks round worse than what they are compared to.)
+    """
+    rng = np.random.default_rng(seed)
+    for name, parameter in net.collect_params().items():
+        if name.endswith(("gamma", "running_var")):
+            parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
+        elif not name.endswith("weight"):
+            parameter.set_data(mx.nd.array(0.3 * rng.standard_normal(parameter.shape)))
 
 
-def seal(folder: Path, manifest: m.Manifest, files: Dict[str, str]) -> m.Manifest:
-    """Write the manifest with the checksums of the files as they are."""
-    described = {name: m.describe_file(folder / name, form) for name, form in files.items()}
-    manifest = replace(manifest, files=described)
-    m.write_manifest(folder, manifest)
-    return manifest
+class Family(NamedTuple):
+    """How to build a network."""
+
+    name: str
+    shape: Tuple[int, int, int]
+    options: Dict[str, Any]
+
+    def build(self) -> Network:
+        net = initialise(get_model(self.name, CLASSES, self.shape, **self.options), seed=0)
+        randomise(net)
+        return net
 
 
-def reseal(folder: Path) -> None:
-    """Write the manifest anew, as if the files had been exported so."""
-    manifest = m.read_manifest(folder)
-    seal(folder, manifest, {name: file.format for name, file in manifest.files.items()})
+PLAIN: Dict[str, Any] = {"render": False}
+FAMILIES: Dict[str, Family] = {
+    "NRM": Family("digits_cnn", GREY, {"path_norm": "none"}),
+    "NRM with RPN, dropout": Family("digits_cnn", GREY, {"dropout": 0.5, "released_bias": True}),
+    "NRM without norms": Family("digits_cnn", GREY, {"norm": "none", "render_norm": "none"}),
+    "Max-Min": Family("digits_cnn", GREY, {"maxmin": True, "render_norm_branches": "separate"}),
+    "exact transpose": Family("lenet_small", (1, 28, 28), {
+        "maxmin": True, "path_norm": "mode", "render_norm": "none", "slope": 0.0}),
+    "Max-Min of any": Family("gluon.resnet18_v2", RGB, {"maxmin": True, **PLAIN}),
+    "ResNeXt Shake-Shake": Family("digits_shake_resnext", GREY, {"maxmin": True, **PLAIN}),
+    "SE-ResNeXt-50": Family("se_resnext50_32x4d", RGB, {"maxmin": True, **PLAIN}),
+    "ResNet NRM": Family("digits_resnet", GREY, {"maxmin": True}),
+    "DenseNet NRM": Family("digits_densenet", GREY, {"maxmin": True}),
+    "overlapping pooling": Family("gluon.resnet18_v1", RGB, {}),
+    "clipped": Family("gluon.mobilenetv2_0.25", RGB, PLAIN),
+}  # fmt: skip
 
 
-def write_onnx(path: Path, net: Linear, rendering: bool, input_name: str = "data") -> None:
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+def images(shape: Tuple[int, ...], batch: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((batch, *shape), np.float32)
 
-    size, (channels, height, width) = int(np.prod(net.shape)), net.shape
-    nodes = [
-        helper.make_node("Flatten", [input_name], ["flat"], axis=1),
-        helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"], transB=1),
-    ]
-    outputs: List[Tuple[str, Sequence[Any]]] = [("logits", ["B", len(CLASSES)])]
-    constants = {"weight": net.weight, "bias": net.bias}
-    if rendering:
-        constants["shape"] = np.array([-1, *net.shape])
-        nodes += [
-            helper.make_node("ArgMax", ["logits"], ["best"], axis=1, keepdims=0),
-            helper.make_node("Gather", ["weight", "best"], ["chosen"], axis=0),
-            helper.make_node("Reshape", ["chosen", "shape"], ["rendering"]),
-        ]
-        outputs.append(("rendering", ["B", channels, height, width]))
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["B", *net.shape])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+
+def run_graph(graph: InferenceGraph, **inputs: np.ndarray) -> List[np.ndarray]:
+    """Run a graph node by node on arrays; what has no value in it is given."""
+    values: Dict[Entry, Any] = {}
+    for index, node in enumerate(graph.nodes):
+        if node.variable:
+            values[Entry(index)] = mx.nd.array({**graph.arrays, **inputs}[node.name])
+            continue
+        made = operators.run(mx.nd, node, [values[entry] for entry in node.inputs])
+        values.update({Entry(index, place): value for place, value in enumerate(made)})
+    return [values[entry].asnumpy() for entry in graph.outputs.values()]
+
+
+def runners(graph: InferenceGraph, folder: Path, shape: Tuple[int, ...]) -> Dict[str, Callable[..., Any]]:
+    """Write a graph's files, and give what reads and runs them, by name."""
+    paths = folder / "net-symbol.json", folder / "net-0000.params"
+    write_files(paths, *to_symbol(graph))
+    return {
+        "SymbolBlock": lambda x: run_block(paths, x),
+        "Module": BoundModel(read_files(paths), 1, shape),
+    }
+
+
+def graph_of(**outputs: Any) -> Callable[..., InferenceGraph]:
+    """Read symbols of the image (``data``) as a graph; called with the values of their variables."""
+    return lambda **values: read_symbols(outputs, values)
+
+
+def image() -> Any:
+    return mx.sym.var(IMAGE)
+
+
+def off(found: List[np.ndarray], expected: Dict[str, np.ndarray]) -> float:
+    """Largest difference of any output, relative to that output's largest value."""
+    assert [each.shape for each in found] == [each.shape for each in expected.values()]
+    return max(
+        float(np.abs(one - other).max() / np.abs(other).max()) for one, other in zip(found, expected.values())
     )
-    assert size == net.weight.shape[1]
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString())

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exports import Linear
 from fakes import ROOT
+from linear_export import Linear
 from picture_files import encoded, pixels
 
 from gluon_nrm.cli import run_tool

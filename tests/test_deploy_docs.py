@@ -14,7 +14,7 @@ from typing import Any, List, Tuple
 import mxnet as mx
 import numpy as np
 import pytest
-from exports import BACKENDS, CLASSES, Linear, needs_onnx, write_export
+from linear_export import BACKENDS, CLASSES, Linear, needs_onnx, write_export
 from short_runs import FULL, recipe
 from snippets import DOCUMENT, snippet
 

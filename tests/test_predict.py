@@ -15,8 +15,8 @@ from typing import Any, Dict, List, Sequence
 import mxnet as mx
 import numpy as np
 import pytest
-from exports import BACKENDS, CLASSES, needs_onnx, reseal, write_export
 from fakes import ROOT
+from linear_export import BACKENDS, CLASSES, needs_onnx, reseal, write_export
 from picture_files import class_folders
 from PIL import Image
 from predicting import COUNT, IMAGES, NET, call, work_in

@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 import spoil
-from exports import needs_onnx, reseal, write_export, write_onnx
+from linear_export import needs_onnx, reseal, write_export, write_onnx
 from predicting import NET, call, work_in
 from short_runs import FULL, SUPERVISED, recipe
 

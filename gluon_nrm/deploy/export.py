@@ -20,7 +20,14 @@ from gluon_nrm.deploy.source import reference
 from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_block, to_symbol, write_files
 from gluon_nrm.deploy.to_onnx.convert import import_onnx, write_onnx
 from gluon_nrm.deploy.to_onnx.runtime import OnnxModel, import_onnxruntime
-from gluon_nrm.deploy.verify import BATCHES, ONNX_TOLERANCE, Comparison, check_accuracy, count_errors
+from gluon_nrm.deploy.verify import (
+    BATCHES,
+    ONNX_TOLERANCE,
+    Comparison,
+    check_accuracy,
+    count_errors,
+    rounded_otherwise,
+)
 from gluon_nrm.errors import DeployError
 from gluon_nrm.probability.watch import Watch
 
@@ -96,8 +103,8 @@ def _check_request(out: Path, formats: Sequence[str], rendering: bool) -> None:
         raise DeployError(f"--format {', '.join(unknown) or 'of none'}: give some of {', '.join(FORMATS)}")
     if INT8 in formats and rendering:
         raise DeployError(
-            "--with-rendering: int8 holds the classifier alone, as rounded states would render another image; "
-            "give --format symbol or onnx"
+            "--with-rendering: int8 holds the classifier alone, as rounded states render another image; give "
+            "--format symbol or onnx"
         )
     if ONNX in formats:
         import_onnx()
@@ -133,8 +140,13 @@ class _Exporter:
         chosen = self._chosen
         images = chosen.held_out.images[: max(BATCHES)]
         normalised = chosen.restored.parts.dataset.normalise(images)
-        expected = reference(chosen.net, normalised, chosen.wanted, chosen.folded, mx.cpu())
-        return Comparison(chosen.prepare(images), expected, chosen.wanted.outputs)
+        expected, other = (
+            reference(chosen.net, each, chosen.wanted, chosen.folded, mx.cpu())
+            for each in (normalised, rounded_otherwise(normalised))
+        )
+        scores = chosen.wanted.outputs[0].name
+        rounding = float(np.abs(other[scores] - expected[scores]).max() / np.abs(expected[scores]).max())
+        return Comparison(chosen.prepare(images), expected, chosen.wanted.outputs, rounding)
 
     def _paths(self, kind: str = "") -> Tuple[Path, Path]:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -112,11 +112,14 @@ def read_graph(net: Network, wanted: Wanted, folded: Optional[Normalisation] = N
         parameter.name: parameter.data(parameter.list_ctx()[0]).asnumpy()
         for parameter in net.collect_params().values()
     }
-    return _read(mx.sym.Group(list(found.values())), list(found), {**values, **constants})
+    return read_symbols(found, {**values, **constants})
 
 
-def _read(symbol: Any, names: Any, values: Dict[str, np.ndarray[Any, Any]]) -> InferenceGraph:
-    description = json.loads(symbol.tojson())
+def read_symbols(
+    symbols: Mapping[str, Any], values: Mapping[str, np.ndarray[Any, Any]]
+) -> InferenceGraph:
+    """Read symbols that are outputs by name, with the values of their variables but for the image's."""
+    description = json.loads(mx.sym.Group(list(symbols.values())).tojson())
     nodes = tuple(
         Node(
             each["op"],
@@ -126,7 +129,7 @@ def _read(symbol: Any, names: Any, values: Dict[str, np.ndarray[Any, Any]]) -> I
         )
         for each in description["nodes"]
     )
-    outputs = {name: Entry(head[0], head[1]) for name, head in zip(names, description["heads"])}
+    outputs = {name: Entry(head[0], head[1]) for name, head in zip(symbols, description["heads"])}
     return prune(InferenceGraph(nodes, outputs, values))
 
 

@@ -86,7 +86,7 @@ def leaky_relu(place: Place) -> str:
         "leaky": lambda: place.add("LeakyRelu", place.inputs[0], alpha=slope),
         "elu": lambda: place.add("Elu", place.inputs[0], alpha=slope),
         "selu": lambda: place.add("Selu", place.inputs[0]),
-        "gelu": lambda: gelu(place),
+        "gelu": lambda: _gelu(place),
         "prelu": lambda: _parametric(place),
     }
     if kind not in forms:
@@ -100,8 +100,7 @@ def _parametric(place: Place) -> str:
     return place.add("PRelu", x, place.add("Reshape", slopes, per_channel))
 
 
-@converts("gelu")
-def gelu(place: Place) -> str:
+def _gelu(place: Place) -> str:
     """Compute x (1 + erf(x / sqrt(2))) / 2."""
     x = place.inputs[0]
     erf = place.add("Erf", place.add("Mul", x, place.number(math.sqrt(0.5))))

@@ -38,6 +38,8 @@ class OnnxModel:
         runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors; it warns of what it optimises
+        # threads that spin while they wait slow down everything else on a busy machine, themselves included
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as problem:  # of many classes, all its own

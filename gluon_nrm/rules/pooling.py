@@ -31,6 +31,11 @@ def average_pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="avg")
 
 
+def global_average_pool(F: Operators, x: Tensor) -> Tensor:
+    """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
+    return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
+
+
 def _enlarge(F: Operators, h: Tensor, kernel: Pair) -> Tensor:
     """Repeat every pixel over its window."""
     if kernel[0] == kernel[1]:

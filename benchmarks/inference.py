@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-from benchmarks.harness import command_line, measure_in_child, write_json
+from benchmarks.harness import command_line, count, measure_in_child, write_json
+from gluon_nrm.cli import run_tool
 
 #: name of the network -> (side of its images, heads exported)
 NETWORKS: Dict[str, Tuple[int, Sequence[str]]] = {
@@ -143,10 +143,9 @@ def compare(name: str, batch: int, kinds: Sequence[str], folder: Path, options: 
 
 def main() -> int:
     """Export, measure in processes of their own, and print a table."""
-    parser = command_line(__doc__ or "")
+    parser = command_line(__doc__ or "", repeats=15)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"any of {', '.join(NETWORKS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each (default: 3)")
-    parser.add_argument("--repeats", type=int, default=15, help="timed runs a turn (default: 15)")
+    parser.add_argument("--rounds", type=count, default=3, help="turns of each (default: 3)")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -172,4 +171,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -14,7 +14,7 @@ import importlib
 import os
 from typing import Any, List
 
-from gluon_nrm.threads import set_thread_defaults
+from gluon_nrm.processor import set_thread_defaults
 from gluon_nrm.version import __version__
 from gluon_nrm.wheels import mxnet_version
 

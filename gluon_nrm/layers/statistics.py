@@ -1,8 +1,9 @@
 """Means, variances and instance normalisation, from operators that are cheap on every device.
 
-On the CPU ``F.mean`` over axes, ``F.InstanceNorm`` and the gradient of every broadcast cost ten to fifty times
-what a pass over the memory does. Matrix products with a vector of ones do the same sums, and spread numbers
-over pixels, at the speed of memory in both directions. This is the one place to look for a faster formulation.
+On the CPU ``F.mean`` over axes, ``F.InstanceNorm`` and the gradient of every broadcast cost ten to fifty
+times what a pass over the memory does. Matrix products with a vector of ones do the same sums, and spread
+numbers over pixels, at the speed of memory in both directions. This is the one place to look for a faster
+formulation.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
-#: A convolution onto fewer feature maps than the processor computes at a time costs more than one onto so many:
-#: from 128 onto 3 with 3 x 3 filters, three times as much. Rendering adds blank ones and cuts them off.
+#: A convolution onto fewer feature maps than the processor computes at a time costs more than one onto so
+#: many: from 128 onto 3 with 3 x 3 filters, three times as much. Rendering adds blank ones and cuts them off.
 FEW_CHANNELS = 16
 
 

@@ -2,7 +2,7 @@
 
 What is left in float32: gates, leaky ReLUs and norms that no convolution takes in, and the output. MXNet
 keeps the weights in float32 in the file and turns them into int8 when it loads them, so the file does not
-shrink. "entropy" calibration was tried on the digits: as accurate, and a minute instead of a second.
+shrink. Calibration by "entropy" was as accurate on the digits, and took a hundred times as long.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -15,7 +15,7 @@ GEOMETRY = ("kernel", "stride", "pad", "dilate")
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def _window(node: Node) -> dict:
+def _window(node: Node) -> Dict[str, List[int]]:
     """Attributes that convolutions and poolings share; ONNX lists begins, then ends, of the padding."""
     return {
         "kernel_shape": list(node.pair("kernel", 1)),
@@ -89,7 +89,7 @@ def pooling(place: Place) -> str:
         counted = int(bool(node.get("count_include_pad", True)))
         return place.add("AveragePool", x, **attributes, count_include_pad=counted)
     mean = place.add("AveragePool", x, **attributes, count_include_pad=1)
-    total = place.add("Mul", mean, place.number(np.prod(attributes["kernel_shape"])))
+    total = place.add("Mul", mean, place.number(float(np.prod(attributes["kernel_shape"]))))
     return total if kind == "sum" else place.add("Div", total, place.constant(_divisors(place)))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 import pytest
 from picture_files import pixels
-from PIL import Image
+from PIL import Image, ImageFile
 
 from gluon_nrm.data import Dataset, ImageSet
 from gluon_nrm.data.dataset import channel_statistics
@@ -136,7 +136,8 @@ def test_images_that_do_not_fit(tmp_path: Path, image: Any, given: Input, said: 
     assert str(path) in str(caught.value)
 
 
-def test_an_image_that_is_cut_short(tmp_path: Path) -> None:
+def test_an_image_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as importing GluonCV does
     path = tmp_path / "cut.png"
     Image.fromarray(pixels(40, 50)).save(path)
     path.write_bytes(path.read_bytes()[:-600])

@@ -29,6 +29,7 @@ BENCHMARKS: Dict[str, List[str]] = {
     "maxmin": [],
     "shake": ["shake_resnext29_2x4x64d", "shake_resnet26_2x32d", "--batch", "16"],
     "gibbs": [],
+    "inference": [],
 }
 #: Those that take no --repeats.
 ONCE = ("peer_terms", "input")

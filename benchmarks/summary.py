@@ -81,9 +81,20 @@ def _gibbs(found: Any) -> List[Line]:
     ]
 
 
+def _inference(rows: Any) -> List[Line]:
+    return [
+        Line(
+            f"{row['network']}, batch {row['batch']}, {row['kind']}",
+            f"{row['images_per_second']:.1f} images/s, {row['over_plain']:.2f} times the plain CNN",
+            "at least 1" if row["kind"] == "symbol max" else "",
+        )
+        for row in rows
+    ]
+
+
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input, "maxmin": _maxmin,
-    "shake": _shake, "gibbs": _gibbs,
+    "shake": _shake, "gibbs": _gibbs, "inference": _inference,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ FIRST_NUMPY_TOO_NEW = (1, 24)
 def prepare_for_mxnet() -> None:
     """Check the set-up and load the CUDA libraries, so that ``import mxnet`` works.
 
-    ``import gluon_nrm`` calls it.
+    Importing ``gluon_nrm.needs_mxnet`` calls it.
 
     Raises:
         SetupError: MXNet would not import or not work; says in one line what to install.

@@ -25,7 +25,7 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench doctor clean
+.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench deploy-check doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -33,7 +33,8 @@ help:
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths'
-	@echo 'make bench    run every benchmark'
+	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
+	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
@@ -84,8 +85,14 @@ results-paths: install
 	$(BIN)/python tools/table.py runs/path-norm/* --csv results/path_norm.csv
 	$(BIN)/python tools/paths.py runs/digits-50/digits_nrm-s* runs/digits-50/digits_nrm_rpn-s* --csv results/paths.csv --plot results/paths.png
 
+# Writes results/NAME.json for each benchmark, or for those of ONLY=step,input. ARGS="--repeats 2 --out elsewhere" tries it
+# out. PEER_PYTHON names a Python that has PyTorch, for the rows that compare with it.
 bench: install
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS); done
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON)) $(ARGS)
+
+# Trains the digits for three epochs unless ARGS names a run on them.
+deploy-check: install-dev
+	$(BIN)/python tests/fresh_environment.py $(ARGS)
 
 # Without installing first: it is for when that has failed.
 doctor:

@@ -61,8 +61,14 @@ setup(
         "cpu": pins("requirements.txt"),
         "cu112": pins("requirements-gpu.txt"),
         "dev": pins("requirements-dev.txt"),
+        # tools/export.py --format onnx writes with the one and compares with the other; to serve the file,
+        # onnxruntime alone is enough.
+        "onnx": ["onnx>=1.13", "onnxruntime>=1.18"],
         # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
+        # What benchmarks/step.py measures our step against; 2.4.1 is the last for Python 3.8. For Linux,
+        # PyTorch's own index has builds without CUDA, which are much smaller.
+        "peers": ['torch==2.13.0; python_version >= "3.10"', 'torch==2.4.1; python_version < "3.10"'],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -13,30 +13,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from statistics import median
 from typing import Any, Dict, Iterator, Tuple
 
 from benchmarks.harness import command_line, measure_in_child, write_json
+from gluon_nrm.cli import run_tool
 
 CHAINS, BATCH = 80, 50
 
 
 def sweep(repeats: int) -> Dict[str, Any]:
     """Median seconds of a sweep and of a rendering pass of the digits network."""
-    from benchmarks.timing import median_seconds
+    from benchmarks.timing import take_turns
     from gluon_nrm.models import get_model, initialise
     from gluon_nrm.probability import GibbsSampler, RenderingModel
 
     model = RenderingModel(initialise(get_model("digits_cnn", 10, (1, 8, 8)), seed=0))
     labels = [chain % 10 for chain in range(CHAINS)]
     sampler = GibbsSampler(model, labels)
-    times: Dict[str, list[float]] = {"pass": [], "sweep": []}
-    for _ in range(3 * repeats):  # in turns, so that what else the machine does slows both
-        for name, work in (("pass", lambda: model.render(labels, sampler.path)), ("sweep", sampler.sweep)):
-            times[name].append(median_seconds(work, 1, warm_up=0 if times[name] else 2))
-    passes, whole = (median(found) for found in times.values())
+    works = (lambda: model.render(labels, sampler.path), sampler.sweep)
+    passes, whole = (median(found) for found in take_turns(works, 3 * repeats))
     layers = len(model.latents)
     return {
         "chains": CHAINS, "layers": layers, "rendering_seconds": passes, "sweep_seconds": whole,
@@ -75,8 +72,7 @@ def statistics(images: int) -> Dict[str, Any]:
 
 def main() -> int:
     """Measure both in processes of their own and print two tables."""
-    parser = command_line(__doc__ or "")
-    parser.add_argument("--repeats", type=int, default=7, help="a third of the repetitions (default: 7)")
+    parser = command_line(__doc__ or "")  # a third of the repetitions
     parser.add_argument("--images", type=int, default=50_000, help="of the statistics (default: 50000)")
     parser.add_argument("--measure", choices=("sweep", "statistics"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -104,4 +100,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from benchmarks.harness import command_line, measure_in_child, write_json
+from gluon_nrm.cli import run_tool
 
 #: name of the network -> images of a step, and their side in pixels
 NETWORKS = {
@@ -52,14 +52,10 @@ def stepper(name: str, maxmin: bool) -> Callable[[], Any]:
 
 def seconds(name: str, repeats: int) -> Dict[str, float]:
     """Median times of a step of both, taken in turns."""
-    from benchmarks.timing import median_seconds
+    from benchmarks.timing import take_turns
 
-    steps = {maxmin: stepper(name, maxmin) for maxmin in (False, True)}
-    found: Dict[bool, List[float]] = {False: [], True: []}
-    for _ in range(repeats):
-        for maxmin, step in steps.items():
-            found[maxmin].append(median_seconds(step, 1, warm_up=0 if found[maxmin] else 2))
-    return {"base": statistics.median(found[False]), "maxmin": statistics.median(found[True])}
+    base, both = take_turns([stepper(name, maxmin) for maxmin in (False, True)], repeats)
+    return {"base": statistics.median(base), "maxmin": statistics.median(both)}
 
 
 def memory(name: str, maxmin: bool) -> int:
@@ -82,7 +78,6 @@ def memory(name: str, maxmin: bool) -> int:
 def main() -> int:
     """Print a table, one line a network."""
     parser = command_line(__doc__ or "")
-    parser.add_argument("--repeats", type=int, default=7, help="timed repetitions (default: 7)")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -114,4 +109,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

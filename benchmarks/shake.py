@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 from typing import Any, Callable, Dict, List
 
-from benchmarks.harness import command_line, write_json
+from benchmarks.harness import child_environment, command_line, write_json
+from gluon_nrm.cli import run_tool
 
 NETWORKS = ("shake_resnet26_2x32d", "shake_resnet26_2x64d", "shake_resnet26_2x96d", "shake_resnext29_2x4x64d")
 LEVELS = {
@@ -49,16 +49,10 @@ def training_step(name: str, batch: int, gates: Dict[str, str]) -> Callable[[], 
 
 def measure(name: str, batch: int, repeats: int) -> List[Dict[str, Any]]:
     """Medians of all levels of one network."""
-    from benchmarks.timing import median_seconds
+    from benchmarks.timing import take_turns
 
-    steps = {level: training_step(name, batch, gates) for level, gates in LEVELS.items()}
-    for step in steps.values():
-        median_seconds(step, repeats=1)
-    seconds: Dict[str, List[float]] = {level: [] for level in steps}
-    for _ in range(repeats):
-        for level, step in steps.items():
-            seconds[level].append(median_seconds(step, repeats=1, warm_up=0))
-    medians = {level: statistics.median(found) for level, found in seconds.items()}
+    steps = [training_step(name, batch, gates) for gates in LEVELS.values()]
+    medians = dict(zip(LEVELS, map(statistics.median, take_turns(steps, repeats))))
     return [
         {
             "network": name,
@@ -73,17 +67,16 @@ def measure(name: str, batch: int, repeats: int) -> List[Dict[str, Any]]:
 
 def main() -> int:
     """Measure the networks asked for and print a table."""
-    parser = command_line(__doc__ or "")
+    parser = command_line(__doc__ or "", repeats=9)
     parser.add_argument(
         "networks", nargs="*", metavar="NETWORK", help=f"any of {', '.join(NETWORKS)} (default: all)"
     )
     parser.add_argument("--batch", type=int, default=32, help="images a step (default: 32)")
-    parser.add_argument("--repeats", type=int, default=9, help="timed repetitions (default: 9)")
     options = parser.parse_args()
     unknown = sorted(set(options.networks) - set(NETWORKS))
     if unknown:
         parser.error(f"no network {unknown[0]}; there are {', '.join(NETWORKS)}")
-    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+    os.environ.update(child_environment())
     rows = []
     print(f"32x32, batch {options.batch}, float32: medians of {options.repeats}")
     print("| network | gates | s | over even |\n|---|---|---|---|")
@@ -96,4 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

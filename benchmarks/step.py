@@ -1,92 +1,152 @@
-"""A training step of AllConv13 with RPN, batch 8 + 8: images a second, peak memory, the convolution floor.
+"""A training step of AllConv13, batch 8 + 8: time, memory, its convolutions alone, and the same in PyTorch.
 
-    PYTHONPATH=. python benchmarks/step.py [--repeats 7] [--json FILE]
+    PYTHONPATH=. python benchmarks/step.py [--repeats 7] [--peer-python PATH] [--json FILE]
 
-All cores are used unless OMP_NUM_THREADS says otherwise (MXNet by itself takes half of them). Eager and
-hybridised are measured in a process each, because peak memory never falls; the floor is measured in the same
-process as the step that it is compared with.
+Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher, each eager, hybridised, hybridised in bfloat16
+(on processors that have it) and, where a Python with PyTorch is found (--peer-python, $PEER_PYTHON, else this
+one), as ``peer_torch.py`` writes it, in float32. Every row is a
+process of its own, because peak memory never falls; it is read after two steps. Then the rows take turns, one
+step each a round, so that a machine that slows down slows all of them. Our own rows run half the step's
+convolutions before the step and half after it (a step is two streams of the same shapes): that is the floor.
+All cores are used unless OMP_NUM_THREADS says otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import statistics
+import subprocess
 import sys
-from typing import Any, Dict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
 
-from benchmarks.harness import command_line, measure_in_child, write_json
+from benchmarks.harness import Child, command_line, write_json
+from benchmarks.peer_torch import BATCH, METHODS
+from gluon_nrm.cli import run_tool
+from gluon_nrm.processor import has_instructions
 
-MODES = ("eager", "hybridised")
+#: in bfloat16 where the processor has instructions for it; the floor is in float32
+BFLOAT16 = "hybridised, bfloat16"
+MODES = ("eager", "hybridised", *([BFLOAT16] if has_instructions("avx512_bf16") else []))
+PEER = "PyTorch"
+NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
+REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'
+HEADER = (
+    "| method | step | s | min..max | images/s | peak memory (GB) | floor (s) | step / floor "
+    "| ours / PyTorch |\n|---|---|---|---|---|---|---|---|---|"
+)
 
 
-def measure(mode: str, repeats: int) -> Dict[str, Any]:
-    """Measure one mode in this process."""
-    import mxnet as mx
-
-    from benchmarks.floor import convolution_calls, floor_seconds
-    from benchmarks.timing import median_seconds
-    from gluon_nrm.data.streams import Batch, Step
-    from gluon_nrm.losses import Objective
-    from gluon_nrm.models import get_model, initialise
-    from gluon_nrm.recipe.schema import Optimiser, Phase
-    from gluon_nrm.training.assemble import trace
+def serve_step(method: str, mode: str) -> None:
+    """Build one of our own steps in this process, and measure it whenever asked."""
+    from benchmarks.floor import floor_run
+    from benchmarks.serve import WARM_UP, serve
+    from benchmarks.step_methods import build
+    from benchmarks.timing import seconds_of
     from gluon_nrm.training.forecast import peak_memory
-    from gluon_nrm.training.optimisers import make_trainer, trained_parameters
-    from gluon_nrm.training.step import TrainStep
 
-    weights = {
-        "cross_entropy": 1.0,
-        "reconstruction": 0.5,
-        "entropy": 0.5,
-        "moment_matching": 0.5,
-        "path_norm": 1.0,
-    }
-    net = initialise(get_model("allconv13", 10, (3, 32, 32)), seed=0)
-    objective = Objective(net, weights)
-    if mode == "hybridised":
-        trace(objective)
-    phase = Phase(name="sgd", lr=0.01)
-    trainer = make_trainer(trained_parameters(objective, 2), Optimiser([phase]), phase, "device")
-    batch = 8
-    images = mx.nd.random.normal(shape=(2, batch, 3, 32, 32)).asnumpy()
-    labels = (mx.nd.arange(batch) % 10).asnumpy()
-    streams = Step(Batch(images[0], labels), Batch(images[1], 0 * labels - 1))
-    step = TrainStep(objective, [mx.cpu(0)])
-    seconds = median_seconds(lambda: step(streams, weights, trainer, 1), repeats)
-    memory = peak_memory()
-    floor = 2 * floor_seconds(convolution_calls(objective, (batch, 3, 32, 32)), repeats)
-    return {
-        "mode": mode,
-        "seconds": seconds,
-        "images_per_second": 2 * batch / seconds,
-        "peak_memory_gb": memory / 1e9,
-        "floor_seconds": floor,
-        "step_over_floor": seconds / floor,
-    }
+    low = mode == BFLOAT16
+    built = build(method, hybridised=mode != "eager", dtype="bfloat16" if low else "float32")
+    for _ in range(WARM_UP):
+        seconds_of(built.step)
+    ready = {"peak_memory_gb": peak_memory() / 1e9}
+    if low:
+        serve(ready, lambda: {"step_seconds": seconds_of(built.step)})
+        return
+    half = floor_run(built.calls)
+    for _ in range(WARM_UP):
+        seconds_of(half)
+
+    def measure() -> Dict[str, float]:
+        before, step, after = seconds_of(half), seconds_of(built.step), seconds_of(half)
+        return {"step_seconds": step, "floor_seconds": before + after}
+
+    serve(ready, measure)
+
+
+def find_peer(python: Optional[str]) -> Optional[str]:
+    """Find the Python whose PyTorch is the peer; where there is none, say so and how to get it."""
+    chosen = python or os.environ.get("PEER_PYTHON") or sys.executable
+    try:
+        found = subprocess.run([chosen, "-c", "import torch"], capture_output=True).returncode == 0
+    except OSError:
+        found = False
+    if not found:
+        print(f"no row for PyTorch: {chosen} cannot import it; {REMEDY}", file=sys.stderr)
+    return chosen if found else None
+
+
+def measure(rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
+    """Measure every row, in turns."""
+    folder = Path(__file__).parent
+    with ExitStack() as stack:
+        children = {}
+        for method in NAMES:
+            for mode in (*MODES, *([PEER] if peer else [])):
+                command = [sys.executable, __file__, "--measure", method, mode]
+                if mode == PEER:
+                    command = [str(peer), str(folder / "peer_torch.py"), "--serve", "--method", method]
+                child = children[method, mode] = Child(command)
+                stack.callback(child.close)
+        found: Dict[Any, List[Dict[str, float]]] = {key: [] for key in children}
+        for _ in range(rounds):
+            for key, child in children.items():
+                found[key].append(child.ask())
+        rows = [_row(*key, child.ready, found[key]) for key, child in children.items()]
+    for row in rows:
+        theirs = [each["seconds"] for each in rows if each["method"] == row["method"] and "torch" in each]
+        row["over_peer"] = row["seconds"] / theirs[0] if theirs and row["mode"] in MODES else None
+    return rows
+
+
+def _row(method: str, mode: str, ready: Dict[str, Any], rounds: Sequence[Dict[str, float]]) -> Dict[str, Any]:
+    """Medians of a row's rounds, beside what its process said of itself."""
+    from benchmarks.timing import spread
+
+    row: Dict[str, Any] = {"method": NAMES[method], "mode": mode}
+    row.update(spread([each["step_seconds"] for each in rounds]))
+    row["images_per_second"] = 2 * BATCH / row["seconds"]
+    row.update(ready)
+    floors = [each["floor_seconds"] for each in rounds if "floor_seconds" in each]
+    row["floor_seconds"] = statistics.median(floors) if floors else None
+    row["step_over_floor"] = row["seconds"] / row["floor_seconds"] if floors else None
+    return row
+
+
+def table(rows: Sequence[Dict[str, Any]]) -> str:
+    """Lay out the rows in Markdown; what was not measured is left empty."""
+    lines = [HEADER]
+    for row in rows:
+        least, most = _figure(row["seconds_min"]), _figure(row["seconds_max"])
+        keys = ("images_per_second", "peak_memory_gb", "floor_seconds", "step_over_floor", "over_peer")
+        cells = [
+            row["method"], row["mode"], _figure(row["seconds"]), f"{least}..{most}" if least else "",
+            *[_figure(row[key]) for key in keys],
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figure(value: Optional[float]) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def main() -> int:
-    """Measure both modes in processes of their own and print a table."""
+    """Measure all rows and print the table."""
     parser = command_line(__doc__ or "")
-    parser.add_argument("--repeats", type=int, default=7, help="timed repetitions (default: 7)")
-    parser.add_argument("--measure", choices=MODES, help=argparse.SUPPRESS)
+    parser.add_argument("--peer-python", metavar="PATH", help="a Python that has PyTorch")
+    parser.add_argument("--measure", nargs=2, metavar=("METHOD", "MODE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure, options.repeats)))
+        serve_step(*options.measure)
         return 0
-    rows = []
-    print("AllConv13, NRM + RPN, 32x32, batch 8 + 8, float32: medians")
-    print("| step | s | images/s | peak memory (GB) | floor (s) | step / floor |\n|---|---|---|---|---|---|")
-    for mode in MODES:
-        row = measure_in_child(__file__, mode, "--repeats", str(options.repeats))
-        rows.append(row)
-        print(
-            f"| {mode} | {row['seconds']:.2f} | {row['images_per_second']:.2f} "
-            f"| {row['peak_memory_gb']:.2f} | {row['floor_seconds']:.2f} | {row['step_over_floor']:.2f} |"
-        )
+    rows = measure(options.repeats, find_peer(options.peer_python))
+    print(f"AllConv13, 32x32, batch 8 + 8, medians of {options.repeats}\n{table(rows)}")
     write_json(options.json, rows)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(lambda _: main())

@@ -1,8 +1,9 @@
 """Neural Rendering Models in MXNet Gluon: classifiers that run backwards, and learn from unlabelled images.
 
 Importing the package checks Python, numpy and MXNet (without importing MXNet) and raises a one-line
-``gluon_nrm.errors.SetupError`` that says what to install. The names below are imported when they are first
-used, so that what does not need MXNet does not wait for it.
+``gluon_nrm.errors.SetupError`` that says what to install. Where there is no MXNet at all, that comes with the
+first part that needs it (``gluon_nrm.needs_mxnet``): ``gluon_nrm.deploy`` runs exported networks without. The
+names below are imported when they are first used, so that what does not need MXNet does not wait for it.
 
     from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm
 """
@@ -13,8 +14,9 @@ import importlib
 import os
 from typing import Any, List
 
-from gluon_nrm.environment import prepare_for_mxnet
+from gluon_nrm.processor import set_thread_defaults
 from gluon_nrm.version import __version__
+from gluon_nrm.wheels import mxnet_version
 
 __all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]
 
@@ -29,7 +31,9 @@ _HOMES = {
 
 # MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
-prepare_for_mxnet()
+set_thread_defaults()
+if mxnet_version() is not None:
+    importlib.import_module("gluon_nrm.needs_mxnet")
 
 
 def __getattr__(name: str) -> Any:

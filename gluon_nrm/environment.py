@@ -12,6 +12,7 @@ from typing import Any, Dict, Optional
 from gluon_nrm.cuda import check_cuda
 from gluon_nrm.errors import SetupError
 from gluon_nrm.gpus import list_gpus
+from gluon_nrm.processor import usable_cores
 from gluon_nrm.version import __version__
 from gluon_nrm.wheels import installed_version, mxnet_builds, mxnet_version, release
 
@@ -26,7 +27,7 @@ FIRST_NUMPY_TOO_NEW = (1, 24)
 def prepare_for_mxnet() -> None:
     """Check the set-up and load the CUDA libraries, so that ``import mxnet`` works.
 
-    ``import gluon_nrm`` calls it.
+    Importing ``gluon_nrm.needs_mxnet`` calls it.
 
     Raises:
         SetupError: MXNet would not import or not work; says in one line what to install.
@@ -91,7 +92,7 @@ def describe_environment() -> Dict[str, Any]:
         "numpy": installed_version("numpy"),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu_model(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "gpus": [gpu.name for gpu in list_gpus()],
     }
@@ -105,13 +106,6 @@ def _cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
-
-
-def _usable_cores() -> int:
-    """Cores this process may run on, which in a container may be fewer than the machine has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _is_tracked() -> bool:

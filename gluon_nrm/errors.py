@@ -42,6 +42,10 @@ class RunError(NRMError):
     """A run folder is missing, damaged, busy or holds another recipe."""
 
 
+class DeployError(NRMError):
+    """A run cannot be exported as asked, an export is damaged, or what it needs is not installed."""
+
+
 class DeviceError(NRMError):
     """A device or kvstore does not exist here or does not fit the batch."""
 

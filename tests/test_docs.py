@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, List
 import numpy as np
 import pytest
 
+from benchmarks import step
+from benchmarks.harness import read_json
 from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +69,7 @@ def test_networks_beside_their_twins(
 
 def test_what_maxmin_adds_is_what_was_measured() -> None:
     text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    for row in json.loads((ROOT / "results" / "maxmin.json").read_text(encoding="utf-8")):
+    for row in read_json(ROOT / "results" / "maxmin.json"):
         line = (
             f"| {row['network']} | {row['batch']} | {row['base_seconds']:.3f} | {row['time_ratio']:.2f} "
             f"| {row['base_memory_gb']:.2f} | {row['memory_ratio']:.2f} |"
@@ -78,17 +79,14 @@ def test_what_maxmin_adds_is_what_was_measured() -> None:
 
 def test_what_gates_add_is_what_was_measured() -> None:
     text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    for row in json.loads((ROOT / "results" / "shake.json").read_text(encoding="utf-8")):
+    for row in read_json(ROOT / "results" / "shake.json"):
         figures = f"{row['seconds']:.3f} | {row['over_even']:.3f}"
         assert f"| {row['network']} | {row['gates']} | {figures} |" in text
 
 
 def test_the_speed_of_a_step_is_what_was_measured() -> None:
-    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    for row in json.loads((ROOT / "results" / "step.json").read_text(encoding="utf-8")):
-        figures = (row["seconds"], row["images_per_second"], row["peak_memory_gb"], row["floor_seconds"])
-        line = " | ".join(f"{figure:.2f}" for figure in (*figures, row["step_over_floor"]))
-        assert f"| {row['mode']} | {line} |" in text
+    rows = read_json(ROOT / "results" / "step.json")
+    assert between("results/README.md", "table: benchmarks/step.py") == step.table(rows)
 
 
 def test_the_table_of_the_readme_is_made_from_the_results() -> None:
@@ -129,7 +127,7 @@ def test_the_comparison_of_rendering_paths_is_what_was_measured() -> None:
 
 def test_the_speed_of_the_probability_model_is_what_was_measured() -> None:
     text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    found = json.loads((ROOT / "results" / "gibbs.json").read_text(encoding="utf-8"))
+    found = read_json(ROOT / "results" / "gibbs.json")
     swept, counted = found["sweep"], found["statistics"]
     seconds = (1e3 * swept["rendering_seconds"], 1e3 * swept["sweep_seconds"], swept["passes_a_layer"])
     assert " | ".join(f"{value:.2f}" for value in seconds) in text and swept["passes_a_layer"] <= 3

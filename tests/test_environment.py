@@ -116,6 +116,36 @@ def test_importing_the_package_refuses_a_wrong_numpy(tmp_path):
     assert ended.stderr.splitlines()[-1].startswith("gluon_nrm.errors.SetupError: numpy 1.26.4 is too new")
 
 
+NO_MXNET = "import sys; sys.modules['mxnet'] = None; "
+
+
+@pytest.mark.parametrize("name", ["", ".deploy.opening", ".data"])
+def test_without_mxnet_the_package_imports(name):
+    ended = python(f"{NO_MXNET}import gluon_nrm{name}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(f"import gluon_nrm.{name}" for name in ("backbones", "graph", "layers", "losses", "models")),
+        *(f"import gluon_nrm.{name}" for name in ("probability", "rules", "training.fit")),
+        "from gluon_nrm import fit",
+        "import gluon_nrm; gluon_nrm.get_model",
+    ],
+)
+def test_without_mxnet_what_needs_it_refuses(code):
+    last = python(NO_MXNET + code).stderr.splitlines()[-1]
+    assert last.startswith("gluon_nrm.errors.SetupError: MXNet is not installed in this Python: run `pip")
+
+
+def test_without_mxnet_a_tool_ends_in_one_line():
+    code = f"{NO_MXNET}import runpy; runpy.run_path({str(ROOT / 'tools' / 'train.py')!r})"
+    ended = python(code, ROOT / "tools")
+    assert ended.returncode == 2
+    assert re.fullmatch(r"error: MXNet is not installed .*\n", ended.stderr)
+
+
 def test_the_check_can_be_skipped(tmp_path):
     wrong = fake_distribution(tmp_path, "numpy", "1.26.4")
     assert python("import gluon_nrm", wrong, GLUON_NRM_SKIP_CHECK="1").returncode == 0
@@ -129,7 +159,8 @@ def test_a_tool_ends_in_one_line_on_a_wrong_numpy(tmp_path):
 
 
 def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
-    shutil.copy(ROOT / "tools" / "_checkout.py", tmp_path)
+    for name in ("_checkout.py", "_package.py"):
+        shutil.copy(ROOT / "tools" / name, tmp_path)
     (tmp_path / "gluon_nrm.py").write_text("1 / 0\n", encoding="utf-8")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _checkout"
     ended = python(code, tmp_path)

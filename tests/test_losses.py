@@ -213,8 +213,8 @@ def test_objective_pairs_and_averages_the_moments() -> None:
     joint = net.joint(mx.nd, x, label)
     template = net.classifier.weight.data().asnumpy()[label.asnumpy().astype(int)].reshape(5, -1, 1, 1)
     expected = 0.0
-    for inference, rendering in zip(joint.inferences, joint.renderings):
-        inputs = [x, *[layer.output for layer in inference.layers[:-1]]]
+    for sign, inference, rendering in zip((1, -1), joint.inferences, joint.renderings):
+        inputs = [x, *[sign * layer.output for layer in inference.layers[:-1]]]  # the Min branch is mirrored
         inferred = [layer.convolution(each).asnumpy() for layer, each in zip(net.layers, inputs)]
         rendered = [step.image.asnumpy() for step in rendering.layers[1:]]
         expected += 0.5 * moment_matching(*rendered, template, *inferred)

@@ -191,7 +191,8 @@ def twin_of(listed: NRM, layers: Tuple[Any, ...], slope: float, **options: Any) 
     top = len(parts) + 1
     for name, parameter in named_parameters(twin).items():
         value = theirs[_name_in(name, places, top, depth, name.startswith("inference.min."))].data()
-        mirrored = name.startswith("inference.min.") and name.endswith(("beta", "running_mean"))
+        # both keep the means of mirrored features; only the traced one has betas of its own for them
+        mirrored = name.startswith("inference.min.") and name.endswith("beta")
         parameter.set_data(-value if mirrored else value)
     return twin
 

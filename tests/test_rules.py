@@ -13,7 +13,6 @@ import pytest
 from oracle import assert_transposes, both_ways, gradients, some, untied
 
 from gluon_nrm.rules import activation, linear, pooling, structure
-from gluon_nrm.rules.activation import MAX, MIN
 
 Pair = Tuple[int, int]
 
@@ -39,16 +38,15 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("branch", [MAX, MIN], ids=["max", "min"])
 @pytest.mark.parametrize(("kernel", "size"), WINDOWS)
-def test_max_and_min_pooling(kernel: Pair, size: Pair, branch: int) -> None:
+def test_max_pooling(kernel: Pair, size: Pair) -> None:
     x = untied(1, 2, 3, *size)
 
     def forward(F: Any, x: Any) -> Any:
-        return pooling.pool(F, x, kernel, branch)
+        return pooling.pool(F, x, kernel)
 
     def rule(F: Any, h: Any, x: Any) -> Any:
-        t = pooling.position(F, x, forward(F, x), kernel, size, branch)
+        t = pooling.position(F, x, forward(F, x), kernel, size)
         return pooling.apply_position(F, pooling.spread(F, h, kernel, size), t)
 
     h = some(2, 2, 3, size[0] // kernel[0], size[1] // kernel[1])
@@ -57,7 +55,7 @@ def test_max_and_min_pooling(kernel: Pair, size: Pair, branch: int) -> None:
     blocks = x[:, :, :rows, :columns].reshape(
         2, 3, rows // kernel[0], kernel[0], columns // kernel[1], kernel[1]
     )
-    np.testing.assert_array_equal(pooled, blocks.max((3, 5)) if branch == MAX else blocks.min((3, 5)))
+    np.testing.assert_array_equal(pooled, blocks.max((3, 5)))
     (found,) = both_ways(rule, h, x)
     (expected,) = gradients(forward, [x], [h])
     np.testing.assert_array_equal(found, expected)
@@ -66,25 +64,20 @@ def test_max_and_min_pooling(kernel: Pair, size: Pair, branch: int) -> None:
 def test_max_unpooling_by_hand() -> None:
     x = np.float32([[1, 2, 0, -1], [4, 3, -3, -2], [5, 5, 7, 8], [0, 5, 9, 6]]).reshape(1, 1, 4, 4)
     h = np.float32([[10, 20], [30, 40]]).reshape(1, 1, 2, 2)
-    expected = {
-        MAX: [[0, 0, 20, 0], [10, 0, 0, 0], [30, 30, 0, 0], [0, 30, 40, 0]],  # three winners where fives tie
-        MIN: [[10, 0, 0, 0], [0, 0, 20, 0], [0, 0, 0, 0], [30, 0, 0, 40]],
-    }
-    for branch, rendered in expected.items():
+    expected = [[0, 0, 20, 0], [10, 0, 0, 0], [30, 30, 0, 0], [0, 30, 40, 0]]  # three winners where fives tie
 
-        def rule(F: Any, h: Any, x: Any, branch: int = branch) -> Any:
-            t = pooling.position(F, x, pooling.pool(F, x, (2, 2), branch), (2, 2), (4, 4), branch)
-            return pooling.apply_position(F, pooling.spread(F, h, (2, 2), (4, 4)), t)
+    def rule(F: Any, h: Any, x: Any) -> Any:
+        t = pooling.position(F, x, pooling.pool(F, x, (2, 2)), (2, 2), (4, 4))
+        return pooling.apply_position(F, pooling.spread(F, h, (2, 2), (4, 4)), t)
 
-        np.testing.assert_array_equal(both_ways(rule, h, x)[0][0, 0], rendered)
+    np.testing.assert_array_equal(both_ways(rule, h, x)[0][0, 0], expected)
 
 
-@pytest.mark.parametrize("branch", [MAX, MIN], ids=["max", "min"])
-def test_all_pixels_of_an_even_window_win_and_left_over_ones_never(branch: int) -> None:
+def test_all_pixels_of_an_even_window_win_and_left_over_ones_never() -> None:
     x = np.full((1, 1, 3, 5), 2.0, dtype=np.float32)
 
     def rule(F: Any, x: Any) -> Any:
-        return pooling.position(F, x, pooling.pool(F, x, (2, 2), branch), (2, 2), (3, 5), branch)
+        return pooling.position(F, x, pooling.pool(F, x, (2, 2)), (2, 2), (3, 5))
 
     np.testing.assert_array_equal(
         both_ways(rule, x)[0][0, 0], [[1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
@@ -110,24 +103,23 @@ def test_global_average_pooling() -> None:
     )
 
 
-@pytest.mark.parametrize("branch", [MAX, MIN], ids=["max", "min"])
 @pytest.mark.parametrize("slope", [0.0, 0.1, 0.5])
-def test_activation(slope: float, branch: int) -> None:
+def test_activation(slope: float) -> None:
     v, h = untied(1, 2, 3, 4, 5), some(2, 2, 3, 4, 5)
 
     def forward(F: Any, v: Any) -> Any:
-        return activation.activate(F, v, slope, branch)
+        return activation.activate(F, v, slope)
 
     def rule(F: Any, h: Any, v: Any) -> Any:
-        return activation.apply_state(F, h, activation.state(F, forward(F, v), slope, branch))
+        return activation.apply_state(F, h, activation.state(F, forward(F, v), slope))
 
-    rendered = v > 0 if branch == MAX else v < 0
+    rendered = v > 0
     np.testing.assert_allclose(both_ways(forward, v)[0], np.where(rendered, v, slope * v), rtol=1e-6)
     np.testing.assert_allclose(both_ways(rule, h, v)[0], gradients(forward, [v], [h])[0], rtol=1e-6)
     by_h, by_v = gradients(rule, [h, v], [some(3, *h.shape)])
     assert by_h.any()
     assert not by_v.any(), "a state carries no gradient"
-    at_zero = both_ways(lambda F, y: activation.state(F, y, slope, branch), np.zeros((1, 2), np.float32))
+    at_zero = both_ways(lambda F, y: activation.state(F, y, slope), np.zeros((1, 2), np.float32))
     np.testing.assert_array_equal(at_zero[0], np.float32(slope) * np.ones((1, 2)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from gluon_nrm.data.reading import reading
 from gluon_nrm.errors import DataError
@@ -31,6 +31,8 @@ def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RG
     ------
     DataError  The file cannot be read, is no image, or has more than 8 bits a channel.
     """
+    # GluonCV sets it for the whole process when it is imported, and what a damaged file lacks would be black
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     with reading(where, "an image", *DAMAGE), Image.open(file) as image:
         image.load()
         found = ImageOps.exif_transpose(image)

@@ -77,8 +77,8 @@ def find_branches(graph: Graph, learned: FrozenSet[int]) -> Branches:
                 "replace it, or keep it out of the network that is handed over"
             )
     consumers = graph.consumers()
-    numbers = _numbers(graph, consumers)
     signal, from_learned = _signals(graph, learned)
+    numbers = _numbers(graph, signal, consumers)
     split = _split(graph, signal, numbers)
     if not split[graph.output.node]:
         raise ModelError(
@@ -135,12 +135,18 @@ def _bias_inputs(graph: Graph, index: int, signal: List[bool], from_learned: Lis
     return frozenset()
 
 
-def _numbers(graph: Graph, consumers: Dict[Entry, Tuple[int, ...]]) -> FrozenSet[int]:
-    """Nodes that add a number to features, but for those that lead into a clip."""
+def _numbers(
+    graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]
+) -> FrozenSet[int]:
+    """Nodes that add a number to features, but for those that lead into a clip.
+
+    What does not depend on the image, such as the gates of Shake-Shake, is no feature.
+    """
     return frozenset(
         index
         for index, node in enumerate(graph.nodes)
-        if node.op in NUMBERS_ADDED
+        if signal[index]
+        and node.op in NUMBERS_ADDED
         and not any(
             graph.nodes[reader].op == "clip" for reader in _readers(graph, consumers, index, SCALED)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any, List, NamedTuple, Optional
 
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
@@ -13,6 +13,20 @@ from gluon_nrm.layers.statistics import EPSILON, instance_norm
 from gluon_nrm.typing import Operators, Tensor
 
 MOMENTUM = 0.9
+
+
+class Mirror(NamedTuple):
+    """Whether a block's input and its output are the negatives of what they stand for.
+
+    The Min branch runs on u = -v, where its minima are maxima (``models.halves``); the sign goes into a
+    norm's scale and shift, where it costs nothing.
+    """
+
+    input: bool = False
+    output: bool = False
+
+
+AS_IT_IS = Mirror()
 
 
 class AroundOne(Normal):
@@ -34,15 +48,22 @@ class BatchNorm(HybridBlock):
         bias: the layer's bias b(l), (C,), used as the norm's shift; a bias costs nothing there. None: no such
             bias.
         own_beta: learn a beta besides ``bias`` (the released form has both: the shift is their sum).
+        mirror: what of it is mirrored; the running mean is that of the input as it comes.
 
     Returns, from ``hybrid_forward``, a list: the output, and the (C,) scale and shift of the affine map that
-    the norm was in this call, as constants but for gamma, beta and bias.
+    the norm was in this call, nothing mirrored, as constants but for gamma, beta and bias.
     """
 
     def __init__(
-        self, channels: int, bias: Optional[Parameter] = None, own_beta: bool = False, **kwargs: Any
+        self,
+        channels: int,
+        bias: Optional[Parameter] = None,
+        own_beta: bool = False,
+        mirror: Mirror = AS_IT_IS,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._mirror = mirror
         shape = (channels,)
         with self.name_scope():
             self.gamma = self.params.get("gamma", shape=shape, init=AroundOne())
@@ -59,15 +80,16 @@ class BatchNorm(HybridBlock):
         self, F: Operators, x: Tensor, gamma: Tensor, running_mean: Tensor, running_var: Tensor,
         beta: Optional[Tensor] = None, bias: Optional[Tensor] = None,
     ) -> List[Tensor]:  # fmt: skip
-        shift = _sum(beta, bias)
+        shift, mirror = _sum(beta, bias), self._mirror
         # the statistics come back as the mean and the reciprocal standard deviation that were used: the
         # batch's in training, the running ones otherwise; no gradient flows through them
         y, mean, inverse_std = F.BatchNorm(
-            x, gamma, shift, running_mean, running_var, eps=EPSILON, momentum=MOMENTUM, fix_gamma=False,
-            output_mean_var=True,
+            x, gamma if mirror.input == mirror.output else -gamma, -shift if mirror.output else shift,
+            running_mean, running_var, eps=EPSILON, momentum=MOMENTUM, fix_gamma=False, output_mean_var=True,
         )  # fmt: skip
         scale = gamma * F.BlockGrad(inverse_std)
-        return [y, scale, shift - F.BlockGrad(mean) * scale]
+        moved = F.BlockGrad(mean) * scale
+        return [y, scale, shift + moved if mirror.input else shift - moved]
 
 
 class InstanceNorm(HybridBlock):
@@ -109,12 +131,16 @@ class InstanceNorm(HybridBlock):
 class Bias(HybridBlock):
     """The layer's bias alone, where there is no normalisation; returns what ``BatchNorm`` does."""
 
-    def __init__(self, bias: Parameter, **kwargs: Any) -> None:
+    def __init__(self, bias: Parameter, mirror: Mirror = AS_IT_IS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._mirror = mirror
         share(self, "bias", bias)
 
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> List[Tensor]:
-        return [F.broadcast_add(x, F.reshape(bias, shape=(1, -1, 1, 1))), F.ones_like(bias), bias]
+        mirror, shift = self._mirror, F.reshape(bias, shape=(1, -1, 1, 1))
+        x = x if mirror.input == mirror.output else -x
+        y = F.broadcast_sub(x, shift) if mirror.output else F.broadcast_add(x, shift)
+        return [y, F.ones_like(bias), bias]
 
 
 def _sum(beta: Optional[Tensor], bias: Optional[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """The terms of the objective (equation 12), one block each; every one returns a loss per image, (B,)."""
 
+import gluon_nrm.needs_mxnet  # noqa: F401
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy

@@ -2,6 +2,7 @@
 
 import warnings
 
+import gluon_nrm.needs_mxnet  # noqa: F401
 from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the package's own models
 from gluon_nrm.models import networks as _networks  # noqa: F401 - and its networks with skip connections
 from gluon_nrm.models.architecture import LayerSpec, architecture_of

@@ -9,9 +9,9 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.layers.sharing import share
-from gluon_nrm.layers.statistics import spatial_mean, spatial_moments
+from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.rules.linear import transpose_fully_connected
-from gluon_nrm.rules.pooling import transpose_global_average_pool
+from gluon_nrm.rules.pooling import global_average_pool, transpose_global_average_pool
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
@@ -28,7 +28,7 @@ class Classifier(HybridBlock):
             self.bias = self.params.get("bias", shape=(classes,), init="zeros")
 
     def hybrid_forward(self, F: Operators, psi: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.FullyConnected(spatial_mean(F, psi), weight, bias, num_hidden=self._classes)
+        return F.FullyConnected(global_average_pool(F, psi), weight, bias, num_hidden=self._classes)
 
 
 class ClassTemplate(HybridBlock):

@@ -1,6 +1,9 @@
 """The two halves of a layer: what it infers after its convolution, and what it renders.
 
 ``Activation`` returns the latents z(l) = (s(l), t(l)) as values, ``Rendering`` takes them.
+
+The Min branch infers mirrored: what goes from layer to layer is the negative of its own maps, of which its
+minima are maxima, so the same operators serve both branches. Latents, moments and affine maps are its own.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ Pair = Tuple[int, int]
 class Inferred(NamedTuple):
     """What one layer infers: its output, its latents, and what the losses want to know."""
 
-    #: input of the next layer, (B, C, H', W')
+    #: input of the next layer, (B, C, H', W'); mirrored in the Min branch
     output: Tensor
     #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
     latents: List[Tensor]
@@ -46,40 +49,48 @@ class Rendered(NamedTuple):
     moments: List[Tensor]
 
 
-def _pool(F: Operators, y: Tensor, spec: LayerSpec, branch: int = relu.MAX) -> Tensor:
+def _pool(F: Operators, y: Tensor, spec: LayerSpec) -> Tensor:
     """Pool an activation as its layer does, if it does."""
     if spec.pool == 1:
         return y
     window = (spec.pool, spec.pool)
-    return pooling.average_pool(F, y, window) if spec.average else pooling.pool(F, y, window, branch)
+    return pooling.average_pool(F, y, window) if spec.average else pooling.pool(F, y, window)
 
 
 class Activation(NamedBlock):
     """The inference half after the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
 
-    ``norm`` maps the convolution's output to [output, scale, shift].
+    ``norm`` maps the convolution's output to [output, scale, shift]; ``mirrored`` says whether that output is
+    the negative of the branch's own.
     """
 
     result_type = Inferred
 
     def __init__(
-        self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, branch: int, **kwargs: Any
+        self,
+        spec: LayerSpec,
+        size: Pair,
+        norm: HybridBlock,
+        slope: float,
+        mirrored: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._slope, self._branch = slope, branch
+        self._slope, self._mirrored = slope, mirrored
         self._spec, self._size = spec, size
         self.norm = norm
 
     def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
         normalised, scale, shift = self.norm(convolved)
-        y = relu.activate(F, normalised, self._slope, self._branch)
-        latents = [relu.state(F, y, self._slope, self._branch)]
-        pooled = _pool(F, y, self._spec, self._branch)
+        y = relu.activate(F, normalised, self._slope)
+        latents = [relu.state(F, y, self._slope)]
+        pooled = _pool(F, y, self._spec)
         if self._spec.pool > 1 and not self._spec.average:
             window = (self._spec.pool, self._spec.pool)
-            latents.append(pooling.position(F, y, pooled, window, self._size, self._branch))
+            latents.append(pooling.position(F, y, pooled, window, self._size))
         output = F.Dropout(pooled, p=self._spec.dropout) if self._spec.dropout else pooled
-        return Inferred(output, latents, spatial_moments(F, convolved), [scale, shift])
+        mean, square = spatial_moments(F, convolved)
+        return Inferred(output, latents, [-mean if self._mirrored else mean, square], [scale, shift])
 
 
 class ZeroActivation(HybridBlock):

@@ -12,11 +12,12 @@ from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.convolution import Convolution
-from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm
+from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm, Mirror
 from gluon_nrm.models.architecture import LayerSpec
 from gluon_nrm.models.halves import Activation, Inferred, Rendered, Rendering, ZeroActivation
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.rules.activation import MIN
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
@@ -37,6 +38,7 @@ class NRMLayer(HybridBlock):
     Attributes:
         inner: height and width of the convolution's output, where the latents are.
         output_size: those of the layer's output.
+        has_positions: whether inference leaves winners t(l) of a pooling.
 
     Raises:
         ModelError: the image is smaller than the filters or the pooling window.
@@ -62,6 +64,7 @@ class NRMLayer(HybridBlock):
                 "bias", shape=(spec.channels,), init="zeros", grad_req=requirement
             )
             self.spec = spec
+            self.has_positions = spec.pool > 1 and not spec.average
             self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:
@@ -72,7 +75,10 @@ class NRMLayer(HybridBlock):
                 )
             self.branches = nn.HybridSequential()
             for branch in options.branches:
-                self.branches.add(Activation(spec, inner, self._norm(spec, options), options.slope, branch))
+                # the first convolution serves both branches, so the Min branch turns round behind it
+                mirror = Mirror(branch == MIN and not first, branch == MIN)
+                norm = self._norm(spec, options, mirror)
+                self.branches.add(Activation(spec, inner, norm, options.slope, mirror.input))
             if options.path_norm != "none":
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
             # gluon's dropout of nothing copies the image
@@ -80,10 +86,10 @@ class NRMLayer(HybridBlock):
             self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
             self.render_norms = RenderNorms(in_channels, options, zero=not first)
 
-    def _norm(self, spec: LayerSpec, options: NRMOptions) -> HybridBlock:
+    def _norm(self, spec: LayerSpec, options: NRMOptions, mirror: Mirror) -> HybridBlock:
         if options.norm == "none":
-            return Bias(self.bias)
-        return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias)
+            return Bias(self.bias, mirror)
+        return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias, mirror=mirror)
 
     def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
@@ -95,7 +101,7 @@ class NRMLayer(HybridBlock):
         return self.branches[0](self.convolution(x)).output
 
     def infer(self, convolved: Tensor, branch: int) -> Inferred:
-        """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min)."""
+        """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min, mirrored)."""
         return self.branches[branch](convolved)
 
     def infer_zero(self, x: Tensor, inferred: Inferred) -> List[Tensor]:

@@ -14,6 +14,8 @@ from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.rules.activation import MIN
+from gluon_nrm.rules.structure import repeat_image
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -137,12 +139,13 @@ class NRM(Network):
         """Infer the latents of every branch; the first convolution, the same in all of them, runs once."""
         stem = self.layers[0].convolution(x)
         inferences = []
-        for branch in range(len(self.options.branches)):
+        for branch, which in enumerate(self.options.branches):
             inferred: List[Inferred] = []
             for layer in self.layers:
                 convolved = layer.convolution(inferred[-1].output) if inferred else stem
                 inferred.append(layer.infer(convolved, branch))
-            inferences.append(BranchInference(inferred, self.classifier(inferred[-1].output)))
+            top = -inferred[-1].output if which == MIN else inferred[-1].output
+            inferences.append(BranchInference(inferred, self.classifier(top)))
         return inferences
 
     def infer_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> ZeroPath:
@@ -167,13 +170,22 @@ class NRM(Network):
         return BranchRendering(h, steps[::-1], heads[::-1], moments)
 
     def render_zero(self, F: Operators, zero: ZeroPath, inference: BranchInference) -> List[Rendered]:
-        """Render the sum of all class templates through the zero image's states, to the first layer."""
+        """Render the sum of all class templates through the zero image's states, to the first layer.
+
+        ``masked`` of every layer has the batch size of ``inference``, ready to be compared with the image's.
+        """
         template, _ = self.template(F.ones_like(zero.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         steps: List[Rendered] = []
+        one_image = True  # until it meets what an image left behind: the winners of its poolings
         for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, zero.states))):
-            steps.append(layer.render_zero(h, state, inferred))
-            h = layer.render_norms.normalise_zero(steps[-1].image)
+            masks = inferred.latents[0]
+            if one_image and layer.has_positions:
+                h, one_image = repeat_image(F, h, masks), False
+            own_state = state if one_image else repeat_image(F, F.BlockGrad(state), masks)
+            step = layer.render_zero(h, own_state, inferred)
+            h = layer.render_norms.normalise_zero(step.image)
+            steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)
         return steps[::-1]
 
     def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> Joint:

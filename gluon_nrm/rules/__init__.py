@@ -20,3 +20,5 @@ concatenation      a split into the parts                          ``structure``
 reshape, padding   the reshape back, the crop                      ``structure``
 =================  ==============================================  =====================
 """
+
+import gluon_nrm.needs_mxnet  # noqa: F401

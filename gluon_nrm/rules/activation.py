@@ -1,7 +1,8 @@
-"""(Leaky) ReLU of both branches, and multiplication by the inferred state.
+"""(Leaky) ReLU, and multiplication by the inferred state.
 
 The Max branch takes max_s s.v over the states s in {slope, 1}, which is the leaky ReLU; the Min branch takes
-the minimum, NReLU (Section 5): ``-leaky(-v)``. ``branch`` is ``MAX`` or ``MIN``.
+the minimum, NReLU (Section 5), which is ``-leaky(-v)``. It runs mirrored: on u = -v it is the leaky ReLU too,
+and its states are the same.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ from gluon_nrm.typing import Operators, Tensor
 MAX, MIN = 1, -1
 
 
-def activate(F: Operators, v: Tensor, slope: float, branch: int = MAX) -> Tensor:
-    """(Leaky) ReLU for the Max branch, (leaky) NReLU for the Min branch; same shape as ``v``."""
-    if branch == MIN:
-        return -activate(F, -v, slope)
+def activate(F: Operators, v: Tensor, slope: float) -> Tensor:
+    """(Leaky) ReLU; same shape as ``v``."""
     # LeakyReLU also where the slope is 0: on the CPU it costs a fifth of `relu`
     return F.LeakyReLU(v, act_type="leaky", slope=slope)
 
 
-def state(F: Operators, activation: Tensor, slope: float, branch: int = MAX) -> Tensor:
+def state(F: Operators, activation: Tensor, slope: float) -> Tensor:
     """Latent s of every pixel: 1 where the activation was rendered, ``slope`` elsewhere (no gradient)."""
-    rendered = activation > 0 if branch == MAX else activation < 0
+    rendered = activation > 0
     return F.maximum(rendered, slope) if slope else rendered
 
 

@@ -1,4 +1,4 @@
-"""Max-, min- and average pooling over windows that tile the image, and their transposes.
+"""Max- and average pooling over windows that tile the image, and their transposes.
 
 The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size
 that is 1 at the winners and 0 elsewhere. Where pixels tie there are several ones, as in the released code;
@@ -11,22 +11,26 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from gluon_nrm.rules.activation import MAX, MIN
+import mxnet as mx
+
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
 
-def pool(F: Operators, x: Tensor, kernel: Pair, branch: int = MAX) -> Tensor:
-    """Max-pooling, or min-pooling in the Min branch."""
-    if branch == MIN:
-        return -pool(F, -x, kernel)
+def pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
+    """Max-pooling; of the mirrored Min branch, min-pooling."""
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="max")
 
 
 def average_pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
     """Average pooling, the same in both branches; it leaves no latent."""
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="avg")
+
+
+def global_average_pool(F: Operators, x: Tensor) -> Tensor:
+    """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
+    return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
 
 
 def _enlarge(F: Operators, h: Tensor, kernel: Pair) -> Tensor:
@@ -46,7 +50,7 @@ def _pad_bottom_right(F: Operators, h: Tensor, rows: int, columns: int) -> Tenso
     return F.pad(h, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 0, rows, 0, columns))
 
 
-def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, branch: int = MAX) -> Tensor:
+def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) -> Tensor:
     """Latent t of every pixel: 1 where it won its window (no gradient).
 
     Args:
@@ -55,19 +59,17 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair, 
         pooled: its output.
         kernel: window height and width.
         size: height and width of ``x``.
-        branch: ``MAX`` or ``MIN``; in the Min branch the winner is the smallest pixel.
     """
     rows, columns = _left_over(size, kernel)
     # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find
-    # that out
-    x, pooled = F.BlockGrad(x), F.BlockGrad(pooled)
-    if rows:
-        x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
-    if columns:
-        x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
-    difference = x - _enlarge(F, pooled, kernel)
-    won = difference >= 0 if branch == MAX else difference <= 0
-    return _pad_bottom_right(F, won, rows, columns)
+    # that out, if it was recorded
+    with mx.autograd.pause():
+        if rows:
+            x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
+        if columns:
+            x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
+        won = x - _enlarge(F, pooled, kernel) >= 0
+        return _pad_bottom_right(F, won, rows, columns)
 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:

@@ -1,4 +1,4 @@
-"""Operators that move values without changing them: sums, concatenations, reshapes, padding."""
+"""Operators that move values without changing them: repetitions, sums, concatenations, reshapes, padding."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from gluon_nrm.typing import Operators, Tensor
 def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
     """A sum renders the same image into each of its summands (Appendix B.7: skip connections)."""
     return [h] * summands
+
+
+def repeat_image(F: Operators, one: Tensor, like: Tensor) -> Tensor:
+    """Let one image stand for a batch: (1, ...) to (B, ...), where ``like`` is (B, ...) of any shape."""
+    # a product with a column of ones: on the CPU the gradient of a broadcast costs ten times as much
+    column = F.ones_like(F.slice_axis(F.reshape(like, shape=(0, -1)), axis=1, begin=0, end=1))
+    flat = F.dot(column, F.reshape(one, shape=(1, -1)))
+    return F.reshape_like(flat, one, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=4)
 
 
 def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis: int = 1) -> List[Tensor]:

@@ -2,3 +2,5 @@
 
 ``gluon_nrm.training.fit`` puts them together; modules that only read run folders do not import MXNet.
 """
+
+import gluon_nrm.needs_mxnet  # noqa: F401

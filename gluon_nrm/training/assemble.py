@@ -29,6 +29,7 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
 from gluon_nrm.models.second import share_parameters
+from gluon_nrm.processor import allow_matrix_tiles
 from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.adversarial import Adversary
@@ -109,6 +110,8 @@ def assemble(
     check_kvstore(recipe.train.kvstore)
     check_asynchronous(recipe)
     check_dtype(recipe.train.dtype, devices)
+    if recipe.train.dtype == "bfloat16":
+        allow_matrix_tiles()
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices, workers.size)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices, workers.size)
     dataset = _dataset(recipe, data_dir, noise)

@@ -10,6 +10,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeviceError
+from gluon_nrm.processor import has_instructions
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.schedules import stretches
 
@@ -88,7 +89,8 @@ def check_dtype(dtype: str, devices: List[Any]) -> None:
     """Check that the devices compute in a precision.
 
     Raises:
-        DeviceError: float16 on a CPU, or bfloat16 on a GPU, neither of which MXNet 1.9.1 has.
+        DeviceError: float16 on a CPU, or bfloat16 on a GPU or a CPU without AVX-512, none of which MXNet
+            1.9.1 has.
     """
     for low, kind, other in (("float16", "gpu", "bfloat16"), ("bfloat16", "cpu", "float16")):
         for device in devices:
@@ -96,6 +98,8 @@ def check_dtype(dtype: str, devices: List[Any]) -> None:
                 raise DeviceError(
                     f"train.dtype: MXNet has no {low} convolution on {device}; use {other} or float32 there"
                 )
+    if dtype == "bfloat16" and not has_instructions("avx512bw"):
+        raise DeviceError("train.dtype: MXNet's bfloat16 needs a processor with AVX-512; use float32 here")
 
 
 def check_batch(key: str, batch: int, devices: List[Any], workers: int = 1) -> None:

@@ -32,7 +32,11 @@ class Restored(NamedTuple):
 
 
 def restore(
-    path: Union[str, Path], *, devices: Optional[str] = None, data_dir: Union[str, Path, None] = None
+    path: Union[str, Path],
+    *,
+    devices: Optional[str] = None,
+    data_dir: Union[str, Path, None] = None,
+    dtype: Optional[str] = None,
 ) -> Restored:
     """Rebuild a run's data and networks from its own recipe and load its newest checkpoint.
 
@@ -40,6 +44,7 @@ def restore(
         path: the run's folder; it may be training at this moment.
         devices: as for ``fit``; the first one is used.
         data_dir: as for ``fit``.
+        dtype: precision of convolutions, in place of the recipe's.
 
     Raises:
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe.
@@ -51,7 +56,8 @@ def restore(
         raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
     # wherever a run was trained, one device and no kvstore are enough
     device = parse_devices(devices)[0]
-    recipe = replace(recipe, train=replace(recipe.train, kvstore="device"))
+    train = replace(recipe.train, kvstore="device", dtype=dtype or recipe.train.dtype)
+    recipe = replace(recipe, train=train)
     parts = assemble(recipe, [device], data_dir=data_dir)
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))

@@ -22,7 +22,7 @@ from gluon_nrm.training.targets import Targets
 class TrainStep:
     """Runs steps on all devices.
 
-    The streams go through the network in two calls, so that each has batch statistics of its own, the
+    The streams go through the network one after the other, so that each has batch statistics of its own, the
     unlabelled one first, as released. The total is the sum of both streams' weighted mean terms. In float16
     its gradients are scaled (``LossScale``).
 
@@ -82,33 +82,47 @@ class TrainStep:
         return terms
 
     def backward(self, step: Step, weights: Dict[str, float], number: int = 1) -> List[StreamTerms]:
-        """Compute the terms of both streams and the gradient of their weighted sum."""
+        """Compute the terms of both streams and the gradient of their weighted sum.
+
+        One stream after the other goes all the way up, down and back: together they would need twice the
+        memory.
+        """
         streams = [("labelled", step.labelled)]
         if step.unlabelled is not None:
             streams.insert(0, ("unlabelled", step.unlabelled))
-        inputs = [
-            (name, batch, self._inputs(batch, number, place)) for place, (name, batch) in enumerate(streams)
-        ]
-        heads: List[Any] = []
-        head_gradients: List[Any] = []
         found: List[StreamTerms] = []
-        with mx.autograd.record():
-            for name, batch, arguments in inputs:
-                parts = [self.objective(*each) for each in arguments]
-                predictions: List[Any] = []
-                if self.objective.predictions:
-                    parts, predictions = [part[0] for part in parts], [part[1] for part in parts]
-                heads += parts
-                size = len(batch.labels) * (1 if self.workers.asynchronous else self.workers.size)
-                head_gradients += [self._weigh(part, weights, size) for part in parts]
-                found.append(StreamTerms(name, parts, predictions))
-        # MXNet goes back through the heads from the last to the first, and on the CPU the norms move their
-        # running statistics on that way: turned round, the unlabelled stream moves them first, as released.
-        mx.autograd.backward(heads[::-1], head_gradients[::-1])
-        # The norms move their running statistics behind the scheduler's back in the backward pass: what reads
-        # those next (teacher, checkpoint, evaluation) has to wait for it.
-        mx.nd.waitall()
+        before: List[Any] = []
+        for place, (name, batch) in enumerate(streams):
+            found.append(self._backward_stream(name, batch, weights, number, place))
+            gradients = self._gradients()
+            for gradient, earlier in zip(gradients, before):
+                mx.nd.elemwise_add(gradient, earlier, out=gradient)
+            if place + 1 < len(streams):
+                before = [gradient.copy() for gradient in gradients]
+            # The next stream shall find this one's memory free. And the norms move their running statistics
+            # behind the scheduler's back in the backward pass: what reads those next (teacher, checkpoint,
+            # evaluation) has to wait for it.
+            mx.nd.waitall()
         return found
+
+    def _backward_stream(
+        self, name: str, batch: Batch, weights: Dict[str, float], number: int, place: int
+    ) -> StreamTerms:
+        """Compute one stream's terms and their gradient, which replaces the one that was there."""
+        arguments = self._inputs(batch, number, place)
+        with mx.autograd.record():
+            parts = [self.objective(*each) for each in arguments]
+        predictions: List[Any] = []
+        if self.objective.predictions:
+            parts, predictions = [part[0] for part in parts], [part[1] for part in parts]
+        size = len(batch.labels) * (1 if self.workers.asynchronous else self.workers.size)
+        mx.autograd.backward(parts, [self._weigh(part, weights, size) for part in parts])
+        return StreamTerms(name, parts, predictions)
+
+    def _gradients(self) -> List[Any]:
+        """Gradients of all parameters that learn, of every device."""
+        learn = [p for p in self.objective.collect_params().values() if p.grad_req != "null"]
+        return [gradient for parameter in learn for gradient in parameter.list_grad()]
 
     def _weigh(self, part: Any, weights: Dict[str, float], batch: int) -> Any:
         """Gradient of the weighted mean over the global batch for one device's terms, (T, B / devices)."""

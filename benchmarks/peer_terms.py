@@ -1,0 +1,145 @@
+"""Whether PyTorch's step computes what ours does: terms and gradients for the same parameters and images.
+
+    PYTHONPATH=. python benchmarks/peer_terms.py [--peer-python PATH] [--json FILE]
+
+Without dropout, whose random numbers differ. For each method of ``step.py``: the largest relative difference
+of a loss term, and of the norm of a parameter's gradient (where one of the norms is 1e-6 of the largest or
+more; smaller ones are rounding).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from benchmarks.harness import BenchmarkError, command_line, last_line, write_json
+from benchmarks.step import NAMES, find_peer
+from gluon_nrm.cli import run_tool
+
+HEADER = "| method | terms differ by at most | gradients differ by at most |\n|---|---|---|"
+
+
+def ours(method: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """Arrays for the peer, and our own terms and gradients for them."""
+    import mxnet as mx
+    import numpy as np
+
+    from benchmarks.step_methods import CONSISTENCY, WEIGHTS, batches, build
+
+    objective = build(method, hybridised=True, dropout=0.0).objective
+    rng = np.random.default_rng(0)
+    parameters = named_parameters(objective.net)
+    for name, each in parameters.items():
+        if "bias" in name:  # with zeros there is no path to normalise, and instance norms divide 0 by 0
+            each.set_data(mx.nd.array(rng.normal(0, 0.1, each.shape)))
+    targets = rng.dirichlet(np.ones(objective.net.classes), len(batches().labelled.labels)).astype("float32")
+    arrays = {
+        "targets": targets,
+        "labels": batches().labelled.labels,
+        **{f"images.{name}": getattr(batches(), name).images for name in ("labelled", "unlabelled")},
+    }
+    arrays.update({f"net.{name}": each.data().asnumpy() for name, each in parameters.items()})
+    weights = dict(WEIGHTS, consistency=CONSISTENCY)
+    found: Dict[str, Any] = {}
+    heads = []
+    with mx.autograd.record():
+        for name in ("unlabelled", "labelled"):
+            batch = getattr(batches(), name)
+            inputs = [mx.nd.array(each) for each in (batch.images, batch.labels, targets)]
+            terms = objective(*inputs[: len(objective.inputs)])
+            heads.append(sum(weights[term] * terms[row].mean() for row, term in enumerate(objective.names)))
+            found[name] = dict(zip(objective.names, terms.mean(axis=1).asnumpy().tolist()))
+    mx.autograd.backward(heads)
+    del found["unlabelled"]["cross_entropy"]
+    found["gradients"] = {
+        name: float(each.grad().norm().asscalar())
+        for name, each in parameters.items() if each.grad_req != "null"
+    }  # fmt: skip
+    return arrays, found
+
+
+def named_parameters(net: Any) -> Dict[str, Any]:
+    """The parameters of an ``NRM`` under the names that ``torch_nrm.TorchNRM`` has for them."""
+    found = {"classifier.weight": net.classifier.weight, "classifier.bias": net.classifier.bias}
+    norms = [layer.render_norms for layer in net.layers] + [net.template_norms]
+    for place, layer in enumerate(net.layers):
+        found[f"convolutions.{place}.weight"] = layer.convolution.weight
+        found[f"biases.{place}"] = layer.bias
+        found[f"zero_norms.{place}.weight"] = layer.zero.norm.gamma
+        for branch, half in enumerate(layer.branches):
+            found[f"gains.{branch}.{place}"] = half.norm.gamma
+        zero = norms[place + 1].zero
+        found[f"zero_render_norms.{place}.weight"] = zero.gamma
+        found[f"zero_render_norms.{place}.bias"] = zero.beta
+    for place, each in enumerate(norms):
+        found[f"render_norms.{place}.weight"] = each.branches[0].gamma
+        found[f"render_norms.{place}.bias"] = each.branches[0].beta
+    return found
+
+
+def write_arrays(arrays: Dict[str, Any], folder: Path) -> None:
+    """Write float32 arrays where a Python without numpy can read them."""
+    shapes = [(name, list(array.shape)) for name, array in arrays.items()]
+    (folder / "arrays.json").write_text(json.dumps(shapes), encoding="utf-8")
+    values = b"".join(array.astype("float32").tobytes() for array in arrays.values())
+    (folder / "arrays.bin").write_bytes(values)
+
+
+def theirs(method: str, arrays: Dict[str, Any], python: str) -> Dict[str, Any]:
+    """The peer's terms and gradients."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_arrays(arrays, Path(folder))
+        command = [python, str(Path(__file__).with_name("torch_terms.py")), method, folder]
+        found: Dict[str, Any] = json.loads(last_line(command))
+    return found
+
+
+def difference(found: Dict[str, float], expected: Dict[str, float]) -> float:
+    """Largest relative difference of two sets of figures.
+
+    Raises:
+        BenchmarkError: they are not of the same things.
+    """
+    if set(found) != set(expected):
+        raise BenchmarkError(f"not in both: {', '.join(sorted(set(found) ^ set(expected)))}")
+    tiny = 1e-6 * max(map(abs, expected.values()))
+    return max(
+        abs(found[name] - value) / max(abs(value), abs(found[name]))
+        for name, value in expected.items() if max(abs(value), abs(found[name])) >= tiny
+    )  # fmt: skip
+
+
+def compare(method: str, python: str) -> Dict[str, Any]:
+    """One row of the table."""
+    arrays, expected = ours(method)
+    found = theirs(method, arrays, python)
+    terms = max(difference(found[name], expected[name]) for name in ("unlabelled", "labelled"))
+    return {
+        "method": NAMES[method], "terms": terms,
+        "gradients": difference(found["gradients"], expected["gradients"]), "ours": expected, "peer": found,
+    }  # fmt: skip
+
+
+def table(rows: List[Dict[str, Any]]) -> str:
+    """Lay out the rows in Markdown."""
+    return "\n".join(
+        [HEADER, *[f"| {row['method']} | {row['terms']:.1e} | {row['gradients']:.1e} |" for row in rows]]
+    )
+
+
+def main() -> int:
+    """Compare every method and print the table."""
+    parser = command_line(__doc__ or "", repeats=None)
+    parser.add_argument("--peer-python", metavar="PATH", help="a Python that has PyTorch")
+    options = parser.parse_args()
+    peer = find_peer(options.peer_python)
+    rows = [compare(method, peer) for method in NAMES] if peer else []
+    print(table(rows))
+    write_json(options.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(lambda _: main())

@@ -1,0 +1,106 @@
+"""One line for each thing that was measured, of any benchmark: what, the figures, and the aim."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, NamedTuple
+
+
+class Line(NamedTuple):
+    """A row of the summary's table."""
+
+    what: str
+    measured: str
+    aim: str = ""
+
+
+STEP_AIMS = {
+    "NRM + RPN": "step / floor at most 1.25, ours / PyTorch at most 0.87",
+    "NRM + RPN + Max-Min + Mean Teacher": "ours / PyTorch at most 0.80, no more memory than PyTorch",
+}
+INPUT_AIMS = {"cifar": "at least 20,000 images/s", "memory": "flat", "start": "below 15 s to the first step"}
+
+
+def _step(rows: Any) -> List[Line]:
+    lines = []
+    for row in rows:
+        parts = [f"{row['images_per_second']:.2f} images/s", f"{row['peak_memory_gb']:.2f} GB"]
+        for key, name in (("step_over_floor", "step / floor"), ("over_peer", "ours / PyTorch")):
+            parts += [f"{name} {row[key]:.2f}"] if row[key] is not None else []
+        aim = STEP_AIMS[row["method"]] if row["mode"] == "hybridised" else ""
+        lines.append(Line(f"{row['method']}, {row['mode']}", ", ".join(parts), aim))
+    return lines
+
+
+def _profile(profiles: Any) -> List[Line]:
+    return [
+        Line(
+            each["method"],
+            ", ".join(f"{row['group']} {100 * row['share']:.0f} %" for row in each["groups"][:4]),
+        )
+        for each in profiles
+    ]
+
+
+def _peer_terms(rows: Any) -> List[Line]:
+    return [
+        Line(row["method"], f"terms {row['terms']:.1e}, gradients {row['gradients']:.1e}", "rounding only")
+        for row in rows
+    ]
+
+
+def _input(found: Any) -> List[Line]:
+    def shown(figures: Dict[str, float]) -> str:
+        return ", ".join(f"{key} {value:,.{0 if value > 100 else 2}f}" for key, value in figures.items())
+
+    return [Line(name, shown(figures), INPUT_AIMS.get(name, "")) for name, figures in found.items()]
+
+
+def _maxmin(rows: Any) -> List[Line]:
+    return [
+        Line(
+            row["network"],
+            f"{row['time_ratio']:.2f} times the step, {row['memory_ratio']:.2f} times the memory",
+            "at most 2.05 and 2.1",
+        )
+        for row in rows
+    ]
+
+
+def _shake(rows: Any) -> List[Line]:
+    return [
+        Line(f"{row['network']}, {row['gates']}", f"{row['over_even']:.3f} times even", "at most 1.05")
+        for row in rows if row["gates"] != "even"
+    ]  # fmt: skip
+
+
+def _gibbs(found: Any) -> List[Line]:
+    swept, counted = found["sweep"], found["statistics"]
+    return [
+        Line("sweep", f"{swept['passes_a_layer']:.2f} rendering passes a layer", "at most 3"),
+        Line(f"paths of {counted['images']} images", f"{counted['memory_added_mb']:.1f} MB added", "flat"),
+    ]
+
+
+def _inference(rows: Any) -> List[Line]:
+    return [
+        Line(
+            f"{row['network']}, batch {row['batch']}, {row['kind']}",
+            f"{row['images_per_second']:.1f} images/s, {row['over_plain']:.2f} times the plain CNN",
+            "at least 1" if row["kind"] == "symbol max" else "",
+        )
+        for row in rows
+    ]
+
+
+SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
+    "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input, "maxmin": _maxmin,
+    "shake": _shake, "gibbs": _gibbs, "inference": _inference,
+}  # fmt: skip
+
+
+def table(figures: Dict[str, Any]) -> str:
+    """Lay out the figures of several benchmarks, by name, in one table."""
+    lines = ["| benchmark | what | measured | aim |", "|---|---|---|---|"]
+    for name, found in figures.items():
+        lines += [f"| {name} | {' | '.join(line)} |" for line in SUMMARIES[name](found)]
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""A graph that only infers: operators and the arrays they read, as a value that passes rewrite.
+
+``gluon_nrm.graph`` describes networks that train, with parameters by name; here every variable but the image
+has its value. A pass is a rule that looks at one node after the other (``rewrite``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from gluon_nrm.graph.node import Entry, Node
+
+IMAGE = "data"
+
+
+@dataclass(frozen=True)
+class InferenceGraph:
+    """Operators in the order in which they run.
+
+    Attributes:
+        nodes: operators and variables; the one variable without an array is the image.
+        outputs: what the graph returns, in order, by name.
+        arrays: value of each variable, by its name.
+    """
+
+    nodes: Tuple[Node, ...]
+    outputs: Mapping[str, Entry]
+    arrays: Mapping[str, np.ndarray[Any, Any]]
+
+    def readers(self) -> Dict[Entry, int]:
+        """How often each entry is read, by nodes and as an output."""
+        found: Dict[Entry, int] = {}
+        for entry in itertools.chain(*(node.inputs for node in self.nodes), self.outputs.values()):
+            found[entry] = found.get(entry, 0) + 1
+        return found
+
+    def count(self, *ops: str) -> int:
+        """Count the nodes of some operators."""
+        return sum(node.op in ops for node in self.nodes)
+
+
+class Builder:
+    """Collects the nodes of a new graph; names are made unique."""
+
+    def __init__(self) -> None:
+        self.nodes: List[Node] = []
+        #: where the entries of the graph that is rewritten have gone, as far as it has been
+        self.moved: Dict[Entry, Entry] = {}
+        self.arrays: Dict[str, np.ndarray[Any, Any]] = {}
+        self._names: Dict[str, int] = {}
+        self._constants: Dict[int, Entry] = {}
+
+    def add(self, op: str, inputs: Iterable[Entry], name: str, **attrs: Any) -> Entry:
+        """Add an operator and return its first output; ``attrs`` become texts."""
+        texts = {key: value if isinstance(value, str) else str(value) for key, value in attrs.items()}
+        self.nodes.append(Node(op, self._unique(name), texts, tuple(inputs)))
+        return Entry(len(self.nodes) - 1)
+
+    def image(self) -> Entry:
+        """Add the image."""
+        return self.add("null", (), IMAGE)
+
+    def constant(self, value: np.ndarray[Any, Any], name: str) -> Entry:
+        """Add a variable that has this value; the same array is added once."""
+        if id(value) not in self._constants:
+            entry = self.add("null", (), name)
+            self._constants[id(value)] = entry
+            self.arrays[self.nodes[entry.node].name] = value
+        return self._constants[id(value)]
+
+    def node(self, entry: Entry) -> Node:
+        """The node that an entry comes from."""
+        return self.nodes[entry.node]
+
+    def value(self, entry: Entry) -> Optional[np.ndarray[Any, Any]]:
+        """The value of an entry that is a constant; None for all others."""
+        node = self.node(entry)
+        return self.arrays.get(node.name) if node.variable else None
+
+    def graph(self, outputs: Mapping[str, Entry]) -> InferenceGraph:
+        """Return what was built, without what no output depends on."""
+        return prune(InferenceGraph(tuple(self.nodes), outputs, self.arrays))
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else self._unique(f"{name}_{count}")
+
+
+#: Given the new graph, a node of the old one, its inputs in the new one and its place in the old one, returns
+#: its outputs in the new one; None copies the node.
+Rule = Callable[[Builder, Node, List[Entry], int], Optional[Sequence[Entry]]]
+
+
+def rewrite(graph: InferenceGraph, rule: Rule) -> InferenceGraph:
+    """Build a graph anew, node by node, as a rule says."""
+    builder, outputs_read = Builder(), _outputs_read(graph)
+    moved = builder.moved
+    for index, node in enumerate(graph.nodes):
+        if node.variable:
+            value = graph.arrays.get(node.name)
+            moved[Entry(index)] = builder.image() if value is None else builder.constant(value, node.name)
+            continue
+        inputs = [moved[entry] for entry in node.inputs]
+        outputs = rule(builder, node, inputs, index)
+        if outputs is None:
+            made = builder.add(node.op, inputs, node.name, **node.attrs).node
+            outputs = [Entry(made, place) for place in range(outputs_read.get(index, 1))]
+        moved.update({Entry(index, place): entry for place, entry in enumerate(outputs)})
+    return builder.graph({name: moved[entry] for name, entry in graph.outputs.items()})
+
+
+def prune(graph: InferenceGraph) -> InferenceGraph:
+    """Leave out what no output depends on."""
+    needed = {entry.node for entry in graph.outputs.values()}
+    for index in reversed(range(len(graph.nodes))):
+        if index in needed:
+            needed.update(entry.node for entry in graph.nodes[index].inputs)
+    places = {index: place for place, index in enumerate(sorted(needed))}
+
+    def moved(entry: Entry) -> Entry:
+        return Entry(places[entry.node], entry.output)
+
+    nodes = tuple(
+        Node(node.op, node.name, node.attrs, tuple(map(moved, node.inputs)))
+        for node in (graph.nodes[index] for index in places)
+    )
+    arrays = {node.name: graph.arrays[node.name] for node in nodes if node.name in graph.arrays}
+    return InferenceGraph(nodes, {name: moved(entry) for name, entry in graph.outputs.items()}, arrays)
+
+
+def _outputs_read(graph: InferenceGraph) -> Dict[int, int]:
+    """Number of outputs, up to the last that is read, of each node."""
+    found: Dict[int, int] = {}
+    for entry in graph.readers():
+        found[entry.node] = max(found.get(entry.node, 1), entry.output + 1)
+    return found

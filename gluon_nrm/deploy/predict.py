@@ -1,0 +1,100 @@
+"""Classes of image files, by an export or by a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator, List, Optional, Sequence
+
+import numpy as np
+
+from gluon_nrm.data.prefetch import prefetch
+from gluon_nrm.deploy.classifier import Classifier
+from gluon_nrm.deploy.images import read_pixels
+from gluon_nrm.deploy.manifest import Input
+from gluon_nrm.errors import DeployError
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and its probability."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a classifier says of one image file."""
+
+    file: Path
+    #: the most probable classes, best first
+    top: List[Guess]
+    #: where pictures are wanted: the image as the network took it, (C, H, W) in pixels, and what each branch
+    #: renders of it
+    pictures: List[np.ndarray]
+
+
+def predict(
+    classifier: Classifier,
+    files: Sequence[Path],
+    *,
+    top: int = 5,
+    batch: int = 64,
+    resize: bool = False,
+    pictures: bool = False,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> Iterator[Prediction]:
+    """Classify image files, in order; decoding goes on while the network runs.
+
+    Args:
+        classifier: of ``open_classifier``.
+        files: of ``find_images``.
+        top: classes given of each image, at least 1; of fewer classes, all.
+        batch: images that go through the network together, at least 1.
+        resize: as for ``read_pixels``.
+        pictures: whether to keep what the network took and rendered.
+        progress: told how many images of how many are done.
+
+    Raises:
+        DataError: an image cannot be read or does not fit; the message names it.
+        DeployError: ``top`` or ``batch`` is below 1.
+    """
+    for name, value in (("top", top), ("batch", batch)):
+        if value < 1:
+            raise DeployError(f"--{name}: {value}; at least 1 is needed")
+    tell = progress or (lambda done, total: None)
+    batches = prefetch(_batches(classifier.given, files, batch, resize))
+    return _predict(classifier, files, top, batches, pictures, tell)
+
+
+def _predict(
+    classifier: Classifier,
+    files: Sequence[Path],
+    top: int,
+    batches: Iterator[np.ndarray],
+    keep: bool,
+    progress: Callable[[int, int], None],
+) -> Iterator[Prediction]:
+    done = 0
+    for pixels in batches:
+        answer = classifier.answer(pixels)
+        for place, file in enumerate(files[done : done + len(pixels)]):
+            found = best(answer.probabilities[place], classifier.class_names, top)
+            pictures = [pixels[place], *(each[place] for each in answer.renderings)]
+            yield Prediction(file, found, pictures if keep else [])
+        done += len(pixels)
+        progress(done, len(files))
+
+
+def _batches(given: Input, files: Sequence[Path], batch: int, resize: bool) -> Iterator[np.ndarray]:
+    """Images (B, C, H, W) in pixels, read when they are asked for."""
+    for start in range(0, len(files), batch):
+        yield np.stack([read_pixels(path, given, resize) for path in files[start : start + batch]])
+
+
+def best(probabilities: np.ndarray, names: Sequence[str], count: int) -> List[Guess]:
+    """Return the most probable classes of one image (K,); of equals the first one first, as argmax does."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [Guess(int(index), names[index], float(probabilities[index])) for index in order]

@@ -1,0 +1,74 @@
+"""Classify image files with a run or an export.
+
+python tools/predict.py runs/digits_maxmin_mt-s0 scan.png more/ "others/*.jpg"
+python tools/predict.py exported/ scan.png --format json --backend onnxruntime
+python tools/predict.py exported/ scan.png --render seen.png     # what the network believes it saw
+
+An export needs numpy, Pillow and either onnxruntime or MXNet; a run needs all that training needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+import _package  # noqa: F401  (first: finds gluon_nrm)
+
+from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.deploy.answers import to_json, to_table
+from gluon_nrm.deploy.backends import MXNET, ONNXRUNTIME
+from gluon_nrm.deploy.find_images import find_images
+from gluon_nrm.deploy.manifest import BOTH, MAX, MIN
+from gluon_nrm.deploy.opening import open_classifier
+from gluon_nrm.deploy.picture import check_picture, draw
+from gluon_nrm.deploy.predict import predict
+from gluon_nrm.deploy.progress import ImageProgress
+from gluon_nrm.deploy.request import Request
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the classes of the images; draw the renderings where asked to."""
+    options = _parser().parse_args(arguments)
+    files = find_images(options.images)
+    if options.render:
+        check_picture(options.render, len(files))
+    asked = Request(options.network, options.head, options.render is not None, options.backend, options.int8,
+                    options.devices, options.data_dir)  # fmt: skip
+    classifier = open_classifier(options.model, asked)
+    found = list(predict(classifier, files, top=options.top, batch=options.batch, resize=options.resize,
+                         pictures=asked.rendering, progress=ImageProgress()))  # fmt: skip
+    print(to_json(classifier, found) if options.format == "json" else to_table(found))
+    if options.render:
+        draw(found, classifier.rendered, options.render)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("model", type=Path, metavar="RUN_OR_EXPORT", help="folder of a run or of an export")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
+    parser.add_argument("--network", choices=("student", "teacher"), help="default: the teacher, if any")
+    parser.add_argument(
+        "--head", choices=(MAX, MIN, BOTH), help="branch of a Max-Min network (default: what evaluation uses)"
+    )
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="images at a time (default: 64)")
+    parser.add_argument(
+        "--backend", choices=(MXNET, ONNXRUNTIME), help="default: onnxruntime if it is there, else mxnet"
+    )
+    parser.add_argument("--int8", action="store_true", help="the quantised files of an export")
+    parser.add_argument("--resize", action="store_true", help="scale other sizes, cut out the middle")
+    parser.add_argument(
+        "--render", type=Path, metavar="FILE.png", help="draw images beside their renderings"
+    )
+    parser.add_argument("--devices", help="for MXNet: cpu or gpu(0); default: a GPU, or the CPU")
+    add_data_dir(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run_tool(main)

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Set
 
+from gluon_nrm.distributed.names import NEIGHBOURS
+
 # Linux on x86-64 lends out the registers of AMX on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
@@ -21,9 +23,11 @@ def set_thread_defaults() -> None:
 
     By itself MXNet takes half of the processors it sees, which it supposes to be halves of cores, and runs
     most element-wise operators on one of them, after a measurement at its start of what is worth sharing
-    out: at the sizes of feature maps, two to four times slower than on two cores.
+    out: at the sizes of feature maps, two to four times slower than on two cores. Workers of a job that are on
+    one machine share its cores.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    workers = int(os.environ.get(NEIGHBOURS, "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // workers, 1)))
     os.environ.setdefault("MXNET_USE_OPERATOR_TUNING", "0")
 
 

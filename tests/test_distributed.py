@@ -22,7 +22,7 @@ from jobs import (
     train_with,
     wait_for,
 )
-from short_runs import FULL, TEMPORAL, VAT, newest, recipe
+from short_runs import FULL, SUPERVISED, TEMPORAL, VAT, newest, recipe
 
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
@@ -100,6 +100,18 @@ def test_two_workers_are_one_device(tmp_path: Path) -> None:
     overrides = [NO_DROPOUT, *NO_STATISTICS, "train.batch_labelled=8", "train.batch_unlabelled=12"]
     found = job(tmp_path, VAT, *overrides, devices="cpu(0),cpu(1)")
     assert_close(found, alone(tmp_path, VAT, *overrides, devices="cpu(0)"))
+
+
+def test_updates_on_the_servers_train(tmp_path: Path) -> None:
+    """No two runs of dist_async are alike; but it learns, by the recipe's schedule."""
+    longer = SUPERVISED.replace("epochs: 3, epoch_steps: 3", "epochs: 6, epoch_steps: 20")
+    longer = longer.replace("labels: 20", "labels: 200").replace("batch_labelled: 4", "batch_labelled: 20")
+    first = job(tmp_path, longer, kvstore="dist_async")
+    rows = first.read_metrics()
+    assert first.finished and [row["step"] for row in rows] == [20 * epoch for epoch in range(1, 7)]
+    assert rows[-1]["loss/cross_entropy"] < 0.5 * rows[0]["loss/cross_entropy"]
+    alone_rates = [row["lr"] for row in alone(tmp_path, longer, devices="cpu").read_metrics()]
+    assert [row["lr"] for row in rows] == pytest.approx(alone_rates)
 
 
 def long_run(folder: Path, kvstore: str = "dist_sync") -> List[str]:

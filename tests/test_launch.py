@@ -255,6 +255,8 @@ def test_roles_are_dealt_out_over_the_hosts() -> None:
         assert process.variables["DMLC_ROLE"] == process.role
     assert list(found[-1].arguments) == ["python", "train.py"]
     assert found[-1].variables["GLUON_NRM_WORKER"] == "2"
+    # they share their hosts' cores
+    assert [p.variables.get("GLUON_NRM_WORKERS_HERE") for p in found[3:]] == ["2", "1", "2"]
 
 
 @pytest.mark.parametrize(

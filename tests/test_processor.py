@@ -29,6 +29,7 @@ SHOWN = "import os, gluon_nrm; print(*[os.environ.get(name) for name in %r])" % 
 def test_every_core_is_used_unless_the_environment_says_otherwise() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
     assert run(SHOWN) == f"{usable_cores()} 0 None"
+    assert run(SHOWN, GLUON_NRM_WORKERS_HERE="64") == "1 0 None"
     assert run(SHOWN, OMP_NUM_THREADS="7", MXNET_USE_OPERATOR_TUNING="1") == "7 1 None"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
 from gluon_nrm.distributed.hosts import Host
-from gluon_nrm.distributed.names import COMMAND, RANK
+from gluon_nrm.distributed.names import COMMAND, NEIGHBOURS, RANK
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = str(Path(__file__).resolve().with_name("guard.py"))
@@ -88,8 +88,11 @@ class Job(NamedTuple):
 
 def plan(job: Job, hosts: Sequence[Host], launching: Host) -> List[Process]:
     """Lay a job out over ``hosts``, in turn; the scheduler is on the machine that launches."""
+    workers = [job.worker(number, hosts[number % len(hosts)]) for number in range(job.workers)]
+    for worker in workers:
+        worker.variables[NEIGHBOURS] = str(sum(other.host == worker.host for other in workers))
     return [
         job.scheduler(launching),
         *(job.server(number, hosts[number % len(hosts)]) for number in range(job.servers)),
-        *(job.worker(number, hosts[number % len(hosts)]) for number in range(job.workers)),
+        *workers,
     ]

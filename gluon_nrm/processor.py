@@ -23,8 +23,8 @@ def set_thread_defaults() -> None:
 
     By itself MXNet takes half of the processors it sees, which it supposes to be halves of cores, and runs
     most element-wise operators on one of them, after a measurement at its start of what is worth sharing
-    out: at the sizes of feature maps, two to four times slower than on two cores. Workers of a job that are on
-    one machine share its cores.
+    out: at the sizes of feature maps, two to four times slower than on two cores. Workers of a job that are
+    on one machine share its cores.
     """
     workers = int(os.environ.get(NEIGHBOURS, "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // workers, 1)))

@@ -104,11 +104,17 @@ def test_two_workers_are_one_device(tmp_path: Path) -> None:
 
 def test_updates_on_the_servers_train(tmp_path: Path) -> None:
     """No two runs of dist_async are alike; but it learns, by the recipe's schedule."""
-    longer = SUPERVISED.replace("epochs: 3, epoch_steps: 3", "epochs: 6, epoch_steps: 20")
-    longer = longer.replace("labels: 20", "labels: 200").replace("batch_labelled: 4", "batch_labelled: 20")
+    longer = SUPERVISED
+    for short, long in (
+        ("labels: 20", "labels: 500"), ("[4, pool, 4]", "[16, pool, 16]"),
+        ("batch_labelled: 4", "batch_labelled: 20"), ("epoch_steps: 3", "epoch_steps: 30"), ("epochs: 3,", "epochs: 8,"),
+        ("nag, lr: 0.05, momentum: 0.9", "adam, lr: 0.02"),
+    ):  # fmt: skip
+        assert short in longer
+        longer = longer.replace(short, long)
     first = job(tmp_path, longer, kvstore="dist_async")
     rows = first.read_metrics()
-    assert first.finished and [row["step"] for row in rows] == [20 * epoch for epoch in range(1, 7)]
+    assert first.finished and [row["step"] for row in rows] == [30 * epoch for epoch in range(1, 9)]
     assert rows[-1]["loss/cross_entropy"] < 0.5 * rows[0]["loss/cross_entropy"]
     alone_rates = [row["lr"] for row in alone(tmp_path, longer, devices="cpu").read_metrics()]
     assert [row["lr"] for row in rows] == pytest.approx(alone_rates)

@@ -107,7 +107,8 @@ def test_updates_on_the_servers_train(tmp_path: Path) -> None:
     longer = SUPERVISED
     for short, long in (
         ("labels: 20", "labels: 500"), ("[4, pool, 4]", "[16, pool, 16]"),
-        ("batch_labelled: 4", "batch_labelled: 20"), ("epoch_steps: 3", "epoch_steps: 30"), ("epochs: 3,", "epochs: 8,"),
+        ("batch_labelled: 4", "batch_labelled: 20"), ("epoch_steps: 3", "epoch_steps: 30"),
+        ("epochs: 3,", "epochs: 8,"),
         ("nag, lr: 0.05, momentum: 0.9", "adam, lr: 0.02"),
     ):  # fmt: skip
         assert short in longer

@@ -36,7 +36,9 @@ GROUPS = {
     "flips and copies": r"transpose|slice\w*|reverse|flip|SwapAxis|Concat|stack|[Rr]eshape\w*|Flatten|"
     r"expand_dims|copy|BlockGrad|SliceChannel|split\w*|pad|Pad|repeat|tile|broadcast_(axis|to|like|backward)|"
     r"zeros\w*|ones\w*|Cast|amp_\w+",
-    "classifier and probabilities": r"FullyConnected|dot|softmax|log_softmax|log|exp|one_hot|argmax|pick",
+    # statistics, spreads and turned filters; of the classifier's own there are two a pass
+    "products with ones": r"FullyConnected|dot",
+    "probabilities": r"softmax|log_softmax|log|exp|one_hot|argmax|pick|arange_like",
     "optimiser and teacher": r"\w*_update",
     "engine": r"Delete\w+|CopyCPU2CPU|Set\w+|ResourceParallelRandomSetSeed|Reduce\w*",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -26,6 +26,19 @@ __all__ = [
 ]
 
 
+def to_numpy(array: Any) -> np.ndarray:
+    """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves the filters.
+
+    ``asnumpy`` would turn the layout round in this thread, with threads of OpenMP's for it; and as soon as two
+    threads of a process have such helpers, more than there are cores, OpenMP no longer waits but sleeps between
+    any two operators: training a small network then takes three times as long, until the process ends. So an
+    operator of MXNet's turns it round, where all others run.
+    """
+    if array.ndim:
+        array = mx.nd.slice_axis(array, axis=0, begin=0, end=None)
+    return array.asnumpy()
+
+
 def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
     """Every parameter once, by the first path that leads to it, as ``layers.0.convolution.weight``."""
     found: Dict[str, Parameter] = {}
@@ -39,7 +52,7 @@ def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
 
 def network_arrays(net: HybridBlock) -> Dict[str, np.ndarray]:
     """Read all parameters, from the first device."""
-    return {name: p.data(p.list_ctx()[0]).asnumpy() for name, p in named_parameters(net).items()}
+    return {name: to_numpy(p.data(p.list_ctx()[0])) for name, p in named_parameters(net).items()}
 
 
 def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.ndarray]:
@@ -65,7 +78,7 @@ def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarra
     the statistics differ, as each device keeps those of its own images.
     """
     named = [(name, p) for name, p in named_parameters(net).items() if name.endswith(STATISTICS)]
-    copies = [(name, copy.asnumpy()) for name, p in named for copy in p.list_data()]
+    copies = [(name, to_numpy(copy)) for name, p in named for copy in p.list_data()]
     if not copies:
         return {}
     rows = workers.gather(np.concatenate([copy for _, copy in copies]))
@@ -114,7 +127,7 @@ def average(parameters: Iterable[Parameter], workers: Workers) -> None:
     chosen = list(parameters)
     if not chosen or len(chosen[0].list_data()) * workers.size == 1:
         return
-    means = [np.mean([copy.asnumpy() for copy in p.list_data()], axis=0) for p in chosen]
+    means = [np.mean([to_numpy(copy) for copy in p.list_data()], axis=0) for p in chosen]
     vector = workers.sum(np.concatenate([mean.ravel() for mean in means])) / np.float32(workers.size)
     ends = np.cumsum([mean.size for mean in means])
     for parameter, values in zip(chosen, np.split(vector, ends[:-1])):

@@ -29,10 +29,10 @@ __all__ = [
 def to_numpy(array: Any) -> np.ndarray:
     """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves the filters.
 
-    ``asnumpy`` would turn the layout round in this thread, with threads of OpenMP's for it; and as soon as two
-    threads of a process have such helpers, more than there are cores, OpenMP no longer waits but sleeps between
-    any two operators: training a small network then takes three times as long, until the process ends. So an
-    operator of MXNet's turns it round, where all others run.
+    ``asnumpy`` would turn the layout round in this thread, with helpers of OpenMP's; and once two threads of a
+    process have helpers, more than there are cores, OpenMP no longer waits but sleeps between operators:
+    training a small network then takes three times as long, until the process ends. So an operator of MXNet's
+    turns it round, where all others run.
     """
     if array.ndim:
         array = mx.nd.slice_axis(array, axis=0, begin=0, end=None)

@@ -27,10 +27,10 @@ __all__ = [
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves the filters.
+    """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves filters.
 
-    ``asnumpy`` would turn the layout round in this thread, with helpers of OpenMP's; and once two threads of a
-    process have helpers, more than there are cores, OpenMP no longer waits but sleeps between operators:
+    ``asnumpy`` would turn the layout round in this thread, with helpers of OpenMP's; and once two threads of
+    a process have helpers, more than there are cores, OpenMP no longer waits but sleeps between operators:
     training a small network then takes three times as long, until the process ends. So an operator of MXNet's
     turns it round, where all others run.
     """

@@ -29,10 +29,12 @@ BENCHMARKS: Dict[str, List[str]] = {
     "maxmin": [],
     "shake": ["shake_resnext29_2x4x64d", "shake_resnet26_2x32d", "--batch", "16"],
     "gibbs": [],
+    "devices": [],
+    "network": [],
     "inference": [],
 }
 #: Those that take no --repeats.
-ONCE = ("peer_terms", "input")
+ONCE = ("peer_terms", "input", "devices", "network")
 
 
 def chosen(text: str) -> List[str]:

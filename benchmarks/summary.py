@@ -92,9 +92,18 @@ def _inference(rows: Any) -> List[Line]:
     ]
 
 
+def _devices(rows: Any) -> List[Line]:
+    return [Line(row["setting"], f"{row['over_one']:.2f} times one device's images/s") for row in rows]
+
+
+def _network(rows: Any) -> List[Line]:
+    return [Line(row["title"], f"{row['gradient_bytes'] / 1e6:.1f} MB a step, each way") for row in rows]
+
+
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input, "maxmin": _maxmin,
-    "shake": _shake, "gibbs": _gibbs, "inference": _inference,
+    "shake": _shake, "gibbs": _gibbs, "inference": _inference, "network": _network,
+    "devices": _devices,
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import mxnet as mx
 import pytest
 from mxnet.gluon import HybridBlock, nn
 
-from benchmarks import peer_terms, profile_step, step, summary
+from benchmarks import network, peer_terms, profile_step, step, summary
 from benchmarks.__main__ import BENCHMARKS, chosen
 from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
@@ -227,3 +227,20 @@ def test_methods_of_both_sides_are_the_same() -> None:
     assert {name: tuple(each) for name, each in step_methods.METHODS.items()} == METHODS
     weights = dict(step_methods.WEIGHTS, consistency=step_methods.CONSISTENCY)
     assert weights == peer_torch.WEIGHTS and step_methods.BATCH == peer_torch.BATCH
+
+
+def test_two_workers_and_a_server_by_hand() -> None:
+    """10 MB at 8 Mbit/s: 10 s over a link, twice as much over the server's, and back."""
+    assert network.exchange_seconds(10e6, 2, 1, 8e6) == pytest.approx(2 * 20.0)
+    assert network.exchange_seconds(10e6, 2, 2, 8e6) == pytest.approx(2 * 10.0)
+    assert network.exchange_seconds(10e6, 2, 8, 8e6) == pytest.approx(2 * 10.0)  # the workers' own links
+    assert network.speedup(10e6, 2, 1, 8e6, step=40.0) == pytest.approx(1.0)
+    for workers in range(1, 40):
+        within = network.exchange_seconds(10e6, workers, 1, 8e6) <= 100.0
+        assert within == (workers <= network.most_workers(10e6, 1, 8e6, 100.0))
+    assert network.most_workers(10e6, 1, 8e6, 19.0) == 0
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "network.py"), "--step-seconds", "0"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "'0' is no time above 0" in done.stderr

@@ -11,7 +11,7 @@ from typing import Any, List
 import numpy as np
 import pytest
 
-from benchmarks import step
+from benchmarks import network, step
 from benchmarks.harness import read_json
 from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
 
@@ -87,6 +87,15 @@ def test_what_gates_add_is_what_was_measured() -> None:
 def test_the_speed_of_a_step_is_what_was_measured() -> None:
     rows = read_json(ROOT / "results" / "step.json")
     assert between("results/README.md", "table: benchmarks/step.py") == step.table(rows)
+
+
+def test_how_far_training_scales_is_what_is_reckoned() -> None:
+    found = network.models()
+    assert between("docs/scaling.md", "table: benchmarks/network.py limits") == network.limits(
+        found, network.STEP_SECONDS
+    )
+    expected = network.speedups(found, network.STEP_SECONDS[-1])
+    assert between("docs/scaling.md", "table: benchmarks/network.py speedups") == expected
 
 
 def test_the_table_of_the_readme_is_made_from_the_results() -> None:

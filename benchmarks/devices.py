@@ -1,0 +1,91 @@
+"""Images a second over devices and workers: the digits with NRM + RPN, one thread a device.
+
+    PYTHONPATH=. python benchmarks/devices.py [--epochs 4] [--json FILE]
+
+One and two CPU devices of one process, one and two worker processes with dist_sync on the loopback, each a
+run of tools/train.py as a user starts it; batches are global, so all of them do the same work. The figure is
+the median of the epochs after the first, evaluation and checkpoints aside.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+from benchmarks.harness import ROOT, BenchmarkError, child_environment, command_line, count, write_json
+from gluon_nrm.cli import run_tool
+
+RECIPE = "recipes/digits_nrm_rpn.yaml"
+
+
+class Setting(NamedTuple):
+    """A way to run the recipe."""
+
+    title: str
+    devices: str
+    workers: int = 0
+
+
+SETTINGS = (
+    Setting("1 device", "cpu(0)"),
+    Setting("2 devices", "cpu(0),cpu(1)"),
+    Setting("1 worker, dist_sync", "cpu(0)", 1),
+    Setting("2 workers, dist_sync", "cpu(0)", 2),
+)
+
+
+def measure(setting: Setting, epochs: int) -> Dict[str, Any]:
+    """Train once in a folder of its own.
+
+    Raises:
+        BenchmarkError: the run failed; its message is on standard error.
+    """
+    from gluon_nrm.training.runs import load_run
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "tools/train.py", RECIPE, "--devices", setting.devices, "--runs", folder,
+            "--set", f"train.epochs={epochs}", "--set", "loss.generative_rampup_epochs=1",
+        ]  # fmt: skip
+        if setting.workers:
+            job = [sys.executable, "tools/launch.py", "-n", str(setting.workers), "-s", "1"]
+            command = [*job, *command, "--kvstore", "dist_sync"]
+        environment = {**child_environment(), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise BenchmarkError(f"{setting.title}: ended with code {done.returncode};\n{done.stderr[-500:]}")
+        (recipe,) = Path(folder).glob("*/recipe.yaml")
+        rows = load_run(recipe.parent).read_metrics()
+    speed = statistics.median(row["images_per_second"] for row in rows[1:])
+    return {"setting": setting.title, "images_per_second": speed}
+
+
+def main() -> int:
+    """Measure every setting and print a table."""
+    parser = command_line(__doc__ or "", repeats=None)
+    parser.add_argument("--epochs", type=count, default=4, help="of each run, at least 2 (default: 4)")
+    options = parser.parse_args()
+    if options.epochs < 2:
+        raise BenchmarkError("--epochs: the first is not counted; give 2 or more")
+    rows: List[Dict[str, Any]] = [measure(setting, options.epochs) for setting in SETTINGS]
+    for row in rows:
+        row["over_one"] = row["images_per_second"] / rows[0]["images_per_second"]
+    print(table(rows))
+    write_json(options.json, rows)
+    return 0
+
+
+def table(rows: List[Dict[str, Any]]) -> str:
+    """Lay the figures out in Markdown."""
+    lines = ["| digits, NRM + RPN | images/s | over 1 device |", "|---|---:|---:|"]
+    for row in rows:
+        lines.append(f"| {row['setting']} | {row['images_per_second']:.0f} | {row['over_one']:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_tool(lambda _: main())

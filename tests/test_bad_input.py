@@ -118,7 +118,7 @@ CASES = [
     given("device twice", "--devices cpu,cpu(0)", "--devices", "twice"),
     given("no GPU", "--devices gpu(0)", "--devices", "gpu(0)", "0 GPUs"),
     given("nccl on the CPU", "--kvstore nccl", "train.kvstore", "nccl"),
-    given("dist without launcher", "--kvstore dist_sync", "train.kvstore", "dist_sync", "launcher"),
+    given("dist without launcher", "--kvstore dist_sync", "train.kvstore", "dist_sync", "tools/launch.py"),
     given("unknown kvstore", "--kvstore devise", "train.kvstore", "devise", "did you mean 'device'?"),
     # the run's folder
     given("another recipe", "--set train.epochs=5", RUN, "train.epochs is 3 in it, 5 here", "--fresh"),

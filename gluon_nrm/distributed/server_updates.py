@@ -9,9 +9,31 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.rates import Rates
 from gluon_nrm.distributed.workers import Workers
-from gluon_nrm.recipe.schema import Optimiser
+from gluon_nrm.errors import DeviceError
+from gluon_nrm.recipe.schema import Optimiser, Recipe
 from gluon_nrm.training.optimisers import optimiser_settings, set_weight_decay
-from gluon_nrm.training.schedules import Stretch
+from gluon_nrm.training.schedules import Stretch, stretches
+
+
+def check_asynchronous(recipe: Recipe) -> None:
+    """Check that a recipe can be trained with dist_async, where the servers update.
+
+    Raises:
+        DeviceError: it has several optimiser phases, a loss scale (float16) or targets that are gathered from
+            all workers (temporal_ensembling), which servers and workers that do not wait cannot have.
+    """
+    if recipe.train.kvstore != "dist_async":
+        return
+    phases = len(stretches(recipe.optimiser.phases, recipe.train.epochs))
+    problem = None
+    if phases > 1:
+        problem = f"optimiser.phases: {phases} of them, but the servers' optimiser cannot be replaced"
+    elif recipe.train.dtype == "float16":
+        problem = "train.dtype: float16, but its loss scale has to be the same on all workers at each step"
+    elif recipe.teacher.enabled and recipe.teacher.method == "temporal_ensembling":
+        problem = "teacher.method: temporal_ensembling, but its targets come from all workers' predictions"
+    if problem is not None:
+        raise DeviceError(f"{problem} with train.kvstore dist_async;\nuse dist_sync")
 
 
 class ServerUpdates:

@@ -24,6 +24,7 @@ from gluon_nrm.data import (
     stand_in,
 )
 from gluon_nrm.distributed.gradients import GradientSum
+from gluon_nrm.distributed.server_updates import check_asynchronous
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
@@ -33,7 +34,7 @@ from gluon_nrm.processor import allow_matrix_tiles
 from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.devices import check_asynchronous, check_batch, check_dtype, check_kvstore
+from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling

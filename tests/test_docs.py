@@ -11,7 +11,7 @@ from typing import Any, List
 import numpy as np
 import pytest
 
-from benchmarks import network, step
+from benchmarks import devices, network, step
 from benchmarks.harness import read_json
 from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
 
@@ -87,6 +87,21 @@ def test_what_gates_add_is_what_was_measured() -> None:
 def test_the_speed_of_a_step_is_what_was_measured() -> None:
     rows = read_json(ROOT / "results" / "step.json")
     assert between("results/README.md", "table: benchmarks/step.py") == step.table(rows)
+
+
+def test_the_speed_of_exports_is_what_was_measured() -> None:
+    rows = read_json(ROOT / "results" / "inference.json")
+    expected = [
+        f"| {row['network']} | {row['batch']} | {row['kind']} | {row['images_per_second']:.1f} "
+        f"| {row['over_plain']:.2f} |"
+        for row in rows
+    ]
+    assert between("results/README.md", "table: benchmarks/inference.py").splitlines()[2:] == expected
+
+
+def test_the_speed_over_devices_is_what_was_measured() -> None:
+    rows = read_json(ROOT / "results" / "devices.json")
+    assert between("results/README.md", "table: benchmarks/devices.py") == devices.table(rows)
 
 
 def test_how_far_training_scales_is_what_is_reckoned() -> None:

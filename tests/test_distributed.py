@@ -121,6 +121,21 @@ def test_updates_on_the_servers_train(tmp_path: Path) -> None:
     assert [row["lr"] for row in rows] == pytest.approx(alone_rates)
 
 
+def test_one_worker_of_dist_async_is_one_device(tmp_path: Path) -> None:
+    """With one worker the servers' updates have an order, so rates, momentum and decay show."""
+    overrides = ["train.epochs=4", "optimiser.weight_decay_on=weights", "optimiser.weight_decay=0.05"]
+    write(tmp_path, SUPERVISED)
+    words = [word for override in overrides for word in ("--set", override)]
+    command = ["short.yaml", "--kvstore", "dist_async", "--devices", "cpu", *words]
+    done = train_with(1, tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    found = newest(load_run(tmp_path / "runs" / "short-s0")).arrays["student"]
+    expected = newest(alone(tmp_path, SUPERVISED, *overrides, devices="cpu")).arrays["student"]
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5, err_msg=name)
+
+
 def long_run(folder: Path, kvstore: str = "dist_sync") -> List[str]:
     """The command of a job that would take minutes."""
     write(folder, FULL.replace("train: {epochs: 3", "train: {epochs: 2000"))

@@ -1,20 +1,21 @@
-"""Images a second over devices and workers: the digits with NRM + RPN, one thread a device.
+"""Step time and images a second over devices and workers: the digits with NRM + RPN, one thread a device.
 
     PYTHONPATH=. python benchmarks/devices.py [--epochs 4] [--json FILE]
 
 One and two CPU devices of one process, one and two worker processes with dist_sync on the loopback, each a
-run of tools/train.py as a user starts it; batches are global, so all of them do the same work. The figure is
-the median of the epochs after the first, evaluation and checkpoints aside.
+run of tools/train.py as a user starts it; batches are global, so all of them do the same work. The speed is
+the median of the epochs after the first, evaluation and checkpoints aside; a step's time follows from it.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 from benchmarks.harness import ROOT, BenchmarkError, child_environment, command_line, count, write_json
 from gluon_nrm.cli import run_tool
@@ -54,14 +55,21 @@ def measure(setting: Setting, epochs: int) -> Dict[str, Any]:
         if setting.workers:
             job = [sys.executable, "tools/launch.py", "-n", str(setting.workers), "-s", "1"]
             command = [*job, *command, "--kvstore", "dist_sync"]
-        environment = {**child_environment(), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=child_environment(), stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise BenchmarkError(f"{setting.title}: ended with code {done.returncode};\n{done.stderr[-500:]}")
         (recipe,) = Path(folder).glob("*/recipe.yaml")
-        rows = load_run(recipe.parent).read_metrics()
-    speed = statistics.median(row["images_per_second"] for row in rows[1:])
-    return {"setting": setting.title, "images_per_second": speed}
+        return row(setting, load_run(recipe.parent).read_metrics())
+
+
+def row(setting: Setting, epochs: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
+    """Figures of a run from its metrics, an entry an epoch; the first epoch is left out."""
+    from gluon_nrm.recipe.load import load_recipe
+
+    train = load_recipe(ROOT / RECIPE).train
+    speed = statistics.median(epoch["images_per_second"] for epoch in epochs[1:])
+    seconds = (train.batch_labelled + train.batch_unlabelled) / speed
+    return {"setting": setting.title, "images_per_second": speed, "step_seconds": seconds}
 
 
 def main() -> int:
@@ -71,9 +79,10 @@ def main() -> int:
     options = parser.parse_args()
     if options.epochs < 2:
         raise BenchmarkError("--epochs: the first is not counted; give 2 or more")
+    os.environ["OMP_NUM_THREADS"] = "1"  # of every run, and in the file of figures
     rows: List[Dict[str, Any]] = [measure(setting, options.epochs) for setting in SETTINGS]
-    for row in rows:
-        row["over_one"] = row["images_per_second"] / rows[0]["images_per_second"]
+    for each in rows:
+        each["over_one"] = each["images_per_second"] / rows[0]["images_per_second"]
     print(table(rows))
     write_json(options.json, rows)
     return 0
@@ -81,9 +90,10 @@ def main() -> int:
 
 def table(rows: List[Dict[str, Any]]) -> str:
     """Lay the figures out in Markdown."""
-    lines = ["| digits, NRM + RPN | images/s | over 1 device |", "|---|---:|---:|"]
-    for row in rows:
-        lines.append(f"| {row['setting']} | {row['images_per_second']:.0f} | {row['over_one']:.2f} |")
+    lines = ["| digits, NRM + RPN | ms a step | images/s | over 1 device |", "|---|---:|---:|---:|"]
+    for each in rows:
+        speed = f"{1e3 * each['step_seconds']:.1f} | {each['images_per_second']:.0f}"
+        lines.append(f"| {each['setting']} | {speed} | {each['over_one']:.2f} |")
     return "\n".join(lines)
 
 

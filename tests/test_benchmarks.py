@@ -7,21 +7,25 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 import pytest
 from mxnet.gluon import HybridBlock, nn
 
-from benchmarks import network, peer_terms, profile_step, step, summary
+from benchmarks import devices, network, peer_terms, profile_step, step, summary
 from benchmarks.__main__ import BENCHMARKS, chosen
 from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
 from benchmarks.peer_torch import METHODS
 from benchmarks.timing import spread, take_turns
 from gluon_nrm.losses import Objective
+from gluon_nrm.losses.objective import TERMS
 from gluon_nrm.models import get_model, initialise
+from gluon_nrm.recipe.load import load_recipe
+from gluon_nrm.training.optimisers import trained_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -231,16 +235,70 @@ def test_methods_of_both_sides_are_the_same() -> None:
 
 def test_two_workers_and_a_server_by_hand() -> None:
     """10 MB at 8 Mbit/s: 10 s over a link, twice as much over the server's, and back."""
-    assert network.exchange_seconds(10e6, 2, 1, 8e6) == pytest.approx(2 * 20.0)
-    assert network.exchange_seconds(10e6, 2, 2, 8e6) == pytest.approx(2 * 10.0)
-    assert network.exchange_seconds(10e6, 2, 8, 8e6) == pytest.approx(2 * 10.0)  # the workers' own links
-    assert network.speedup(10e6, 2, 1, 8e6, step=40.0) == pytest.approx(1.0)
+    model = network.Model("one key that is split", (2_500_000,))
+    assert network.exchange_seconds(model, 2, 1, 8e6) == pytest.approx(2 * 20.0)
+    assert network.exchange_seconds(model, 2, 2, 8e6) == pytest.approx(2 * 10.0)
+    assert network.exchange_seconds(model, 2, 8, 8e6) == pytest.approx(2 * 10.0)  # the workers' own links
+    assert network.speedup(model, 2, 1, 8e6, 40.0) == pytest.approx(1.0)
     for workers in range(1, 40):
-        within = network.exchange_seconds(10e6, workers, 1, 8e6) <= 100.0
-        assert within == (workers <= network.most_workers(10e6, 1, 8e6, 100.0))
-    assert network.most_workers(10e6, 1, 8e6, 19.0) == 0
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "network.py"), "--step-seconds", "0"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2 and "'0' is no time above 0" in done.stderr
+        within = network.exchange_seconds(model, workers, 1, 8e6) <= 100.0
+        assert within == (workers <= network.most_workers(model, 1, 8e6, 100.0))
+    assert network.most_workers(model, 1, 8e6, 19.0) == 0
+    assert network.most_workers(model, None, 8e6, 20.0) == network.NUMBERS[-1]
+    # 0.4 MB more in a small key are one server's, however many there are: 3 * (10 / 3 + 0.4) > 10.4
+    lopsided = network.Model("and one that is not", (2_500_000, 100_000))
+    assert network.exchange_seconds(lopsided, 3, 3, 8e6) == pytest.approx(2 * 11.2, rel=1e-5)
+
+
+def test_keys_are_placed_as_mxnet_placed_them() -> None:
+    """Bytes of each push of a worker of MXNet 1.9.1 to three servers, as its log (PS_VERBOSE=2) gave them."""
+    sent = {
+        1000: (4000, 0, 0),
+        2000: (0, 8000, 0),
+        3000: (0, 0, 12000),
+        4000: (16000, 0, 0),
+        5000: (0, 20000, 0),
+        1_200_001: (1_600_000, 1_600_004, 1_600_000),
+        999_999: (3_999_996, 0, 0),
+        1_000_000: (1_333_332, 1_333_336, 1_333_332),
+    }
+    model = network.Model("keys 0 to 7", tuple(sent))
+    assert model.server_bytes(3) == [sum(column) for column in zip(*sent.values())]
+    assert sum(model.server_bytes(7)) == model.gradient_bytes == 4 * sum(sent)
+    assert network.Model("all split", (30, 60), bound=1).server_bytes(3) == [120, 120, 120]
+
+
+def test_keys_are_those_of_a_run() -> None:
+    """Sizes and order of what GradientSum sends, for the network with the most kinds of parameters."""
+    recipe = load_recipe(ROOT / "recipes" / "cifar10_nrm_rpn_maxmin.yaml")
+    settings = asdict(recipe.model)
+    name, scheme = settings.pop("name"), settings.pop("initialiser")
+    net = initialise(get_model(name, 10, (3, 32, 32), **settings), seed=0, scheme=scheme)
+    weights = asdict(recipe.loss.weights)
+    objective = Objective(net, [term for term in TERMS if weights[term] > 0])
+    trained = trained_parameters(objective, len(objective.inputs))
+    (model,) = [each for each in network.models() if each.title == "AllConv13, NRM + RPN + Max-Min"]
+    assert model.sizes == tuple(parameter.data().size for parameter in trained)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("network", "--step-seconds", "0"), "'0' is no time above 0"),
+        (("network", "--step-seconds", "inf"), "'inf' is no time above 0"),
+        (("network", "--step-seconds", "soon"), "--step-seconds"),
+        (("network", "--bigarray-bound", "0"), "--bigarray-bound"),
+        (("devices", "--epochs", "1"), "error: --epochs: the first is not counted; give 2 or more"),
+        (("devices", "--epochs", "0"), "--epochs"),
+    ],
+)
+def test_benchmarks_refuse_bad_arguments(arguments: Tuple[str, ...], message: str) -> None:
+    asked = run(f"benchmarks/{arguments[0]}.py", *arguments[1:])
+    assert asked.returncode == 2 and message in asked.stderr and "Traceback" not in asked.stderr
+
+
+def test_a_row_of_devices() -> None:
+    """A step of the recipe has 32 + 32 images, over all devices and workers."""
+    row = devices.row(devices.SETTINGS[1], [{"images_per_second": x} for x in (1.0, 640.0, 320.0, 1280.0)])
+    assert row == {"setting": "2 devices", "images_per_second": 640.0, "step_seconds": 0.1}
+    assert devices.table([{**row, "over_one": 0.8}]).endswith("\n| 2 devices | 100.0 | 640 | 0.80 |")

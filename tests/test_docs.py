@@ -106,11 +106,17 @@ def test_the_speed_over_devices_is_what_was_measured() -> None:
 
 def test_how_far_training_scales_is_what_is_reckoned() -> None:
     found = network.models()
-    assert between("docs/scaling.md", "table: benchmarks/network.py limits") == network.limits(
-        found, network.STEP_SECONDS
-    )
-    expected = network.speedups(found, network.STEP_SECONDS[-1])
-    assert between("docs/scaling.md", "table: benchmarks/network.py speedups") == expected
+    expected = {
+        "traffic": network.traffic(found),
+        "limits": network.limits(found, network.STEP_SECONDS),
+        "speedups": network.speedups(found, network.STEP_SECONDS[-1]),
+        "--bigarray-bound 100000 traffic": network.traffic(network.models(100_000)),
+    }
+    for name, table in expected.items():
+        assert between("docs/scaling.md", f"table: benchmarks/network.py {name}") == table
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert text.count("<!-- table:") == len(expected)
+    assert network.figures(found) == read_json(ROOT / "results" / "network.json")
 
 
 def test_the_table_of_the_readme_is_made_from_the_results() -> None:

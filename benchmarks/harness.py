@@ -14,6 +14,7 @@ from typing import Any, Dict, Optional, Sequence
 from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError, RunError
 from gluon_nrm.files import atomic_path, os_errors
+from gluon_nrm.processor import usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,8 +55,7 @@ def child_environment(**environment: str) -> Dict[str, str]:
     All cores are used unless OMP_NUM_THREADS says otherwise (MXNet by itself takes half of them).
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    threads = str(describe_environment()["cores"])
-    return {"OMP_NUM_THREADS": threads, **environment, **os.environ, "PYTHONPATH": path}
+    return {"OMP_NUM_THREADS": str(usable_cores()), **environment, **os.environ, "PYTHONPATH": path}
 
 
 def measure_in_child(file: str, *arguments: str, **environment: str) -> Any:

@@ -38,7 +38,6 @@ class NRMLayer(HybridBlock):
     Attributes:
         inner: height and width of the convolution's output, where the latents are.
         output_size: those of the layer's output.
-        has_positions: whether inference leaves winners t(l) of a pooling.
 
     Raises:
         ModelError: the image is smaller than the filters or the pooling window.
@@ -64,7 +63,6 @@ class NRMLayer(HybridBlock):
                 "bias", shape=(spec.channels,), init="zeros", grad_req=requirement
             )
             self.spec = spec
-            self.has_positions = spec.pool > 1 and not spec.average
             self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
             if min(self.output_size) < 1:

@@ -180,7 +180,7 @@ class NRM(Network):
         one_image = True  # until it meets what an image left behind: the winners of its poolings
         for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, zero.states))):
             masks = inferred.latents[0]
-            if one_image and layer.has_positions:
+            if one_image and len(inferred.latents) > 1:
                 h, one_image = repeat_image(F, h, masks), False
             own_state = state if one_image else repeat_image(F, F.BlockGrad(state), masks)
             step = layer.render_zero(h, own_state, inferred)

@@ -91,18 +91,19 @@ class TrainStep:
         if step.unlabelled is not None:
             streams.insert(0, ("unlabelled", step.unlabelled))
         found: List[StreamTerms] = []
-        before: List[Any] = []
+        gradients: List[Any] = []
+        of_first: List[Any] = []
         for place, (name, batch) in enumerate(streams):
             found.append(self._backward_stream(name, batch, weights, number, place))
-            gradients = self._gradients()
-            for gradient, earlier in zip(gradients, before):
-                mx.nd.elemwise_add(gradient, earlier, out=gradient)
-            if place + 1 < len(streams):
-                before = [gradient.copy() for gradient in gradients]
+            if len(found) < len(streams):
+                gradients = self._gradients()
+                of_first = [gradient.copy() for gradient in gradients]
             # The next stream shall find this one's memory free. And the norms move their running statistics
             # behind the scheduler's back in the backward pass: what reads those next (teacher, checkpoint,
             # evaluation) has to wait for it.
             mx.nd.waitall()
+        for gradient, first in zip(gradients, of_first):
+            mx.nd.elemwise_add(gradient, first, out=gradient)
         return found
 
     def _backward_stream(

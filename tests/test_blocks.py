@@ -46,6 +46,7 @@ def of_a_network() -> Dict[str, Case]:
     convolved, scale = low.convolution(x), below.affine[0]
     return {
         "Convolution": (low.convolution, (x,)),
+        "ConstantConvolution": (low.zero_convolution, (x,)),
         "TransposedConvolution": (transpose, (rendering.layers[1].routed,)),
         "TransposedConvolution scaled": (transpose, (rendering.layers[1].routed, above.affine[0])),
         "BatchNorm": (low.branches[1].norm, (convolved,)),

@@ -48,8 +48,8 @@ class Reversal(NamedTuple):
     #: nodes that leave latents, in order
     latent: Tuple[int, ...]
     heads: Tuple[Entry, ...]
-    #: feature maps of each head
-    channels: Tuple[int, ...]
+    #: shape of each head, (1, C, H, W) or (1, C)
+    shapes: Tuple[Shape, ...]
     pairs: Tuple[Pair, ...]
     biases: Tuple[Bias, ...]
     #: the classifier's bias, log pi_y: the one that reaches the output as it is
@@ -86,7 +86,7 @@ def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
     class_bias = next((bias for bias in biases if _ends_in_scores(graph, readers, bias.node)), None)
     return Reversal(
         branches, sites, tuple(index for index, site in sites.items() if has_latents(site)), heads,
-        tuple(shapes[entry][1] for entry in heads), _pairs(graph, sites, readers, places, top),
+        tuple(shapes[entry] for entry in heads), _pairs(graph, sites, readers, places, top),
         tuple(bias for bias in biases if bias != class_bias), class_bias,
     )  # fmt: skip
 

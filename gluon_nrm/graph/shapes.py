@@ -17,6 +17,12 @@ from gluon_nrm.graph.node import Entry, Graph
 Shape = Tuple[int, ...]
 
 
+def map_size(shape: Shape) -> Tuple[int, int]:
+    """Height and width of feature maps (B, C, H, W); of features (B, C), one pixel."""
+    height, width = shape[2:] or (1, 1)
+    return height, width
+
+
 def infer_shapes(
     graph: Graph, parameters: Mapping[str, Parameter], input_shape: Tuple[int, ...]
 ) -> Dict[Entry, Shape]:

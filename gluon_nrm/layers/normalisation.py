@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
@@ -11,6 +11,8 @@ from mxnet.initializer import Normal
 from gluon_nrm.layers.sharing import share
 from gluon_nrm.layers.statistics import EPSILON, instance_norm
 from gluon_nrm.typing import Operators, Tensor
+
+Pair = Tuple[int, int]
 
 MOMENTUM = 0.9
 
@@ -95,24 +97,30 @@ class BatchNorm(HybridBlock):
 class InstanceNorm(HybridBlock):
     """Instance normalisation of the zero-image branch, where a batch norm stands in the image's: same shapes.
 
-    Gamma is fixed, as released. Args as for ``BatchNorm``; ``learn_beta`` is False bottom-up, where beta acts
-    through the states alone and can get no gradient.
+    Gamma is fixed, as released. Args as for ``BatchNorm``, and
+
+    Args:
+        size: height and width of the maps.
+        constant: beta and bias are held constant. So they are bottom-up, where they act through the states
+            alone and can get no gradient.
     """
 
     def __init__(
         self,
         channels: int,
+        size: Pair,
         bias: Optional[Parameter] = None,
         own_beta: bool = False,
-        learn_beta: bool = True,
+        constant: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._size, self._constant = size, constant
         shape = (channels,)
         with self.name_scope():
             self.gamma = self.params.get("gamma", shape=shape, init=AroundOne(), grad_req="null")
             if own_beta or bias is None:
-                requirement = "write" if learn_beta else "null"
+                requirement = "null" if constant else "write"
                 self.beta = self.params.get("beta", shape=shape, init="zeros", grad_req=requirement)
         if bias is not None:
             share(self, "bias", bias)
@@ -125,7 +133,8 @@ class InstanceNorm(HybridBlock):
         beta: Optional[Tensor] = None,
         bias: Optional[Tensor] = None,
     ) -> Tensor:
-        return instance_norm(F, x, gamma, _sum(beta, bias))
+        shift = _sum(beta, bias)
+        return instance_norm(F, x, gamma, F.BlockGrad(shift) if self._constant else shift, self._size)
 
 
 class Bias(HybridBlock):

@@ -12,24 +12,32 @@ from typing import List, Tuple
 
 from gluon_nrm.typing import Operators, Tensor
 
+Pair = Tuple[int, int]
+
 EPSILON = 1e-5
 
 
 def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
     """One row of pixels a map, (B, C, H, W) to (B, C, HW), and the weight 1 / HW of each pixel, (1, HW)."""
     rows = F.reshape(x, shape=(0, 0, -1))
-    first = F.slice_axis(F.slice_axis(rows, axis=0, begin=0, end=1), axis=1, begin=0, end=1)
-    return rows, F.softmax(F.zeros_like(F.reshape(first, shape=(1, -1))))
+    return rows, _even(F, rows, 2)
 
 
-def _average(F: Operators, rows: Tensor, weight: Tensor) -> Tensor:
-    """Average over pixels: (B, C, HW) to (B, C, 1)."""
-    return F.FullyConnected(rows, weight, num_hidden=1, no_bias=True, flatten=False)
+def _even(F: Operators, x: Tensor, axis: int) -> Tensor:
+    """Even weights along an axis of length n: 1 / n each, (1, n)."""
+    return F.softmax(F.zeros_like(F.reshape(F.contrib.arange_like(x, axis=axis), shape=(1, -1))))
+
+
+def _average(F: Operators, x: Tensor, weight: Tensor) -> Tensor:
+    """Average over the last axis: (..., n) to (..., 1)."""
+    return F.FullyConnected(x, weight, num_hidden=1, no_bias=True, flatten=False)
 
 
 def spatial_mean(F: Operators, x: Tensor) -> Tensor:
     """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
-    return F.expand_dims(_average(F, *_rows(F, x)), axis=3)
+    # of every line, then of the lines: reshaped to rows, the map would be copied
+    lines = _average(F, x, _even(F, x, 3))
+    return _average(F, F.swapaxes(lines, 2, 3), _even(F, x, 2))
 
 
 def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:
@@ -41,13 +49,30 @@ def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:
     return [F.expand_dims(_average(F, each, weight), axis=3) for each in (rows, F.square(rows))]
 
 
-def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    """Normalise every channel of every image by its own statistics; gamma and beta are (C,)."""
+def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor, size: Pair) -> Tensor:
+    """Normalise every channel of every image by its own statistics.
+
+    Args:
+        F: the operator module.
+        x: images (B, C, *size).
+        gamma: scale of the result, (C,).
+        beta: its shift, (C,).
+        size: height and width.
+    """
     rows, weight = _rows(F, x)
-    pixels = F.ones_like(weight)
+    pixels = size[0] * size[1]
+    ones = F.reshape(F.ones_like(weight), shape=(-1, 1))
+
+    def spread(values: Tensor) -> Tensor:
+        """Over all pixels: (B, C, 1) to (B, C, HW)."""
+        return F.FullyConnected(values, ones, num_hidden=pixels, no_bias=True, flatten=False)
+
     # centred first: where the mean is large, a difference of products would lose the variance
-    centred = rows - F.dot(_average(F, rows, weight), pixels)
+    centred = rows - spread(_average(F, rows, weight))
     variance = _average(F, F.square(centred), weight)
     scale = F.broadcast_mul(F.rsqrt(variance + EPSILON), F.reshape(gamma, shape=(1, -1, 1)))
     shift = F.broadcast_add(F.zeros_like(scale), F.reshape(beta, shape=(1, -1, 1)))
-    return F.reshape_like(centred * F.dot(scale, pixels) + F.dot(shift, pixels), x)
+    normalised = centred * spread(scale) + spread(shift)
+    # unlike `reshape` this copies nothing; `x` itself would first be copied out of a convolution's layout
+    map_ = F.reshape(ones, shape=size)
+    return F.reshape_like(normalised, map_, lhs_begin=2, lhs_end=3, rhs_begin=0, rhs_end=2)

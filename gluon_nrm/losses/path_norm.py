@@ -34,9 +34,10 @@ class PathNorm(HybridBlock):
 
 
 def _distance(F: Operators, image: Tensor, other: Tensor) -> Tensor:
-    """| image - other | of every pixel; ``other`` may be of one image."""
+    """| image - other |, mean over the pixels of a map: (B, C); ``other`` may be of one image."""
     # the leaky ReLU of slope -1: on the CPU the gradient of `abs` costs thirteen times as much
-    return F.LeakyReLU(F.broadcast_sub(image, other), act_type="leaky", slope=-1.0)
+    distance = F.LeakyReLU(F.broadcast_sub(image, other), act_type="leaky", slope=-1.0)
+    return F.reshape(spatial_mean(F, distance), shape=(0, 0))
 
 
 class ClassPriorNorm(PathNorm):
@@ -86,9 +87,8 @@ class LayerwisePathNorm(PathNorm):
         total = 0.0
         for place, (image, other) in enumerate(zip(masked, zero)):
             # |b| is one number a feature map, so it multiplies the map's mean and not its pixels
-            distance = F.flatten(spatial_mean(F, _distance(F, image, other)))
             weight = F.abs(F.reshape(biases[f"bias{place}"], shape=(-1,)))
-            total = total + F.dot(distance, weight) * (1.0 / self._channels[place])
+            total = total + F.dot(_distance(F, image, other), weight) * (1.0 / self._channels[place])
         return total
 
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:

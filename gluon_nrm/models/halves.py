@@ -97,12 +97,15 @@ class ZeroActivation(HybridBlock):
     """The same half for the zero image, without dropout: the path that the biases alone make likely.
 
     Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that
-    is to be used in place of ``norm``; returns the layer's output and its state.
+    is to be used in place of ``norm``; returns the layer's output and its state. ``constant``: no gradient flows
+    through any of it.
     """
 
-    def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
+    def __init__(
+        self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, constant: bool, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self._slope, self._spec = slope, spec
+        self._slope, self._spec, self._constant = slope, spec, constant
         self.norm = norm
 
     def hybrid_forward(
@@ -111,6 +114,8 @@ class ZeroActivation(HybridBlock):
         if self.norm is not None:
             normalised = self.norm(convolved)
         else:
+            if self._constant:
+                scale, shift = F.BlockGrad(scale), F.BlockGrad(shift)
             scaled = F.broadcast_mul(convolved, F.reshape(scale, shape=(1, -1, 1, 1)))
             normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))
         y = relu.activate(F, normalised, self._slope)

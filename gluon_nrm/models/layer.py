@@ -78,11 +78,15 @@ class NRMLayer(HybridBlock):
                 norm = self._norm(spec, options, mirror)
                 self.branches.add(Activation(spec, inner, norm, options.slope, mirror.input))
             if options.path_norm != "none":
-                self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
+                # one learns from its scores alone, for which the layerwise form has no use
+                constant = not options.compares_priors
+                self.zero_convolution = self.convolution.constant() if constant else self.convolution
+                norm = self._zero_norm(spec, options)
+                self.zero = ZeroActivation(spec, norm, options.slope, constant)
             # gluon's dropout of nothing copies the image
             self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
             self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
-            self.render_norms = RenderNorms(in_channels, options, zero=not first)
+            self.render_norms = RenderNorms(in_channels, size, options, zero=not first)
 
     def _norm(self, spec: LayerSpec, options: NRMOptions, mirror: Mirror) -> HybridBlock:
         if options.norm == "none":
@@ -93,7 +97,9 @@ class NRMLayer(HybridBlock):
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
         if options.norm == "none" or options.compares_priors:
             return None
-        return InstanceNorm(spec.channels, self.bias, own_beta=options.released_bias, learn_beta=False)
+        return InstanceNorm(
+            spec.channels, self.inner, self.bias, own_beta=options.released_bias, constant=True
+        )
 
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> Tensor:
         return self.branches[0](self.convolution(x)).output
@@ -104,7 +110,7 @@ class NRMLayer(HybridBlock):
 
     def infer_zero(self, x: Tensor, inferred: Inferred) -> List[Tensor]:
         """Infer the zero image's [output, state], beside an image for which the layer ``inferred``."""
-        convolved = self.convolution(x)
+        convolved = self.zero_convolution(x)
         return self.zero(convolved) if self.zero.norm is not None else self.zero(convolved, *inferred.affine)
 
     def render(self, h: Tensor, inferred: Inferred) -> Rendered:

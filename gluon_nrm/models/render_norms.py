@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.layers.normalisation import BatchNorm, InstanceNorm
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.typing import Operators, Tensor
+
+Pair = Tuple[int, int]
 
 
 class RenderNorms(HybridBlock):
@@ -18,11 +20,14 @@ class RenderNorms(HybridBlock):
 
     Args:
         channels: channels of the rendering.
+        size: height and width of it.
         options: the network's switches.
         zero: whether the zero-image path passes here (it does not at the image).
     """
 
-    def __init__(self, channels: int, options: NRMOptions, zero: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, channels: int, size: Pair, options: NRMOptions, zero: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._on = options.render_norm != "none"
         self._zero = self._on and zero and options.path_norm == "layerwise"
@@ -33,7 +38,7 @@ class RenderNorms(HybridBlock):
                 for _ in range(2 if own else 1):
                     self.branches.add(BatchNorm(channels))
             if self._zero:
-                self.zero = InstanceNorm(channels)
+                self.zero = InstanceNorm(channels, size)
 
     def hybrid_forward(self, F: Operators, h: Tensor) -> Tensor:
         return self.normalise(h, 0)

@@ -33,11 +33,18 @@ def global_average_pool(F: Operators, x: Tensor) -> Tensor:
     return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
 
 
-def _enlarge(F: Operators, h: Tensor, kernel: Pair) -> Tensor:
-    """Repeat every pixel over its window."""
-    if kernel[0] == kernel[1]:
-        return F.UpSampling(h, scale=kernel[0], sample_type="nearest")
-    return F.repeat(F.repeat(h, repeats=kernel[0], axis=2), repeats=kernel[1], axis=3)
+def _enlarge(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
+    """Repeat every pixel over its window; ``size`` is that of the enlarged image or a little more."""
+    rows, columns = kernel
+    width = size[1] // columns
+    # the product of every line with the 0/1 matrix that turns it into its window's lines, one after the
+    # other: on the CPU `UpSampling` takes more than twice as long, `repeat` more than ten times
+    pixels = F.one_hot(F.contrib.arange_like(h, axis=3), width)
+    line = F.reshape(F.stack(*[pixels] * columns, axis=1), shape=(-3, 0))
+    lines = F.FullyConnected(
+        h, F.concat(*[line] * rows, dim=0), num_hidden=rows * width * columns, no_bias=True, flatten=False
+    )
+    return F.reshape(lines, shape=(0, 0, -1, width * columns))
 
 
 def _left_over(size: Pair, kernel: Pair) -> Pair:
@@ -61,20 +68,20 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) 
         size: height and width of ``x``.
     """
     rows, columns = _left_over(size, kernel)
-    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back through upsampling to find
-    # that out, if it was recorded
+    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back to find that out, if it was
+    # recorded; in a graph, constants keep it from going back through the enlargement
     with mx.autograd.pause():
         if rows:
             x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
         if columns:
             x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
-        won = x - _enlarge(F, pooled, kernel) >= 0
+        won = F.broadcast_greater_equal(x, _enlarge(F, F.BlockGrad(pooled), kernel, size))
         return _pad_bottom_right(F, won, rows, columns)
 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
     """Copy every pixel over its window, (B, C, *size), zeros where none was; unpooling is this times t."""
-    return _pad_bottom_right(F, _enlarge(F, h, kernel), *_left_over(size, kernel))
+    return _pad_bottom_right(F, _enlarge(F, h, kernel, size), *_left_over(size, kernel))
 
 
 def apply_position(F: Operators, h: Tensor, t: Tensor) -> Tensor:

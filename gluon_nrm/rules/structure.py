@@ -15,7 +15,8 @@ def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
 def repeat_image(F: Operators, one: Tensor, like: Tensor) -> Tensor:
     """Let one image stand for a batch: (1, ...) to (B, ...), where ``like`` is (B, ...) of any shape."""
     # a product with a column of ones: on the CPU the gradient of a broadcast costs ten times as much
-    column = F.ones_like(F.slice_axis(F.reshape(like, shape=(0, -1)), axis=1, begin=0, end=1))
+    first = F.reshape(F.slice_axis(like, axis=1, begin=0, end=1), shape=(0, -1))
+    column = F.ones_like(F.slice_axis(first, axis=1, begin=0, end=1))
     flat = F.dot(column, F.reshape(one, shape=(1, -1)))
     return F.reshape_like(flat, one, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=4)
 

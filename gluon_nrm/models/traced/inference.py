@@ -10,6 +10,7 @@ from gluon_nrm.graph import operators
 from gluon_nrm.graph.block import GraphBlock
 from gluon_nrm.graph.latents import RECTIFIERS, record
 from gluon_nrm.graph.reversal import Bias, Reversal
+from gluon_nrm.graph.shapes import map_size
 from gluon_nrm.layers.statistics import instance_norm, spatial_moments
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
@@ -128,6 +129,8 @@ class TracedZero(GraphBlock):
     def hybrid_forward(
         self, F: Operators, x: Tensor, latents: List[List[Tensor]], **parameters: Tensor
     ) -> List[Any]:
+        if self._own_norms:  # then nothing learns from the scores
+            parameters = {name: F.BlockGrad(value) for name, value in parameters.items()}
         affine = dict(zip(self._plan.latent, latents))
         states: Dict[int, Tensor] = {}
 
@@ -154,7 +157,7 @@ class TracedZero(GraphBlock):
         maps = F.reshape(x, shape=(0, 0, 1, 1)) if flat else x
         if self._own_norms:
             gamma = parameters[zero_gamma(self._plan, index)]
-            y = instance_norm(F, maps, gamma, inputs[2])
+            y = instance_norm(F, maps, gamma, inputs[2], map_size(self._plan.sites[index].output))
         else:
             scale, shift = (F.reshape(each, shape=(1, -1, 1, 1)) for each in affine[index])
             y = F.broadcast_add(F.broadcast_mul(maps, scale), shift)

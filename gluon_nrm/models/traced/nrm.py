@@ -11,7 +11,7 @@ from gluon_nrm.graph.block import own_parameters, take_apart
 from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.reversal import Bias, reverse
-from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
+from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
 from gluon_nrm.models.base import Network, PriorTerms, TracedPass
 from gluon_nrm.models.options import NRMOptions
@@ -49,9 +49,9 @@ class TracedNRM(Network):
             parameters = {**traced.parameters, **own}
             self.inference = TracedInference(self.plan, parameters, options.branches, options.dtype)
             self.render_norms = nn.HybridSequential()
-            for channels in self.plan.channels:
-                self.render_norms.add(RenderNorms(channels, options))
-            self.render_norms.add(RenderNorms(input_shape[0], options, zero=False))
+            for shape in self.plan.shapes:
+                self.render_norms.add(RenderNorms(shape[1], map_size(shape), options))
+            self.render_norms.add(RenderNorms(input_shape[0], input_shape[1:], options, zero=False))
             self.renderings = nn.HybridSequential()
             for branch in range(len(options.branches)):
                 self.renderings.add(self._rendering(branch))

@@ -19,8 +19,11 @@ EPSILON = 1e-5
 
 def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
     """One row of pixels a map, (B, C, H, W) to (B, C, HW), and the weight 1 / HW of each pixel, (1, HW)."""
-    rows = F.reshape(x, shape=(0, 0, -1))
-    return rows, _even(F, rows, 2)
+    plain = F.transpose(x, axes=(0, 1, 2, 3))
+    heights, widths = (F.contrib.arange_like(plain, axis=axis) for axis in (2, 3))
+    pixels = F.broadcast_add(F.reshape(heights, shape=(-1, 1)), F.reshape(widths, shape=(1, -1)))
+    weight = F.softmax(F.zeros_like(F.reshape(pixels, shape=(1, -1))))
+    return F.reshape_like(plain, weight, lhs_begin=2, lhs_end=4, rhs_begin=1, rhs_end=2), weight
 
 
 def _even(F: Operators, x: Tensor, axis: int) -> Tensor:

@@ -182,7 +182,7 @@ class NRM(Network):
             masks = inferred.latents[0]
             if one_image and len(inferred.latents) > 1:
                 h, one_image = repeat_image(F, h, masks), False
-            own_state = state if one_image else repeat_image(F, state, masks)
+            own_state = state if one_image else F.broadcast_like(state, masks)
             step = layer.render_zero(h, own_state, inferred)
             h = layer.render_norms.normalise_zero(step.image)
             steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)

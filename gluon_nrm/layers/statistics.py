@@ -40,7 +40,7 @@ def spatial_mean(F: Operators, x: Tensor) -> Tensor:
     """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
     # of every line, then of the lines: reshaped to rows, the map would be copied
     lines = _average(F, x, _even(F, x, 3))
-    return _average(F, F.swapaxes(lines, 2, 3), _even(F, x, 2))
+    return _average(F, F.reshape(lines, shape=(0, 0, 1, -1)), _even(F, x, 2))
 
 
 def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:

@@ -44,11 +44,12 @@ def ours(method: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     weights = dict(WEIGHTS, consistency=CONSISTENCY)
     found: Dict[str, Any] = {}
     heads = []
+    zero_states = objective.zero_states(mx.nd.array(batches().labelled.images))
     with mx.autograd.record():
         for name in ("unlabelled", "labelled"):
             batch = getattr(batches(), name)
-            inputs = [mx.nd.array(each) for each in (batch.images, batch.labels, targets)]
-            terms = objective(*inputs[: len(objective.inputs)])
+            images, labels, teachers = (mx.nd.array(each) for each in (batch.images, batch.labels, targets))
+            terms = objective(*[images, labels, zero_states, teachers][: len(objective.inputs)])
             heads.append(sum(weights[term] * terms[row].mean() for row, term in enumerate(objective.names)))
             found[name] = dict(zip(objective.names, terms.mean(axis=1).asnumpy().tolist()))
     mx.autograd.backward(heads)

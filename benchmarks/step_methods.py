@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import mxnet as mx
@@ -39,10 +40,13 @@ METHODS = {"nrm_rpn": Method(False, False), "nrm_rpn_maxmin_mt": Method(True, Tr
 
 
 class Built(NamedTuple):
-    """What is measured: one whole step, and the convolutions that it makes for one of its two streams."""
+    """What is measured: one whole step, and its convolutions."""
 
     step: Callable[[], Any]
-    calls: List[ConvolutionCall]
+    #: those of one of the two streams
+    stream_calls: List[ConvolutionCall]
+    #: those made once for both: the zero image's
+    shared_calls: List[ConvolutionCall]
     objective: Objective
     teacher: Optional[Teacher]
 
@@ -84,8 +88,9 @@ def build(
     streams = batches()
     train = TrainStep(objective, [mx.cpu(0)], teacher)
     return Built(
-        lambda: train(streams, weights, trainer, 1), floor_calls(objective, teacher), objective, teacher
-    )
+        lambda: train(streams, weights, trainer, 1), stream_calls(objective, teacher),
+        convolution_calls(objective.zero_states, {"image": (1, *SHAPE)}, train=False), objective, teacher,
+    )  # fmt: skip
 
 
 def batches(seed: int = 0) -> Step:
@@ -96,9 +101,12 @@ def batches(seed: int = 0) -> Step:
     return Step(Batch(images[0], labels), Batch(images[1], 0 * labels - 1))
 
 
-def floor_calls(objective: Objective, teacher: Optional[Teacher]) -> List[ConvolutionCall]:
+def stream_calls(objective: Objective, teacher: Optional[Teacher]) -> List[ConvolutionCall]:
     """List the convolutions of one stream: the objective's, and the teacher's, which go forward only."""
-    every: Dict[str, Any] = {"image": (BATCH, *SHAPE), "label": (BATCH,), "teacher": (BATCH, CLASSES)}
+    states = sum(math.prod(shape) for shape in objective.net.zero_shapes)
+    every: Dict[str, Any] = {
+        "image": (BATCH, *SHAPE), "label": (BATCH,), "zero_states": (1, states), "teacher": (BATCH, CLASSES)
+    }  # fmt: skip
     calls = convolution_calls(objective, {name: every[name] for name in objective.inputs})
     if teacher is not None:
         calls += convolution_calls(

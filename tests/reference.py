@@ -109,8 +109,9 @@ def _pass(arrays: Arrays, train: bool, labelled: bool) -> Dict[str, np.ndarray]:
     load(net, arrays)
     objective = Objective(net, [name for name in TERMS if name in WEIGHTS])
     objective.hybridize(static_alloc=True, static_shape=True)
+    zero_states = objective.zero_states(x)
     with mx.autograd.record(train_mode=train):
-        terms = objective(x, label)
+        terms = objective(x, label, zero_states)
     terms.backward(mx.nd.array([[WEIGHTS[name]] * len(label) for name in objective.names]))
     # MXNet moves the running statistics in the backward pass of the norm, behind the back of its own
     # scheduler

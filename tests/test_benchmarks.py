@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
+import numpy as np
 import pytest
 from mxnet.gluon import HybridBlock, nn
 
@@ -69,16 +70,21 @@ def test_the_floor_counts_what_a_step_computes() -> None:
 def test_the_floor_of_an_objective(maxmin: bool) -> None:
     net = initialise(get_model("digits_cnn", 10, (1, 8, 8), maxmin=maxmin), seed=0)
     objective = Objective(net, ["cross_entropy", "reconstruction", "moment_matching", "path_norm"])
-    calls = convolution_calls(objective, {"image": (4, 1, 8, 8), "label": (4,)})
+    states = sum(int(np.prod(shape)) for shape in net.zero_shapes)
+    calls = convolution_calls(
+        objective, {"image": (4, 1, 8, 8), "label": (4,), "zero_states": (1, states)}
+    )
     whole = [call for call in calls if call.data[0] == 4]
     alone = [call for call in calls if call.data[0] == 1]
     branches = 2 if maxmin else 1
     # three layers up (the first once for both branches) and down; the zero image's path down leaves its own
     # batch of 1 only at the pooling of the first layer, where nothing more is computed
     assert len(whole) == branches * 3 - (branches - 1) + branches * 3
-    assert len(alone) == 3 + 2
-    assert sum(not call.weight_gradient for call in alone) == 3
-    assert all(call.weight_gradient for call in whole)
+    assert len(alone) == 2
+    assert all(call.weight_gradient for call in calls)
+    # up, once for both streams, and not back
+    shared = convolution_calls(objective.zero_states, {"image": (1, 1, 8, 8)}, train=False)
+    assert len(shared) == 3 and not any(call.weight_gradient or call.data_gradient for call in shared)
     assert sum(not call.data_gradient for call in whole) == 1  # the image's
 
 

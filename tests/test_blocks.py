@@ -28,6 +28,7 @@ from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.layers.shake import ShakeShake
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
 from gluon_nrm.models.traced.classifier import ReducedClassifier
+from gluon_nrm.models.zero_path import ZeroStates
 from gluon_nrm.probability.bridge import bridge_of
 from gluon_nrm.training.targets import ClassProbabilities
 
@@ -42,11 +43,12 @@ def of_a_network() -> Dict[str, Case]:
     low, high = net.layers
     transpose = high.rendering.transpose
     inference, rendering = joint.inferences[1], joint.renderings[1]
+    objective = losses.Objective(net, losses.TERMS)
+    states = objective.zero_states
     below, above = inference.layers
     convolved, scale = low.convolution(x), below.affine[0]
     return {
         "Convolution": (low.convolution, (x,)),
-        "ConstantConvolution": (low.zero_convolution, (x,)),
         "TransposedConvolution": (transpose, (rendering.layers[1].routed,)),
         "TransposedConvolution scaled": (transpose, (rendering.layers[1].routed, above.affine[0])),
         "BatchNorm": (low.branches[1].norm, (convolved,)),
@@ -64,7 +66,8 @@ def of_a_network() -> Dict[str, Case]:
         "NRM": (net, (x,)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
+        "ZeroStates": (states, (x,)),
+        "Objective": (objective, (x, label, states(x), mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 
@@ -100,6 +103,8 @@ def of_traced_networks() -> Dict[str, Case]:
     code, inferences = mx.nd.one_hot(label, 3), net.infer(x)
     latents = [each.latents for each in inferences]
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
+    objective = losses.Objective(net, losses.TERMS)
+    with_states = (x, label, objective.zero_states(x), *all_inputs[2:])
     reduced = ReducedClassifier(take_apart(residual(pool=True)), "bfloat16")
     reduced.initialize()
     return {
@@ -114,11 +119,11 @@ def of_traced_networks() -> Dict[str, Case]:
         "TracedRendering": (net.renderings[1], (code, latents[1])),
         "TracedRendering of the zero image's path": (net.zero_rendering, (code, latents[0])),
         "TracedRendering without norms": (mode.renderings[0], (code, mode.infer(x)[0].latents)),
-        "TracedZero": (net.zero, (x, latents[0])),
-        "TracedZero of the image's norms": (mode.zero, (x, mode.infer(x)[0].latents)),
+        "TracedZero": (net.zero, (x[:1] * 0,)),
+        "TracedZero of the image's norms": (mode.zero, (x[:1] * 0, mode.infer(x)[0].latents)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
-        "Objective": (losses.Objective(net, losses.TERMS), all_inputs),
+        "Objective": (objective, with_states),
         "Objective of mode": (losses.Objective(mode, losses.TERMS), all_inputs),
     }  # fmt: skip
 
@@ -126,7 +131,7 @@ def of_traced_networks() -> Dict[str, Case]:
 def of_the_losses() -> Dict[str, Case]:
     net = tiny.build(maxmin=True)
     x, label = tiny.images(net), mx.nd.array([0, -1, 2, 1, -1])
-    joint = net.joint(mx.nd, x, label)
+    joint = net.joint(mx.nd, x, label, zero_states=ZeroStates(net)(x))
     logits = (joint.prediction.logits_max, joint.prediction.logits_min)
     q, p = (mx.nd.softmax(each) for each in logits)
     layers, steps, zero = joint.inferences[0].layers, joint.renderings[0].layers, joint.zero_layers
@@ -135,7 +140,8 @@ def of_the_losses() -> Dict[str, Case]:
     norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
     mode = losses.ModePathNorm(net.classifier.bias)
     # a zero image more likely than these: the loss is cut off at 0
-    arguments = (joint.code, joint.zero.logits + 9, [e.affine[1] for e in layers], [e.routed for e in steps])
+    likely = mx.nd.ones((1, net.classes)) * 9
+    arguments = (joint.code, likely, [e.affine[1] for e in layers], [e.routed for e in steps])
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),

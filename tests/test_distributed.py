@@ -102,6 +102,15 @@ def test_two_workers_are_one_device(tmp_path: Path) -> None:
     assert_close(found, alone(tmp_path, VAT, *overrides, devices="cpu(0)"))
 
 
+def test_two_devices_are_one_with_targets_of_earlier_epochs(tmp_path: Path) -> None:
+    runs = []
+    for devices in ("cpu(0)", "cpu(0),cpu(1)"):
+        folder = tmp_path / devices
+        folder.mkdir()
+        runs.append(alone(folder, TEMPORAL, NO_DROPOUT, *NO_STATISTICS, "data.shift=1", devices=devices))
+    assert_close(*runs)
+
+
 def test_updates_on_the_servers_train(tmp_path: Path) -> None:
     """No two runs of dist_async are alike; but it learns, by the recipe's schedule."""
     longer = SUPERVISED

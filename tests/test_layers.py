@@ -110,7 +110,7 @@ def test_instance_norm(with_bias: bool, own_beta: bool, shift: np.ndarray) -> No
 
 
 def test_instance_norm_that_learns_no_beta() -> None:
-    norm = InstanceNorm(3, (4, 5), constant=True)
+    norm = InstanceNorm(3, (4, 5), learn_beta=False)
     assert norm.beta.grad_req == norm.gamma.grad_req == "null"
     assert InstanceNorm(3, (4, 5)).beta.grad_req == "write"
 

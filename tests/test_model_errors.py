@@ -60,3 +60,10 @@ def test_mistakes_in_loss_terms(names: Tuple[str, ...], message: str) -> None:
 def test_path_norm_needs_a_network_with_one() -> None:
     with pytest.raises(ModelError, match="built with model.path_norm 'none'"):
         Objective(tiny.build(path_norm="none"), ["path_norm"])
+
+
+def test_an_objective_is_called_with_what_it_lists() -> None:
+    net = tiny.build()
+    message = "path_norm is called with image, label, zero_states; it was called with 2 arguments"
+    with pytest.raises(ModelError, match=message):
+        Objective(net, ["path_norm"])(tiny.images(net), tiny.labels(net))

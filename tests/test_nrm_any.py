@@ -258,7 +258,7 @@ def test_the_list_built_model_is_a_special_case(
         form = listed.options.path_norm
         if form == "mode" or (form == "layerwise" and "pool" not in layers):
             terms.append("path_norm")
-        ours, theirs = (Objective(net, terms)(x, label).asnumpy() for net in (twin, listed))
+        ours, theirs = (tiny.terms_of(Objective(net, terms), x, label) for net in (twin, listed))
     for name, group in expected.items():
         assert len(found[name]) == len(group), name
         for one, other in zip(found[name], group):

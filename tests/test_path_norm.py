@@ -101,7 +101,8 @@ def test_layerwise_path_norm_of_a_network(slope: float) -> None:
     masked = [step.masked.asnumpy() for step in joint.renderings[0].layers]
     biases = [layer.bias.data().asnumpy() for layer in net.layers]
     expected = layerwise(*masked, *zero_path(net, x.asnumpy(), positions), *biases)
-    found = losses.Objective(net, ["path_norm"])(x, label).asnumpy()[0]
+    objective = losses.Objective(net, ["path_norm"])
+    found = tiny.terms_of(objective, x, label)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 

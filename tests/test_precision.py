@@ -80,8 +80,9 @@ def test_float16_is_in_the_convolutions_alone(kind: str) -> None:
     """It does not run on a CPU; the types of its graph can be inferred all the same."""
     net = build(kind, "float16")
     names = TERMS if net.options.render else ["cross_entropy"]
-    graph = Objective(net, names)(mx.sym.var("x"), mx.sym.var("label")).get_internals()
-    arguments, outputs, _ = graph.infer_type(x="float32", label="float32")
+    objective = Objective(net, names)
+    graph = objective(*[mx.sym.var(name) for name in objective.inputs]).get_internals()
+    arguments, outputs, _ = graph.infer_type(**dict.fromkeys(objective.inputs, "float32"))
     assert set(arguments) == {np.float32}
     types = dict(zip(graph.list_outputs(), outputs))
     operators = {each["name"] + "_output": each["op"] for each in json.loads(graph.tojson())["nodes"]}

@@ -36,12 +36,14 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
 
 def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[str, np.ndarray]:
     """The gradients of sum over streams and terms of weight times mean over the batch, by plain autograd."""
+    images = mx.nd.array(step.labelled.images)
+    zero_states = [parts.objective.zero_states(images)] if "zero_states" in parts.objective.inputs else []
     with mx.autograd.record():
         total = mx.nd.zeros(1)
         for batch in (step.labelled, step.unlabelled):
             if batch is None:
                 continue
-            inputs = [mx.nd.array(batch.images), mx.nd.array(batch.labels)]
+            inputs = [mx.nd.array(batch.images), mx.nd.array(batch.labels), *zero_states]
             if parts.teacher is not None:
                 inputs.append(parts.teacher.probabilities(inputs[0]))
             terms = parts.objective(*inputs)
@@ -120,7 +122,9 @@ def test_the_unlabelled_stream_goes_first(hybridise: bool) -> None:
         (FULL, ("model.path_norm=mode",)),
         (PI, ("data.shift=1",)),
         (VAT, ()),
+        (PI, ("data.shift=1", "train.kvstore=local")),
         (VAT, ("loss.vat.power_iterations=2", "model.maxmin=false")),
+        (VAT, ("train.kvstore=local",)),
     ],
 )
 def test_one_device_equals_two(text: str, settings: Tuple[str, ...]) -> None:

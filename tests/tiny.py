@@ -95,8 +95,9 @@ def differentiate(
     """
     net = objective.net
     clear_gradients(net)
+    arguments = asked_for(objective, x, *more)
     with autograd.record():
-        terms = objective(x, label, *asked_for(objective, *more))
+        terms = objective(x, label, *arguments)
     column = np.array([[weights.get(name, 0.0) / len(label)] for name in objective.names])
     terms.backward(mx.nd.array(np.repeat(column, len(label), axis=1)))
     mx.nd.waitall()  # running statistics are written in the backward pass, unknown to the scheduler
@@ -104,10 +105,21 @@ def differentiate(
     return Outcome(terms.asnumpy(), parameter_gradients(net), moved)
 
 
-def asked_for(objective: Objective, *more: mx.nd.NDArray) -> List[mx.nd.NDArray]:
-    """Those of a teacher's probabilities and perturbed images that the objective is called with."""
+def asked_for(objective: Objective, x: mx.nd.NDArray, *more: mx.nd.NDArray) -> List[mx.nd.NDArray]:
+    """What the objective is called with besides images and labels; ``more`` as for ``differentiate``."""
     given = dict(zip(("teacher", "perturbed"), more))
+    if "zero_states" in objective.inputs:
+        with autograd.pause(train_mode=True):
+            given["zero_states"] = objective.zero_states(x)
     return [given[name] for name in objective.inputs[2:]]
+
+
+def terms_of(
+    objective: Objective, x: mx.nd.NDArray, label: mx.nd.NDArray, *more: mx.nd.NDArray
+) -> np.ndarray:
+    """The objective's terms in evaluation, (T, B); ``more`` as for ``differentiate``."""
+    terms: np.ndarray = objective(x, label, *asked_for(objective, x, *more)).asnumpy()
+    return terms
 
 
 class Paths(NamedTuple):

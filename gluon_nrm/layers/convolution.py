@@ -41,10 +41,6 @@ class Convolution(HybridBlock):
         y = F.Convolution(x, weight, num_filter=self._channels, no_bias=True, **self._window)
         return restore(F, y, self._dtype)
 
-    def constant(self, **kwargs: Any) -> ConstantConvolution:
-        """Build the block that does the same without a gradient, with the same weight."""
-        return ConstantConvolution(self, **kwargs)
-
     def output_size(self, size: Pair) -> Pair:
         """Height and width of the output for an input of ``size``."""
         return output_size(size, **self._window)
@@ -52,22 +48,6 @@ class Convolution(HybridBlock):
     def transposed(self, size: Pair, **kwargs: Any) -> TransposedConvolution:
         """Build the block that renders images of ``size`` through this convolution, with the same weight."""
         return TransposedConvolution(self.weight, size, dict(self._window, dtype=self._dtype), **kwargs)
-
-
-class ConstantConvolution(HybridBlock):
-    """A ``Convolution`` whose weight is held constant.
-
-    Holding its output constant would not do: MXNet goes back through the convolution all the same, with
-    zeros.
-    """
-
-    def __init__(self, convolution: Convolution, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._convolve = convolution.hybrid_forward
-        share(self, "weight", convolution.weight)
-
-    def hybrid_forward(self, F: Operators, x: Tensor, weight: Tensor) -> Tensor:
-        return self._convolve(F, x, F.BlockGrad(weight))
 
 
 class TransposedConvolution(HybridBlock):

@@ -101,8 +101,7 @@ class InstanceNorm(HybridBlock):
 
     Args:
         size: height and width of the maps.
-        constant: beta and bias are held constant. So they are bottom-up, where they act through the states
-            alone and can get no gradient.
+        learn_beta: False bottom-up, where beta acts through the states alone and can get no gradient.
     """
 
     def __init__(
@@ -111,16 +110,16 @@ class InstanceNorm(HybridBlock):
         size: Pair,
         bias: Optional[Parameter] = None,
         own_beta: bool = False,
-        constant: bool = False,
+        learn_beta: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._size, self._constant = size, constant
+        self._size = size
         shape = (channels,)
         with self.name_scope():
             self.gamma = self.params.get("gamma", shape=shape, init=AroundOne(), grad_req="null")
             if own_beta or bias is None:
-                requirement = "null" if constant else "write"
+                requirement = "write" if learn_beta else "null"
                 self.beta = self.params.get("beta", shape=shape, init="zeros", grad_req=requirement)
         if bias is not None:
             share(self, "bias", bias)
@@ -133,8 +132,7 @@ class InstanceNorm(HybridBlock):
         beta: Optional[Tensor] = None,
         bias: Optional[Tensor] = None,
     ) -> Tensor:
-        shift = _sum(beta, bias)
-        return instance_norm(F, x, gamma, F.BlockGrad(shift) if self._constant else shift, self._size)
+        return instance_norm(F, x, gamma, _sum(beta, bias), self._size)
 
 
 class Bias(HybridBlock):

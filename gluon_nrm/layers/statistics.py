@@ -19,6 +19,8 @@ EPSILON = 1e-5
 
 def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
     """One row of pixels a map, (B, C, H, W) to (B, C, HW), and the weight 1 / HW of each pixel, (1, HW)."""
+    # not `reshape`: of a convolution's output it copies twice, and turns the output itself out of the
+    # convolution's memory layout, in which the gradient of its batch norm takes a quarter of the time
     plain = F.transpose(x, axes=(0, 1, 2, 3))
     heights, widths = (F.contrib.arange_like(plain, axis=axis) for axis in (2, 3))
     pixels = F.broadcast_add(F.reshape(heights, shape=(-1, 1)), F.reshape(widths, shape=(1, -1)))
@@ -76,6 +78,6 @@ def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor, size: Pa
     scale = F.broadcast_mul(F.rsqrt(variance + EPSILON), F.reshape(gamma, shape=(1, -1, 1)))
     shift = F.broadcast_add(F.zeros_like(scale), F.reshape(beta, shape=(1, -1, 1)))
     normalised = centred * spread(scale) + spread(shift)
-    # unlike `reshape` this copies nothing; `x` itself would first be copied out of a convolution's layout
-    map_ = F.reshape(ones, shape=size)
-    return F.reshape_like(normalised, map_, lhs_begin=2, lhs_end=3, rhs_begin=0, rhs_end=2)
+    # unlike `reshape` this copies nothing
+    image = F.reshape(ones, shape=size)
+    return F.reshape_like(normalised, image, lhs_begin=2, lhs_end=3, rhs_begin=0, rhs_end=2)

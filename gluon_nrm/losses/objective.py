@@ -16,6 +16,7 @@ from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePa
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.base import JointPass, Network
+from gluon_nrm.models.zero_path import ZeroStates
 from gluon_nrm.typing import Operators, Tensor
 
 #: The terms, in the order in which the objective returns them.
@@ -25,7 +26,7 @@ TERMS: Tuple[str, ...] = (
 )  # fmt: skip
 
 #: What a term wants to be called with, besides images and labels.
-EXTRA_INPUTS = {"consistency": "teacher", "virtual_adversarial": "perturbed"}
+EXTRA_INPUTS = {"path_norm": "zero_states", "consistency": "teacher", "virtual_adversarial": "perturbed"}
 
 #: Terms that need the rendering pass.
 RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
@@ -35,8 +36,9 @@ class Objective(HybridBlock):
     """Inference, rendering and loss terms of one batch.
 
     Called with what ``inputs`` lists: images (B, C, H, W), labels (B,), -1 where there is none; where
-    consistency is among the terms, the teacher's class probabilities (B, K); and where virtual_adversarial
-    is, the perturbed images (B, C, H, W). Returns the terms, one row each in the order of ``names``, (T, B).
+    path_norm is among the terms, in its layerwise form, what ``zero_states`` returns, (1, N); where
+    consistency is, the teacher's class probabilities (B, K); and where virtual_adversarial is, the perturbed
+    images (B, C, H, W). Returns the terms, one row each in the order of ``names``, (T, B).
     They are not yet weighted: weights belong to the training step, which hands them to the backward pass.
 
     Args:
@@ -49,7 +51,7 @@ class Objective(HybridBlock):
 
     Raises:
         ModelError: an unknown term, none at all, path_norm for a network built without it, or one that does
-            not suit its form.
+            not suit its form; when called, if not with what ``inputs`` lists.
     """
 
     def __init__(
@@ -68,7 +70,6 @@ class Objective(HybridBlock):
                 f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}"
             )
         self.names = tuple(term for term in TERMS if term in names)
-        self.inputs = ("image", "label", *[EXTRA_INPUTS[name] for name in self.names if name in EXTRA_INPUTS])
         self.predictions = predictions
         self.renders = bool(RENDERED & set(names))
         options = net.options
@@ -79,6 +80,10 @@ class Objective(HybridBlock):
             )
         if "path_norm" in names and options.path_norm == "none":
             raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
+        extra = {**EXTRA_INPUTS}
+        if options.path_norm != "layerwise":
+            del extra["path_norm"]
+        self.inputs = ("image", "label", *[extra[name] for name in self.names if name in extra])
         with self.name_scope():
             self.net = net
             self.probabilities = Probabilities(options.alphas)
@@ -90,14 +95,21 @@ class Objective(HybridBlock):
             if "virtual_adversarial" in names:
                 self.second = net if second is None else second
                 self.virtual_adversarial = VirtualAdversarial()
+            if "zero_states" in self.inputs:
+                self.zero_states = ZeroStates(net)
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
     def hybrid_forward(
         self, F: Operators, x: Tensor, label: Tensor, *more: Tensor
     ) -> Union[Tensor, List[Tensor]]:
+        if len(more) != len(self.inputs) - 2:
+            raise ModelError(
+                f"an objective of {', '.join(self.names)} is called with {', '.join(self.inputs)}; it was "
+                f"called with {len(more) + 2} arguments"
+            )
         extra = dict(zip(self.inputs[2:], more))
-        joint = self.net.joint(F, x, label, render=self.renders)
+        joint = self.net.joint(F, x, label, render=self.renders, zero_states=extra.get("zero_states"))
         logits = joint.logits
         q = self.probabilities(*logits)
         terms: Dict[str, Any] = {

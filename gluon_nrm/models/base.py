@@ -133,7 +133,14 @@ class Network(NamedBlock):
             self.mixture(*[each.logits for each in inferences]), *[each.logits for each in inferences]
         )
 
-    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> JointPass:
+    def joint(
+        self,
+        F: Operators,
+        x: Tensor,
+        label: Tensor,
+        render: bool = True,
+        zero_states: Optional[Tensor] = None,
+    ) -> JointPass:
         """Infer, then render each image's class: its label where it has one, else the predicted class.
 
         Args:
@@ -141,8 +148,22 @@ class Network(NamedBlock):
             x: images (B, *input_shape).
             label: class indices (B,), -1 where there is none.
             render: False skips everything top-down.
+            zero_states: as ``ZeroStates`` returns them, to render the zero image's path as well, for
+                ``layerwise`` path normalisation; it is neither inferred nor rendered without.
         """
         raise NotImplementedError
+
+    def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
+        """Infer the state at every layer of an image of zeros (1, *input_shape), in the Max branch.
+
+        They have the ``zero_shapes``; for a network that was built for ``layerwise`` path normalisation.
+        """
+        raise NotImplementedError
+
+    @property
+    def zero_shapes(self) -> List[Tuple[int, ...]]:
+        """Shapes of the zero image's states, (1, C, H, W) or (1, C) each."""
+        return []
 
     @property
     def moment_channels(self) -> List[int]:

@@ -14,6 +14,7 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.layers.convolution import Convolution
 from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.layers.normalisation import Bias
 from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.models.architecture import LayerSpec
 from gluon_nrm.rules import activation as relu
@@ -97,15 +98,12 @@ class ZeroActivation(HybridBlock):
     """The same half for the zero image, without dropout: the path that the biases alone make likely.
 
     Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that
-    is to be used in place of ``norm``; returns the layer's output and its state. ``constant``: no gradient flows
-    through any of it.
+    is to be used in place of ``norm``; returns the layer's output and its state.
     """
 
-    def __init__(
-        self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, constant: bool, **kwargs: Any
-    ) -> None:
+    def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._slope, self._spec, self._constant = slope, spec, constant
+        self._slope, self._spec = slope, spec
         self.norm = norm
 
     def hybrid_forward(
@@ -113,9 +111,9 @@ class ZeroActivation(HybridBlock):
     ) -> List[Tensor]:
         if self.norm is not None:
             normalised = self.norm(convolved)
+            if isinstance(self.norm, Bias):
+                normalised = normalised[0]
         else:
-            if self._constant:
-                scale, shift = F.BlockGrad(scale), F.BlockGrad(shift)
             scaled = F.broadcast_mul(convolved, F.reshape(scale, shape=(1, -1, 1, 1)))
             normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))
         y = relu.activate(F, normalised, self._slope)

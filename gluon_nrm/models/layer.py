@@ -6,7 +6,7 @@ put at its place in its pooling window, the state's mask, the convolution's tran
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -78,11 +78,7 @@ class NRMLayer(HybridBlock):
                 norm = self._norm(spec, options, mirror)
                 self.branches.add(Activation(spec, inner, norm, options.slope, mirror.input))
             if options.path_norm != "none":
-                # one learns from its scores alone, for which the layerwise form has no use
-                constant = not options.compares_priors
-                self.zero_convolution = self.convolution.constant() if constant else self.convolution
-                norm = self._zero_norm(spec, options)
-                self.zero = ZeroActivation(spec, norm, options.slope, constant)
+                self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
             # gluon's dropout of nothing copies the image
             self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
             self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
@@ -95,10 +91,12 @@ class NRMLayer(HybridBlock):
 
     def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
-        if options.norm == "none" or options.compares_priors:
+        if options.compares_priors:
             return None
+        if options.norm == "none":
+            return Bias(self.bias)
         return InstanceNorm(
-            spec.channels, self.inner, self.bias, own_beta=options.released_bias, constant=True
+            spec.channels, self.inner, self.bias, own_beta=options.released_bias, learn_beta=False
         )
 
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> Tensor:
@@ -108,10 +106,9 @@ class NRMLayer(HybridBlock):
         """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min, mirrored)."""
         return self.branches[branch](convolved)
 
-    def infer_zero(self, x: Tensor, inferred: Inferred) -> List[Tensor]:
-        """Infer the zero image's [output, state], beside an image for which the layer ``inferred``."""
-        convolved = self.zero_convolution(x)
-        return self.zero(convolved) if self.zero.norm is not None else self.zero(convolved, *inferred.affine)
+    def infer_zero(self, x: Tensor, inferred: Optional[Inferred] = None) -> List[Tensor]:
+        """Infer the zero image's [output, state]: by its own norm, or by an image's, as was ``inferred``."""
+        return self.zero(self.convolution(x), *(inferred.affine if inferred is not None else []))
 
     def render(self, h: Tensor, inferred: Inferred) -> Rendered:
         """Render h(l) through the inferred latents; dropout as in inference."""

@@ -14,6 +14,7 @@ from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.models.zero_path import Shape, every_class, repeat, unpack
 from gluon_nrm.rules.activation import MIN
 from gluon_nrm.rules.structure import repeat_image
 from gluon_nrm.typing import Operators, Tensor
@@ -39,13 +40,6 @@ class BranchRendering(NamedTuple):
     template_moments: List[Tensor]
 
 
-class ZeroPath(NamedTuple):
-    """The path of a zero image: the state at every layer, (1, C, H, W), and its scores (1, K)."""
-
-    states: List[Tensor]
-    logits: Tensor
-
-
 class Joint(NamedTuple):
     """Everything one pass computes, layer by layer; its properties are those of a ``JointPass``."""
 
@@ -53,8 +47,9 @@ class Joint(NamedTuple):
     code: Tensor
     inferences: List[BranchInference]
     renderings: List[BranchRendering]
-    zero: Optional[ZeroPath]
-    zero_layers: Optional[List[Rendered]]
+    #: scores of a zero image, (1, K)
+    zero_logits: Optional[Tensor] = None
+    zero_layers: Optional[List[Rendered]] = None
 
     @property
     def logits(self) -> List[Tensor]:
@@ -92,10 +87,10 @@ class Joint(NamedTuple):
     @property
     def prior(self) -> Optional[PriorTerms]:
         """What the ``mode`` form compares."""
-        if self.zero is None:
+        if self.zero_logits is None:
             return None
         shifts = [layer.affine[1] for layer in self.inferences[0].layers]
-        return PriorTerms(self.zero.logits, shifts, [step.routed for step in self.renderings[0].layers])
+        return PriorTerms(self.zero_logits, shifts, [step.routed for step in self.renderings[0].layers])
 
 
 class NRM(Network):
@@ -148,14 +143,20 @@ class NRM(Network):
             inferences.append(BranchInference(inferred, self.classifier(top)))
         return inferences
 
-    def infer_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> ZeroPath:
-        """Infer the path of one zero image shaped like those of ``x``; batch size 1."""
-        y = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
-        states = []
-        for layer, inferred in zip(self.layers, inference.layers):
-            y, state = layer.infer_zero(y, inferred)
+    def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
+        """See ``Network``."""
+        y, states = zeros, []
+        for layer in self.layers:
+            y, state = layer.infer_zero(y)
             states.append(state)
-        return ZeroPath(states, self.classifier(y))
+        return states
+
+    def score_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> Tensor:
+        """Score a zero image shaped like those of ``x``, through the norms as they were for them: (1, K)."""
+        y = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
+        for layer, inferred in zip(self.layers, inference.layers):
+            y, _ = layer.infer_zero(y, inferred)
+        return self.classifier(y)
 
     def render(self, code: Tensor, inference: BranchInference, branch: int) -> BranchRendering:
         """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
@@ -169,39 +170,52 @@ class NRM(Network):
             h = layer.render_norms.normalise(steps[-1].image, branch)
         return BranchRendering(h, steps[::-1], heads[::-1], moments)
 
-    def render_zero(self, F: Operators, zero: ZeroPath, inference: BranchInference) -> List[Rendered]:
+    def render_zero(
+        self, F: Operators, states: List[Tensor], inference: BranchInference
+    ) -> List[Rendered]:
         """Render the sum of all class templates through the zero image's states, to the first layer.
 
         ``masked`` of every layer has the batch size of ``inference``, ready to be compared with the image's.
         """
-        template, _ = self.template(F.ones_like(zero.logits))
+        template, _ = self.template(every_class(F, inference.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         steps: List[Rendered] = []
         one_image = True  # until it meets what an image left behind: the winners of its poolings
-        for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, zero.states))):
+        for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, states))):
             masks = inferred.latents[0]
             if one_image and len(inferred.latents) > 1:
                 h, one_image = repeat_image(F, h, masks), False
-            own_state = state if one_image else F.broadcast_like(state, masks)
+            own_state = state if one_image else repeat(F, state, masks)
             step = layer.render_zero(h, own_state, inferred)
             h = layer.render_norms.normalise_zero(step.image)
             steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)
         return steps[::-1]
 
-    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> Joint:
+    def joint(
+        self,
+        F: Operators,
+        x: Tensor,
+        label: Tensor,
+        render: bool = True,
+        zero_states: Optional[Tensor] = None,
+    ) -> Joint:
         """See ``Network``."""
         inferences = self.infer(x)
         prediction = self.predict(inferences)
         code = self.class_code(label, prediction.logits)
         if not render:
-            return Joint(prediction, code, inferences, [], None, None)
+            return Joint(prediction, code, inferences, [])
         renderings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
-        form = self.options.path_norm
-        zero = None if form == "none" else self.infer_zero(F, x, inferences[0])
-        layers = (
-            self.render_zero(F, zero, inferences[0]) if zero is not None and form == "layerwise" else None
-        )
-        return Joint(prediction, code, inferences, renderings, zero, layers)
+        logits = self.score_zero(F, x, inferences[0]) if self.options.compares_priors else None
+        layers = None
+        if zero_states is not None:
+            layers = self.render_zero(F, unpack(F, zero_states, self.zero_shapes), inferences[0])
+        return Joint(prediction, code, inferences, renderings, logits, layers)
+
+    @property
+    def zero_shapes(self) -> List[Shape]:
+        """See ``Network``."""
+        return [(1, layer.spec.channels, *layer.inner) for layer in self.layers]
 
     @property
     def moment_channels(self) -> List[int]:

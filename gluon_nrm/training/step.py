@@ -50,6 +50,7 @@ class TrainStep:
         self.scale = LossScale(objective.net.options.dtype == "float16")
         # going through all blocks for them takes milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
+        self._blank = [mx.nd.zeros((1, *objective.net.input_shape), ctx=device) for device in devices]
 
     def __call__(
         self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int
@@ -95,8 +96,10 @@ class TrainStep:
         found: List[StreamTerms] = []
         gradients: List[Any] = []
         of_first: List[Any] = []
+        zero_states = self._zero_states()
         for place, (name, batch) in enumerate(streams):
-            found.append(self._backward_stream(name, batch, weights, number, place))
+            arguments = self._inputs(batch, zero_states, number, place)
+            found.append(self._backward_stream(name, batch, weights, arguments))
             if len(found) < len(streams):
                 gradients = self._gradients()
                 of_first = [gradient.copy() for gradient in gradients]
@@ -109,10 +112,9 @@ class TrainStep:
         return found
 
     def _backward_stream(
-        self, name: str, batch: Batch, weights: Dict[str, float], number: int, place: int
+        self, name: str, batch: Batch, weights: Dict[str, float], arguments: List[Tuple[Any, ...]]
     ) -> StreamTerms:
         """Compute one stream's terms and their gradient, which replaces the one that was there."""
-        arguments = self._inputs(batch, number, place)
         with mx.autograd.record():
             parts = [self.objective(*each) for each in arguments]
         predictions: List[Any] = []
@@ -132,9 +134,21 @@ class TrainStep:
         column = np.array([[weights[name] * scale] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 
-    def _inputs(self, batch: Batch, number: int, stream: int) -> List[Tuple[Any, ...]]:
+    def _zero_states(self) -> List[Any]:
+        """States of the zero image's path on every device, where the objective asks for them."""
+        if "zero_states" not in self.objective.inputs:
+            return []
+        # outside of training a convolution would leave its weights in its own memory layout
+        with mx.autograd.train_mode():
+            return [self.objective.zero_states(blank) for blank in self._blank]
+
+    def _inputs(
+        self, batch: Batch, zero_states: List[Any], number: int, stream: int
+    ) -> List[Tuple[Any, ...]]:
         """Arguments of the objective for each device."""
         arguments = [deal(batch.images, self.devices), deal(batch.labels, self.devices)]
+        if zero_states:
+            arguments.append(zero_states)
         if self.teacher is not None:
             arguments.append(self.teacher.of(batch, self.devices))
         if self.adversary is not None:

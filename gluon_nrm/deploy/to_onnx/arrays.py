@@ -145,6 +145,16 @@ def filled(place: Place) -> str:
     return zeros if place.node.op == "zeros_like" else place.add("Add", zeros, place.number(1.0))
 
 
+@converts("_contrib_arange_like")
+def numbers_along(place: Place) -> str:
+    """Evenly spaced numbers, as many as an axis is long."""
+    if place.node.get("axis", None) is None or place.output != place.doubled:
+        raise place.fail("counts pixels or images")
+    start, step = float(place.node.get("start", 0.0)), float(place.node.get("step", 1.0))
+    places = np.arange(place.output[0]) // int(place.node.get("repeat", 1))
+    return place.constant((start + step * places).astype(np.float32))
+
+
 @converts("broadcast_axis", "broadcast_to")
 def spread(place: Place) -> str:
     """Repeat along axes of length 1; ONNX's Expand keeps a length where it is told 1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mxnet.gluon import HybridBlock
 
@@ -78,7 +78,14 @@ class TracedClassifier(Network):
         scores = self.net(x)
         return [BranchScores(each) for each in (scores if self.options.maxmin else [scores])]
 
-    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = False) -> TracedPass:
+    def joint(
+        self,
+        F: Operators,
+        x: Tensor,
+        label: Tensor,
+        render: bool = False,
+        zero_states: Optional[Tensor] = None,
+    ) -> TracedPass:
         """Infer; there is nothing top-down, whatever ``render`` says."""
         inferences = self.infer(x)
         prediction = self.predict(inferences)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from mxnet.gluon.parameter import Parameter
 
@@ -110,9 +110,9 @@ class TracedInference(GraphBlock):
 class TracedZero(GraphBlock):
     """The path of one zero image in the Max branch, without dropout.
 
-    Called with images (B, C, H, W), for their shape alone, and the Max branch's latents. Where the zero image
-    has norms of its own they are instance norms, of fixed gamma and the network's betas; else it goes through
-    the images' own affine maps. Returns the scores (1, K) and the state at every rectifier.
+    Called with it, (1, C, H, W), and, where it has no norms of its own, with the Max branch's latents of
+    images: then it goes through their own affine maps. Its own norms are instance norms, of fixed gamma and
+    the network's betas. Returns the scores (1, K) and the state at every rectifier.
     """
 
     def __init__(
@@ -127,11 +127,9 @@ class TracedZero(GraphBlock):
         self._plan, self._own_norms, self._dtype = plan, own_norms, dtype
 
     def hybrid_forward(
-        self, F: Operators, x: Tensor, latents: List[List[Tensor]], **parameters: Tensor
+        self, F: Operators, zeros: Tensor, latents: Optional[List[List[Tensor]]] = None, **parameters: Tensor
     ) -> List[Any]:
-        if self._own_norms:  # then nothing learns from the scores
-            parameters = {name: F.BlockGrad(value) for name, value in parameters.items()}
-        affine = dict(zip(self._plan.latent, latents))
+        affine = {} if latents is None else dict(zip(self._plan.latent, latents))
         states: Dict[int, Tensor] = {}
 
         def run(index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
@@ -145,8 +143,7 @@ class TracedZero(GraphBlock):
                 states[index] = record(F, self._plan.sites[index], inputs, outputs)[0]
             return outputs
 
-        image = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
-        logits = self.evaluation(F, image, parameters, runner=run).branch(MAX)
+        logits = self.evaluation(F, zeros, parameters, runner=run).branch(MAX)
         return [logits, [states[index] for index in sorted(states)]]
 
     def _norm(

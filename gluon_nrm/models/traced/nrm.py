@@ -18,6 +18,7 @@ from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.models.traced.inference import TracedBranch, TracedInference, TracedZero, zero_gamma
 from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedDrawing, TracedRendering
+from gluon_nrm.models.zero_path import every_class, unpack
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -84,7 +85,24 @@ class TracedNRM(Network):
         """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
         return TracedDrawing(*self.renderings[branch](code, inference.latents))
 
-    def joint(self, F: Operators, x: Tensor, label: Tensor, render: bool = True) -> TracedPass:
+    def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
+        """See ``Network``."""
+        states: List[Tensor] = self.zero(zeros)[1]
+        return states
+
+    @property
+    def zero_shapes(self) -> List[Tuple[int, ...]]:
+        """See ``Network``."""
+        return [site.output for _, site in sorted(self.plan.sites.items()) if site.node.op in RECTIFIERS]
+
+    def joint(
+        self,
+        F: Operators,
+        x: Tensor,
+        label: Tensor,
+        render: bool = True,
+        zero_states: Optional[Tensor] = None,
+    ) -> TracedPass:
         """See ``Network``."""
         inferences = self.infer(x)
         prediction = self.predict(inferences)
@@ -99,25 +117,31 @@ class TracedNRM(Network):
             [each.image for each in drawings],
             [each.heads for each in drawings],
             [(drawn.moments, inferred.moments) for drawn, inferred in zip(drawings, inferences)],
-            **self._path(F, x, inferences[0], drawings[0]),
+            **self._path(F, x, inferences[0], drawings[0], zero_states),
         )
 
     def _path(
-        self, F: Operators, x: Tensor, inference: TracedBranch, drawing: TracedDrawing
+        self,
+        F: Operators,
+        x: Tensor,
+        inference: TracedBranch,
+        drawing: TracedDrawing,
+        zero_states: Optional[Tensor],
     ) -> Dict[str, Any]:
         """What path normalisation compares the Max branch's path with."""
-        if self.options.path_norm == "none":
-            return {}
-        logits, states = self.zero(x, inference.latents)
         if self.options.compares_priors:
+            zeros = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
+            logits = self.zero(zeros, inference.latents)[0]
             return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
+        if zero_states is None:
+            return {}
         # through the zero image's states and the images' own positions
-        remaining = iter(states)
+        remaining = iter(unpack(F, zero_states, self.zero_shapes))
         latents = [
             [next(remaining)] if self.plan.sites[index].node.op in RECTIFIERS else own
             for index, own in zip(self.plan.latent, inference.latents)
         ]
-        zero = TracedDrawing(*self.zero_rendering(F.ones_like(logits), latents))
+        zero = TracedDrawing(*self.zero_rendering(every_class(F, inference.logits), latents))
         learned = [place for place, bias in enumerate(self.plan.biases) if self._parameter(bias) is not None]
         return {"masked": ([drawing.routed[i] for i in learned], [zero.routed[i] for i in learned])}
 

@@ -118,7 +118,8 @@ CASES: Dict[str, Callable[[Any], Any]] = {
     "upsampling": lambda x: S.UpSampling(x, scale=3, sample_type="nearest"),
     "repeat": lambda x: S.repeat(S.repeat(x, repeats=2, axis=2), repeats=3, axis=3),
     "spread": lambda x: S.broadcast_axis(pool("avg", global_pool=True)(x), axis=(2, 3), size=(3, 2)),
-    "numbers along an axis": lambda x: S.broadcast_add(x, S.contrib.arange_like(x, axis=3, start=2, step=0.5)),
+    "numbers along an axis": lambda x: S.broadcast_add(
+        x, S.contrib.arange_like(x, axis=3, start=2, step=0.5)),
     "spread like": lambda x: S.broadcast_like(pool("avg", global_pool=True)(x), x),
     "means": lambda x: S.mean(x, axis=(1,), exclude=True, keepdims=True),
     "sum over axes": lambda x: S.sum(x, axis=-1) + S.max(x, axis=3) - S.min(x, axis=3),

@@ -75,8 +75,7 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) 
             x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
         if columns:
             x = F.slice_axis(x, axis=3, begin=0, end=size[1] - columns)
-        x, pooled = F.transpose(F.BlockGrad(x), axes=(0, 1, 2, 3)), F.BlockGrad(pooled)
-        won = F.broadcast_greater_equal(x, _enlarge(F, pooled, kernel, size))
+        won = F.broadcast_greater_equal(x, _enlarge(F, F.BlockGrad(pooled), kernel, size))
         return _pad_bottom_right(F, won, rows, columns)
 
 

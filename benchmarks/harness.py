@@ -17,6 +17,8 @@ from gluon_nrm.files import atomic_path, os_errors
 from gluon_nrm.processor import usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Limits the instruction sets of MXNet's convolutions, where it is set.
+LIMIT = "DNNL_MAX_CPU_ISA"
 
 
 class BenchmarkError(NRMError):
@@ -139,7 +141,9 @@ def write_json(path: Optional[str], figures: Any) -> None:
     if not path:
         return
     environment = dict(
-        describe_environment(), omp_num_threads=int(child_environment()["OMP_NUM_THREADS"])
+        describe_environment(),
+        omp_num_threads=int(child_environment()["OMP_NUM_THREADS"]),
+        instructions_up_to=os.environ.get(LIMIT),
     )
     target = Path(path)
     with os_errors(RunError, "write", target), atomic_path(target) as temporary:

@@ -8,7 +8,9 @@ one), as ``peer_torch.py`` writes it, in float32. Every row is a
 process of its own, because peak memory never falls; it is read after two steps. Then the rows take turns, one
 step each a round, so that a machine that slows down slows all of them. Our own rows run half the step's
 convolutions before the step and half after it (a step is two streams of the same shapes): that is the floor.
-All cores are used unless OMP_NUM_THREADS says otherwise.
+All cores are used unless OMP_NUM_THREADS says otherwise, and every instruction set, unless DNNL_MAX_CPU_ISA
+(ours) and ONEDNN_MAX_CPU_ISA (PyTorch's) do: with AVX2 convolutions take longer, passes over the memory as
+long as before.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from benchmarks.harness import Child, command_line, write_json
+from benchmarks.harness import LIMIT, Child, command_line, write_json
 from benchmarks.peer_torch import BATCH, METHODS
 from gluon_nrm.cli import run_tool
 from gluon_nrm.processor import has_instructions
 
-#: in bfloat16 where the processor has instructions for it; the floor is in float32
+#: in bfloat16 where the processor has instructions for it and may use them; the floor is in float32
 BFLOAT16 = "hybridised, bfloat16"
-MODES = ("eager", "hybridised", *([BFLOAT16] if has_instructions("avx512_bf16") else []))
+LOW = has_instructions("avx512_bf16") and LIMIT not in os.environ
+MODES = ("eager", "hybridised", *([BFLOAT16] if LOW else []))
 PEER = "PyTorch"
 NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
 REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'

@@ -9,9 +9,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 import tiny
-from cnns import SHAPE, dense, randomise, residual
+from cnns import SHAPE, chain, convolution, dense, randomise, residual
 from mxnet import autograd
-from mxnet.gluon import HybridBlock
+from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
@@ -150,9 +150,48 @@ def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any]) -> None:
         assert all(np.isfinite(gradient).all() for gradient in everything.gradients.values())
 
 
-@pytest.mark.parametrize("build", [residual, dense], ids=["residual", "dense"])
-@pytest.mark.parametrize("form", ["mode", "layerwise"])
-def test_path_norm_by_differences(form: str, build: Callable[..., HybridBlock]) -> None:
+def sloped(first: HybridBlock, second: HybridBlock, norm: bool) -> HybridBlock:
+    """A small network of two given rectifiers."""
+    return chain(
+        *convolution(4, norm), first, *convolution(3, norm), second,
+        nn.GlobalAvgPool2D(), nn.Flatten(), nn.Dense(3),
+    )  # fmt: skip
+
+
+def parametric(norm: bool = True) -> HybridBlock:
+    """Slopes that are learned, for each feature map and for all."""
+    return sloped(nn.PReLU(in_channels=4), nn.PReLU(), norm)
+
+
+def fixed(norm: bool = True) -> HybridBlock:
+    return sloped(nn.LeakyReLU(0.25), nn.LeakyReLU(0.25), norm)
+
+
+def test_a_slope_that_is_learned_is_a_slope() -> None:
+    """Where it is 0.25, all terms are those of leaky ReLUs of slope 0.25."""
+    learned, plain = (built(build, maxmin=True) for build in (parametric, fixed))
+    ours, theirs = (named_parameters(net) for net in (learned, plain))
+    alphas = [parameter for name, parameter in ours.items() if name.endswith("alpha")]
+    assert len(alphas) == 2
+    for alpha in alphas:
+        alpha.set_data(mx.nd.full(alpha.shape, 0.25))
+    others = [parameter for name, parameter in ours.items() if not name.endswith("alpha")]
+    assert len(others) == len(theirs)
+    for one, other in zip(others, theirs.values()):
+        other.set_data(one.data())
+    found, expected = (tiny.terms_of(Objective(net, TERMS), *arguments(net)) for net in (learned, plain))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert expected[TERMS.index("path_norm")].min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("build", "form"),
+    [
+        (residual, "mode"), (residual, "layerwise"), (dense, "mode"), (dense, "layerwise"),
+        (parametric, "layerwise"),
+    ],
+)  # fmt: skip
+def test_path_norm_by_differences(build: Callable[..., HybridBlock], form: str) -> None:
     """Without norms, some entries of every parameter; on few pixels a small step changes no state."""
     net = built(lambda: build(norm=False), 0, (2, 4, 4), render_norm="none", path_norm=form)
     objective, x, label, step = Objective(net, ["path_norm"]), tiny.images(net, 2), tiny.labels(net, 2), 3e-4

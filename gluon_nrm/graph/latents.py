@@ -50,15 +50,27 @@ def frozen_affine(
 
 
 def _state(F: Operators, site: Site, inputs: List[Tensor], output: Tensor) -> Tensor:
-    parametric = site.node.op == "LeakyReLU" and site.node.get("act_type", "leaky") == "prelu"
-    leak = float(site.node.get("slope", 0.25)) if site.node.op == "LeakyReLU" and not parametric else 0.0
+    state = constant_state(F, site, output)
+    return with_slope(F, site, state, inputs[1]) if is_parametric(site) else state
+
+
+def is_parametric(site: Site) -> bool:
+    """Whether a node is a rectifier whose slope is learned."""
+    return site.node.op == "LeakyReLU" and site.node.get("act_type", "leaky") == "prelu"
+
+
+def constant_state(F: Operators, site: Site, output: Tensor) -> Tensor:
+    """State of a rectifier that put out ``output``, as if a slope that is learned were 0 (no gradient)."""
+    leaky = site.node.op == "LeakyReLU" and not is_parametric(site)
     # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
     with mx.autograd.pause():
-        rendered = activation.state(F, output, leak)
-    if not parametric:
-        return rendered
-    slope = F.reshape(inputs[1], shape=(1, -1) + (1,) * (len(site.output) - 2))
-    return rendered + F.broadcast_mul(1 - rendered, slope)
+        return activation.state(F, output, float(site.node.get("slope", 0.25)) if leaky else 0.0)
+
+
+def with_slope(F: Operators, site: Site, state: Tensor, slope: Tensor) -> Tensor:
+    """Put the learned slope of a rectifier, (C,) or (1,), into its ``constant_state``."""
+    slope = F.reshape(slope, shape=(1, -1) + (1,) * (len(site.output) - 2))
+    return state + F.broadcast_mul(1 - state, slope)
 
 
 def _positions(F: Operators, site: Site, x: Tensor, pooled: Tensor) -> List[Tensor]:

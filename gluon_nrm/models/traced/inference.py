@@ -8,7 +8,7 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.block import GraphBlock
-from gluon_nrm.graph.latents import RECTIFIERS, record
+from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
 from gluon_nrm.graph.reversal import Bias, Reversal
 from gluon_nrm.graph.shapes import map_size
 from gluon_nrm.layers.statistics import instance_norm, spatial_moments
@@ -112,7 +112,7 @@ class TracedZero(GraphBlock):
 
     Called with it, (1, C, H, W), and, where it has no norms of its own, with the Max branch's latents of
     images: then it goes through their own affine maps. Its own norms are instance norms, of fixed gamma and
-    the network's betas. Returns the scores (1, K) and the state at every rectifier.
+    the network's betas. Returns the scores (1, K) and the ``constant_state`` at every rectifier.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class TracedZero(GraphBlock):
                 return [self._norm(F, index, inputs, affine, parameters)]
             outputs = operators.run(F, node, inputs, self._dtype)
             if node.op in RECTIFIERS:
-                states[index] = record(F, self._plan.sites[index], inputs, outputs)[0]
+                states[index] = constant_state(F, self._plan.sites[index], outputs[0])
             return outputs
 
         logits = self.evaluation(F, zeros, parameters, runner=run).branch(MAX)

@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, NamedTuple, Sequence
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
+from gluon_nrm.graph.latents import is_parametric, with_slope
 from gluon_nrm.graph.render import draw
 from gluon_nrm.graph.reversal import Reversal
 from gluon_nrm.layers.sharing import share
@@ -33,6 +34,8 @@ class TracedDrawing(NamedTuple):
 
 class TracedRendering(HybridBlock):
     """Class codes (B, K) and a branch's latents to the fields of a ``TracedDrawing``.
+
+    The states of the zero image's path come without the slopes that are learned, and get them here.
 
     Args:
         plan: the network's.
@@ -64,15 +67,22 @@ class TracedRendering(HybridBlock):
             for index, site in plan.sites.items()
             if site.node.op in ("Convolution", "FullyConnected")
         }
-        for index, name in self._weights.items():
+        self._slopes = {
+            index: f"slope{index}"
+            for index, site in plan.sites.items()
+            if branch == ZERO_PATH and is_parametric(site)
+        }
+        for index, name in {**self._weights, **self._slopes}.items():
             share(self, name, parameters[graph.parameters[graph.nodes[index].inputs[1].node]])
 
     def hybrid_forward(
         self, F: Operators, code: Tensor, latents: List[List[Tensor]], **weights: Tensor
     ) -> TracedDrawing:
-        zero = self._branch == ZERO_PATH
+        zero, known = self._branch == ZERO_PATH, dict(zip(self._plan.latent, latents))
+        for index, name in self._slopes.items():
+            known[index] = [with_slope(F, self._plan.sites[index], known[index][0], weights[name])]
         drawn = draw(
-            F, self._plan, code, dict(zip(self._plan.latent, latents)),
+            F, self._plan, code, known,
             {index: weights[name] for index, name in self._weights.items()},
             self._normalise, self._scaled, zero, self._dtype,
         )  # fmt: skip

@@ -14,11 +14,9 @@ from typing import Any, Dict, Optional, Sequence
 from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError, RunError
 from gluon_nrm.files import atomic_path, os_errors
-from gluon_nrm.processor import usable_cores
+from gluon_nrm.processor import INSTRUCTIONS, usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Limits the instruction sets of MXNet's convolutions, where it is set.
-LIMIT = "DNNL_MAX_CPU_ISA"
 
 
 class BenchmarkError(NRMError):
@@ -143,7 +141,7 @@ def write_json(path: Optional[str], figures: Any) -> None:
     environment = dict(
         describe_environment(),
         omp_num_threads=int(child_environment()["OMP_NUM_THREADS"]),
-        instructions_up_to=os.environ.get(LIMIT),
+        instructions_up_to=os.environ.get(INSTRUCTIONS),
     )
     target = Path(path)
     with os_errors(RunError, "write", target), atomic_path(target) as temporary:

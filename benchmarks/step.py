@@ -24,14 +24,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from benchmarks.harness import LIMIT, Child, command_line, write_json
+from benchmarks.harness import Child, command_line, write_json
 from benchmarks.peer_torch import BATCH, METHODS
 from gluon_nrm.cli import run_tool
-from gluon_nrm.processor import has_instructions
+from gluon_nrm.processor import INSTRUCTIONS, has_instructions
 
 #: in bfloat16 where the processor has instructions for it and may use them; the floor is in float32
 BFLOAT16 = "hybridised, bfloat16"
-LOW = has_instructions("avx512_bf16") and LIMIT not in os.environ
+LOW = has_instructions("avx512_bf16") and INSTRUCTIONS not in os.environ
 MODES = ("eager", "hybridised", *([BFLOAT16] if LOW else []))
 PEER = "PyTorch"
 NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))

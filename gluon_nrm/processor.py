@@ -13,7 +13,8 @@ from gluon_nrm.distributed.names import NEIGHBOURS
 
 # Linux on x86-64 lends out the registers of AMX on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
-_INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
+#: Limits the instruction sets of MXNet's convolutions, where it is set.
+INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
 
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
@@ -52,16 +53,16 @@ def allow_matrix_tiles() -> bool:
     at its first operator: call this before that. The variable does not stay: a program started from here
     would die of it, for want of the permission.
     """
-    if _INSTRUCTIONS in os.environ or not has_instructions("amx_bf16") or not _ask_for_tiles():
+    if INSTRUCTIONS in os.environ or not has_instructions("amx_bf16") or not _ask_for_tiles():
         return False
     import mxnet as mx
 
-    os.environ[_INSTRUCTIONS] = "AVX512_CORE_AMX"
+    os.environ[INSTRUCTIONS] = "AVX512_CORE_AMX"
     try:
         one = mx.nd.ones((1, 1))
         mx.nd.FullyConnected(one, one, num_hidden=1, no_bias=True).wait_to_read()
     finally:
-        del os.environ[_INSTRUCTIONS]
+        del os.environ[INSTRUCTIONS]
     return True
 
 

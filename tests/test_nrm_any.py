@@ -290,9 +290,8 @@ def test_reconstruction(build: Callable[..., HybridBlock]) -> None:
         for label in (model(x).logits.argmax(axis=1), mx.nd.array([-1, -1]))
     )
     assert [each.shape for each in given.images] == [x.shape, x.shape]
-    assert [[each.shape[1] for each in heads] for heads in given.heads] == [
-            [shape[1] for shape in model.plan.shapes]
-        ] * 2
+    channels = [shape[1] for shape in model.plan.shapes]
+    assert [[each.shape[1] for each in heads] for heads in given.heads] == [channels] * 2
     for one, other in zip(given.images + given.heads[1], guessed.images + guessed.heads[1]):
         np.testing.assert_array_equal(one.asnumpy(), other.asnumpy())
     assert np.abs((given.images[0] - given.images[1]).asnumpy()).max() > 1e-3

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple
 import mxnet as mx
 import numpy as np
 import pytest
+import tiny
 from short_runs import FULL, PI, SUPERVISED, VAT, a_step, built, differences, full_weights, trainer_of, values
 
 from gluon_nrm.data import Step
@@ -36,17 +37,14 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
 
 def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[str, np.ndarray]:
     """The gradients of sum over streams and terms of weight times mean over the batch, by plain autograd."""
-    images = mx.nd.array(step.labelled.images)
-    zero_states = [parts.objective.zero_states(images)] if "zero_states" in parts.objective.inputs else []
     with mx.autograd.record():
         total = mx.nd.zeros(1)
         for batch in (step.labelled, step.unlabelled):
             if batch is None:
                 continue
-            inputs = [mx.nd.array(batch.images), mx.nd.array(batch.labels), *zero_states]
-            if parts.teacher is not None:
-                inputs.append(parts.teacher.probabilities(inputs[0]))
-            terms = parts.objective(*inputs)
+            x, label = mx.nd.array(batch.images), mx.nd.array(batch.labels)
+            targets = [] if parts.teacher is None else [parts.teacher.probabilities(x)]
+            terms = parts.objective(x, label, *tiny.asked_for(parts.objective, x, *targets))
             for row, name in enumerate(parts.objective.names):
                 total = total + weights[name] * terms[row].mean()
     total.backward()

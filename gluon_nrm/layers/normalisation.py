@@ -97,7 +97,7 @@ class BatchNorm(HybridBlock):
 class InstanceNorm(HybridBlock):
     """Instance normalisation of the zero-image branch, where a batch norm stands in the image's: same shapes.
 
-    Gamma is fixed, as released. Args as for ``BatchNorm``, and
+    Returns a list, like it, of the output alone. Gamma is fixed, as released. Args as for ``BatchNorm``, and
 
     Args:
         size: height and width of the maps.
@@ -131,8 +131,8 @@ class InstanceNorm(HybridBlock):
         gamma: Tensor,
         beta: Optional[Tensor] = None,
         bias: Optional[Tensor] = None,
-    ) -> Tensor:
-        return instance_norm(F, x, gamma, _sum(beta, bias), self._size)
+    ) -> List[Tensor]:
+        return [instance_norm(F, x, gamma, _sum(beta, bias), self._size)]
 
 
 class Bias(HybridBlock):

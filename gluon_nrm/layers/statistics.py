@@ -24,13 +24,13 @@ def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
     plain = F.transpose(x, axes=(0, 1, 2, 3))
     heights, widths = (F.contrib.arange_like(plain, axis=axis) for axis in (2, 3))
     pixels = F.broadcast_add(F.reshape(heights, shape=(-1, 1)), F.reshape(widths, shape=(1, -1)))
-    weight = F.softmax(F.zeros_like(F.reshape(pixels, shape=(1, -1))))
+    weight = _even(F, pixels)
     return F.reshape_like(plain, weight, lhs_begin=2, lhs_end=4, rhs_begin=1, rhs_end=2), weight
 
 
-def _even(F: Operators, x: Tensor, axis: int) -> Tensor:
-    """Even weights along an axis of length n: 1 / n each, (1, n)."""
-    return F.softmax(F.zeros_like(F.reshape(F.contrib.arange_like(x, axis=axis), shape=(1, -1))))
+def _even(F: Operators, like: Tensor) -> Tensor:
+    """Even weights of n numbers, in whatever shape: 1 / n each, (1, n)."""
+    return F.softmax(F.zeros_like(F.reshape(like, shape=(1, -1))))
 
 
 def _average(F: Operators, x: Tensor, weight: Tensor) -> Tensor:
@@ -41,8 +41,9 @@ def _average(F: Operators, x: Tensor, weight: Tensor) -> Tensor:
 def spatial_mean(F: Operators, x: Tensor) -> Tensor:
     """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
     # of every line, then of the lines: reshaped to rows, the map would be copied
-    lines = _average(F, x, _even(F, x, 3))
-    return _average(F, F.reshape(lines, shape=(0, 0, 1, -1)), _even(F, x, 2))
+    rows, columns = (_even(F, F.contrib.arange_like(x, axis=axis)) for axis in (2, 3))
+    lines = _average(F, x, columns)
+    return _average(F, F.reshape(lines, shape=(0, 0, 1, -1)), rows)
 
 
 def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:

@@ -80,10 +80,8 @@ class Objective(HybridBlock):
             )
         if "path_norm" in names and options.path_norm == "none":
             raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
-        extra = {**EXTRA_INPUTS}
-        if options.path_norm != "layerwise":
-            del extra["path_norm"]
-        self.inputs = ("image", "label", *[extra[name] for name in self.names if name in extra])
+        wanting = [name for name in self.names if name != "path_norm" or options.path_norm == "layerwise"]
+        self.inputs = ("image", "label", *[EXTRA_INPUTS[name] for name in wanting if name in EXTRA_INPUTS])
         with self.name_scope():
             self.net = net
             self.probabilities = Probabilities(options.alphas)

@@ -76,7 +76,7 @@ class JointPass(Protocol):
 
 
 class TracedPass(NamedTuple):
-    """The ``JointPass`` of a traced network."""
+    """The ``JointPass`` of a traced network; of any network, what there is without rendering."""
 
     prediction: Prediction
     code: Tensor
@@ -91,8 +91,8 @@ class TracedPass(NamedTuple):
 class Network(NamedBlock):
     """A classifier with one or two branches: images (B, *input_shape) to a ``Prediction``.
 
-    A subclass gives ``infer`` and ``joint``. They run blocks, so they serve eager arrays and traced symbols
-    alike.
+    A subclass gives ``infer`` and, if it renders, ``render_joint``. They run blocks, so they serve eager
+    arrays and traced symbols alike.
 
     Args:
         classes: number of classes K, at least 2.
@@ -151,7 +151,17 @@ class Network(NamedBlock):
             zero_states: as ``ZeroStates`` returns them, to render the zero image's path as well, for
                 ``layerwise`` path normalisation; it is neither inferred nor rendered without.
         """
-        raise NotImplementedError
+        inferences = self.infer(x)
+        prediction = self.predict(inferences)
+        code = self.class_code(label, prediction.logits)
+        base = TracedPass(prediction, code, [each.logits for each in inferences])
+        return self.render_joint(F, x, base, inferences, zero_states) if render else base
+
+    def render_joint(
+        self, F: Operators, x: Tensor, base: TracedPass, inferences: List[Any], zero_states: Optional[Tensor]
+    ) -> JointPass:
+        """Add to what ``joint`` inferred, ``base``, what is rendered: here nothing."""
+        return base
 
     def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
         """Infer the state at every layer of an image of zeros (1, *input_shape), in the Max branch.

@@ -14,7 +14,6 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.layers.convolution import Convolution
 from gluon_nrm.layers.named import NamedBlock
-from gluon_nrm.layers.normalisation import Bias
 from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.models.architecture import LayerSpec
 from gluon_nrm.rules import activation as relu
@@ -110,9 +109,7 @@ class ZeroActivation(HybridBlock):
         self, F: Operators, convolved: Tensor, scale: Optional[Tensor] = None, shift: Optional[Tensor] = None
     ) -> List[Tensor]:
         if self.norm is not None:
-            normalised = self.norm(convolved)
-            if isinstance(self.norm, Bias):
-                normalised = normalised[0]
+            normalised = self.norm(convolved)[0]
         else:
             scaled = F.broadcast_mul(convolved, F.reshape(scale, shape=(1, -1, 1, 1)))
             normalised = F.broadcast_add(scaled, F.reshape(shift, shape=(1, -1, 1, 1)))

@@ -8,15 +8,15 @@ from mxnet.gluon import nn
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models.architecture import Architecture
-from gluon_nrm.models.base import Moments, Network, Prediction, PriorTerms
+from gluon_nrm.models.base import Moments, Network, Prediction, PriorTerms, TracedPass
 from gluon_nrm.models.classifier import Classifier, ClassTemplate, SpreadTemplate
 from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
-from gluon_nrm.models.zero_path import Shape, every_class, repeat, unpack
+from gluon_nrm.models.zero_path import Shape, every_class, unpack, zero_image
 from gluon_nrm.rules.activation import MIN
-from gluon_nrm.rules.structure import repeat_image
+from gluon_nrm.rules.structure import repeat_constant, repeat_image
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -153,7 +153,7 @@ class NRM(Network):
 
     def score_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> Tensor:
         """Score a zero image shaped like those of ``x``, through the norms as they were for them: (1, K)."""
-        y = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
+        y = zero_image(F, x)
         for layer, inferred in zip(self.layers, inference.layers):
             y, _ = layer.infer_zero(y, inferred)
         return self.classifier(y)
@@ -185,32 +185,23 @@ class NRM(Network):
             masks = inferred.latents[0]
             if one_image and len(inferred.latents) > 1:
                 h, one_image = repeat_image(F, h, masks), False
-            own_state = state if one_image else repeat(F, state, masks)
+            own_state = state if one_image else repeat_constant(F, state, masks)
             step = layer.render_zero(h, own_state, inferred)
             h = layer.render_norms.normalise_zero(step.image)
             steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)
         return steps[::-1]
 
-    def joint(
-        self,
-        F: Operators,
-        x: Tensor,
-        label: Tensor,
-        render: bool = True,
-        zero_states: Optional[Tensor] = None,
+    def render_joint(
+        self, F: Operators, x: Tensor, base: TracedPass, inferences: List[Any], zero_states: Optional[Tensor]
     ) -> Joint:
         """See ``Network``."""
-        inferences = self.infer(x)
-        prediction = self.predict(inferences)
-        code = self.class_code(label, prediction.logits)
-        if not render:
-            return Joint(prediction, code, inferences, [])
+        code = base.code
         renderings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
         logits = self.score_zero(F, x, inferences[0]) if self.options.compares_priors else None
         layers = None
         if zero_states is not None:
             layers = self.render_zero(F, unpack(F, zero_states, self.zero_shapes), inferences[0])
-        return Joint(prediction, code, inferences, renderings, logits, layers)
+        return Joint(base.prediction, code, inferences, renderings, logits, layers)
 
     @property
     def zero_shapes(self) -> List[Shape]:

@@ -49,4 +49,4 @@ class RenderNorms(HybridBlock):
 
     def normalise_zero(self, h: Tensor) -> Tensor:
         """Normalise what the zero-image path rendered."""
-        return self.zero(h) if self._zero else h
+        return self.zero(h)[0] if self._zero else h

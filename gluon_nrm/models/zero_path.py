@@ -13,6 +13,7 @@ from typing import Any, List, Sequence, Tuple
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
+from gluon_nrm.models.base import Network
 from gluon_nrm.typing import Operators, Tensor
 
 Shape = Tuple[int, ...]
@@ -27,14 +28,19 @@ class ZeroStates(HybridBlock):
         net: the network, built for ``layerwise`` path normalisation.
     """
 
-    def __init__(self, net: Any, **kwargs: Any) -> None:
+    def __init__(self, net: Network, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.net = net
 
     def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
-        states = self.net.infer_zero(F, F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1)))
+        states = self.net.infer_zero(F, zero_image(F, x))
         return F.concat(*[F.reshape(state, shape=(1, -1)) for state in states], dim=1)
+
+
+def zero_image(F: Operators, x: Tensor) -> Tensor:
+    """One image of zeros shaped like those of ``x``: (1, C, H, W)."""
+    return F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
 
 
 def every_class(F: Operators, logits: Tensor) -> Tensor:
@@ -54,9 +60,3 @@ def unpack(F: Operators, states: Tensor, shapes: Sequence[Shape]) -> List[Tensor
             found.append(F.reshape(state, shape=shape))
             begin += length
     return found
-
-
-def repeat(F: Operators, state: Tensor, like: Tensor) -> Tensor:
-    """Let a state serve a batch: (1, ...) to the shape of ``like``."""
-    with mx.autograd.pause():  # as above
-        return F.broadcast_like(state, like)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import List, Sequence, Tuple
 
+import mxnet as mx
+
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -19,6 +21,13 @@ def repeat_image(F: Operators, one: Tensor, like: Tensor) -> Tensor:
     column = F.ones_like(F.slice_axis(first, axis=1, begin=0, end=1))
     flat = F.dot(column, F.reshape(one, shape=(1, -1)))
     return F.reshape_like(flat, one, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=4)
+
+
+def repeat_constant(F: Operators, one: Tensor, like: Tensor) -> Tensor:
+    """The same of what gets no gradient, for which no product is needed; ``like`` has the result's shape."""
+    # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back to what gets no gradient
+    with mx.autograd.pause():
+        return F.broadcast_like(one, like)
 
 
 def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis: int = 1) -> List[Tensor]:

@@ -50,7 +50,6 @@ class TrainStep:
         self.scale = LossScale(objective.net.options.dtype == "float16")
         # going through all blocks for them takes milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
-        self._blank = [mx.nd.zeros((1, *objective.net.input_shape), ctx=device) for device in devices]
 
     def __call__(
         self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int
@@ -138,9 +137,10 @@ class TrainStep:
         """States of the zero image's path on every device, where the objective asks for them."""
         if "zero_states" not in self.objective.inputs:
             return []
+        shape = (1, *self.objective.net.input_shape)
         # outside of training a convolution would leave its weights in its own memory layout
         with mx.autograd.train_mode():
-            return [self.objective.zero_states(blank) for blank in self._blank]
+            return [self.objective.zero_states(mx.nd.zeros(shape, ctx=device)) for device in self.devices]
 
     def _inputs(
         self, batch: Batch, zero_states: List[Any], number: int, stream: int

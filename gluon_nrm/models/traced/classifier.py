@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Tuple
 
 from mxnet.gluon import HybridBlock
 
@@ -10,7 +10,7 @@ from gluon_nrm.graph.block import GraphBlock, Traced, take_apart
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
-from gluon_nrm.models.base import Network, TracedPass
+from gluon_nrm.models.base import Network
 from gluon_nrm.models.maxmin import MaxMin
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.rules.activation import MAX
@@ -77,17 +77,3 @@ class TracedClassifier(Network):
         """Scores of every branch."""
         scores = self.net(x)
         return [BranchScores(each) for each in (scores if self.options.maxmin else [scores])]
-
-    def joint(
-        self,
-        F: Operators,
-        x: Tensor,
-        label: Tensor,
-        render: bool = False,
-        zero_states: Optional[Tensor] = None,
-    ) -> TracedPass:
-        """Infer; there is nothing top-down, whatever ``render`` says."""
-        inferences = self.infer(x)
-        prediction = self.predict(inferences)
-        code = self.class_code(label, prediction.logits)
-        return TracedPass(prediction, code, [each.logits for each in inferences])

@@ -18,7 +18,7 @@ from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.models.traced.inference import TracedBranch, TracedInference, TracedZero, zero_gamma
 from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedDrawing, TracedRendering
-from gluon_nrm.models.zero_path import every_class, unpack
+from gluon_nrm.models.zero_path import every_class, unpack, zero_image
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -95,28 +95,15 @@ class TracedNRM(Network):
         """See ``Network``."""
         return [site.output for _, site in sorted(self.plan.sites.items()) if site.node.op in RECTIFIERS]
 
-    def joint(
-        self,
-        F: Operators,
-        x: Tensor,
-        label: Tensor,
-        render: bool = True,
-        zero_states: Optional[Tensor] = None,
+    def render_joint(
+        self, F: Operators, x: Tensor, base: TracedPass, inferences: List[Any], zero_states: Optional[Tensor]
     ) -> TracedPass:
         """See ``Network``."""
-        inferences = self.infer(x)
-        prediction = self.predict(inferences)
-        code, logits = self.class_code(label, prediction.logits), [each.logits for each in inferences]
-        if not render:
-            return TracedPass(prediction, code, logits)
-        drawings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
-        return TracedPass(
-            prediction,
-            code,
-            logits,
-            [each.image for each in drawings],
-            [each.heads for each in drawings],
-            [(drawn.moments, inferred.moments) for drawn, inferred in zip(drawings, inferences)],
+        drawings = [self.render(base.code, each, branch) for branch, each in enumerate(inferences)]
+        return base._replace(
+            images=[each.image for each in drawings],
+            heads=[each.heads for each in drawings],
+            moments=[(drawn.moments, found.moments) for drawn, found in zip(drawings, inferences)],
             **self._path(F, x, inferences[0], drawings[0], zero_states),
         )
 
@@ -130,8 +117,7 @@ class TracedNRM(Network):
     ) -> Dict[str, Any]:
         """What path normalisation compares the Max branch's path with."""
         if self.options.compares_priors:
-            zeros = F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
-            logits = self.zero(zeros, inference.latents)[0]
+            logits = self.zero(zero_image(F, x), inference.latents)[0]
             return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
         if zero_states is None:
             return {}

@@ -14,6 +14,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 import mxnet as mx
 from mxnet.gluon import Constant, HybridBlock
 
+from gluon_nrm.losses.objective import Outcome
+
 Shape = Tuple[int, ...]
 #: A node of a graph's JSON.
 Node = Dict[str, Any]
@@ -49,7 +51,8 @@ def convolution_calls(
         train: whether the block is trained; False leaves out everything backward.
     """
     outputs = block(*[mx.sym.var(name) for name in inputs])
-    whole = mx.sym.Group(outputs) if isinstance(outputs, (list, tuple)) else outputs
+    heads = outputs.heads if isinstance(outputs, Outcome) else outputs
+    whole = mx.sym.Group(heads) if isinstance(heads, list) else heads
     graph = json.loads(whole.tojson())
     nodes = graph["nodes"]
     shape_of = _shapes(whole, inputs)

@@ -43,7 +43,7 @@ def stepper(name: str, maxmin: bool) -> Callable[[], Any]:
     objective = Objective(net, ["cross_entropy"])
     trace(objective)
     phase = Phase(name="nag", lr=0.01, momentum=0.9)
-    trainer = make_trainer(trained_parameters(objective, 2), Optimiser([phase]), phase, "device")
+    trainer = make_trainer(trained_parameters(objective), Optimiser([phase]), phase, "device")
     images = mx.nd.random.normal(shape=(batch, 3, side, side)).asnumpy()
     streams = Step(Batch(images, (mx.nd.arange(batch) % 10).asnumpy()), None)
     step = TrainStep(objective, [mx.cpu(0)])

@@ -43,16 +43,18 @@ def ours(method: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     arrays.update({f"net.{name}": each.data().asnumpy() for name, each in parameters.items()})
     weights = dict(WEIGHTS, consistency=CONSISTENCY)
     found: Dict[str, Any] = {}
-    heads = []
+    outcomes = []
     zero_states = objective.zero_states(mx.nd.array(batches().labelled.images))
-    with mx.autograd.record():
-        for name in ("unlabelled", "labelled"):
-            batch = getattr(batches(), name)
-            images, labels, teachers = (mx.nd.array(each) for each in (batch.images, batch.labels, targets))
-            terms = objective(*[images, labels, zero_states, teachers][: len(objective.inputs)])
-            heads.append(sum(weights[term] * terms[row].mean() for row, term in enumerate(objective.names)))
-            found[name] = dict(zip(objective.names, terms.mean(axis=1).asnumpy().tolist()))
-    mx.autograd.backward(heads)
+    for name in ("unlabelled", "labelled"):
+        batch = getattr(batches(), name)
+        images, labels, teachers = (mx.nd.array(each) for each in (batch.images, batch.labels, targets))
+        with mx.autograd.record():
+            outcomes.append(objective(*[images, labels, zero_states, teachers][: len(objective.inputs)]))
+        means = outcomes[-1].terms.mean(axis=1)
+        found[name] = dict(zip(objective.names, means.asnumpy().tolist()))
+    column = np.array([[weights[term] / len(targets)] for term in objective.names], np.float32)
+    head = mx.nd.array(column.repeat(len(targets), axis=1))
+    objective.backward(outcomes, [head, head])
     del found["unlabelled"]["cross_entropy"]
     found["gradients"] = {
         name: float(each.grad().norm().asscalar())

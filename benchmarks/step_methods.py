@@ -83,7 +83,7 @@ def build(
     elif teacher is not None:
         teacher._probabilities.hybridize(False)
     phase = Phase(name="sgd", lr=0.01)
-    parameters = trained_parameters(objective, len(objective.inputs))
+    parameters = trained_parameters(objective)
     trainer = make_trainer(parameters, Optimiser([phase], weight_decay=5e-4), phase, "device")
     streams = batches()
     train = TrainStep(objective, [mx.cpu(0)], teacher)

@@ -14,6 +14,7 @@ import importlib
 import os
 from typing import Any, List
 
+from gluon_nrm.memory import keep_freed_memory
 from gluon_nrm.processor import set_thread_defaults
 from gluon_nrm.version import __version__
 from gluon_nrm.wheels import mxnet_version
@@ -32,6 +33,7 @@ _HOMES = {
 # MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
 set_thread_defaults()
+keep_freed_memory()
 if mxnet_version() is not None:
     importlib.import_module("gluon_nrm.needs_mxnet")
 

@@ -111,8 +111,8 @@ def _pass(arrays: Arrays, train: bool, labelled: bool) -> Dict[str, np.ndarray]:
     objective.hybridize(static_alloc=True, static_shape=True)
     zero_states = objective.zero_states(x)
     with mx.autograd.record(train_mode=train):
-        terms = objective(x, label, zero_states)
-    terms.backward(mx.nd.array([[WEIGHTS[name]] * len(label) for name in objective.names]))
+        outcome = objective(x, label, zero_states)
+    objective.backward([outcome], [mx.nd.array([[WEIGHTS[name]] * len(label) for name in objective.names])])
     # MXNet moves the running statistics in the backward pass of the norm, behind the back of its own
     # scheduler
     mx.nd.waitall()
@@ -120,7 +120,7 @@ def _pass(arrays: Arrays, train: bool, labelled: bool) -> Dict[str, np.ndarray]:
     with mx.autograd.record(train_mode=train):
         inferences = net.infer(x)
     cross_entropy = CrossEntropy(net.classes, net.options.alphas)(y, *[each.logits for each in inferences])
-    found.update(losses(objective, terms, labelled, cross_entropy))
+    found.update(losses(objective, outcome.terms, labelled, cross_entropy))
     for name, p in parameters(net):
         found[f"grad_{name}"] = p.grad().asnumpy() if p.grad_req != "null" else np.zeros(p.shape, np.float32)
         found[f"after_{name}"] = after[name]

@@ -69,7 +69,7 @@ def built(text: str = FULL, *overrides: str, devices: int = 1, hybridise: bool =
 
 def trainer_of(parts: Parts, phase: int = 0) -> Trainer:
     """A fresh trainer of what the objective of ``parts`` reaches."""
-    parameters = trained_parameters(parts.objective, len(parts.objective.inputs))
+    parameters = trained_parameters(parts.objective)
     settings = parts.recipe.optimiser
     return make_trainer(parameters, settings, settings.phases[phase], parts.recipe.train.kvstore)
 

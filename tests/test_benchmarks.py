@@ -283,7 +283,7 @@ def test_keys_are_those_of_a_run() -> None:
     net = initialise(get_model(name, 10, (3, 32, 32), **settings), seed=0, scheme=scheme)
     weights = asdict(recipe.loss.weights)
     objective = Objective(net, [term for term in TERMS if weights[term] > 0])
-    trained = trained_parameters(objective, len(objective.inputs))
+    trained = trained_parameters(objective)
     (model,) = [each for each in network.models() if each.title == "AllConv13, NRM + RPN + Max-Min"]
     assert model.sizes == tuple(parameter.data().size for parameter in trained)
 

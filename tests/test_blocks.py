@@ -26,6 +26,7 @@ from gluon_nrm import losses
 from gluon_nrm.graph.block import take_apart
 from gluon_nrm.layers.named import NamedBlock
 from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
 from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.models.zero_path import ZeroStates
@@ -136,7 +137,9 @@ def of_the_losses() -> Dict[str, Case]:
     q, p = (mx.nd.softmax(each) for each in logits)
     layers, steps, zero = joint.inferences[0].layers, joint.renderings[0].layers, joint.zero_layers
     pictures = [each.image for each in joint.renderings]
-    rendered, inferred = [step.moments for step in steps[1:]], [layer.moments for layer in layers[:1]]
+    matching = losses.MomentMatching(net.matched_layers[:1])
+    maps = [steps[1].image, layers[0].convolved]
+    _, slopes = match(matching, maps)
     norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
     mode = losses.ModePathNorm(net.classifier.bias)
     # a zero image more likely than these: the loss is cut off at 0
@@ -150,7 +153,8 @@ def of_the_losses() -> Dict[str, Case]:
         "CrossEntropy": (losses.CrossEntropy(3, (0.3, 0.7)), (label, *logits)),
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),
-        "MomentMatching": (losses.MomentMatching([3]), (rendered, inferred)),
+        "MomentMatching": (matching, (maps, [mx.nd.zeros(3)], [mx.nd.ones(3)])),
+        "MapGradients": (MapGradients(), (mx.nd.ones(1), maps, slopes)),
         "LayerwisePathNorm": (norm, ([step.masked for step in steps], [step.masked for step in zero])),
         "ModePathNorm": (mode, arguments),
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),

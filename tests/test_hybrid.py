@@ -117,9 +117,10 @@ def test_two_streams_in_one_backward_pass() -> None:
         streams = [data(objective.net, known=known, seed=seed) for known, seed in ((False, 1), (True, 2))]
         streams = [(x, y, *tiny.asked_for(objective, x, *more)) for x, y, *more in streams]
         with autograd.record():
-            heads = [objective(*stream) for stream in streams]
-        autograd.backward(heads, [mx.nd.ones_like(head) for head in heads])
-        sums.append((np.stack([head.asnumpy() for head in heads]), tiny.parameter_gradients(objective.net)))
+            outcomes = [objective(*stream) for stream in streams]
+        objective.backward(outcomes, [mx.nd.ones_like(each.terms) for each in outcomes])
+        terms = np.stack([each.terms.asnumpy() for each in outcomes])
+        sums.append((terms, tiny.parameter_gradients(objective.net)))
     np.testing.assert_allclose(sums[0][0], sums[1][0], rtol=1e-5, atol=1e-6)
     for name, value in sums[0][1].items():
         np.testing.assert_allclose(

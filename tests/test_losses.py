@@ -5,19 +5,20 @@ The path norms are in ``test_path_norm.py``.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List
+from typing import List, Tuple
 
 import mxnet as mx
 import numpy as np
 import pytest
 import tiny
 from mxnet import autograd
-from oracle import assert_differentiates, gradients, some
+from oracle import assert_differentiates, differences, some
 
 from gluon_nrm import losses
-from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.losses.consistency import NO_TARGET
+from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.models.base import MatchedLayer
 
 K = 4
 ALPHAS = (0.3, 0.7)
@@ -155,23 +156,45 @@ def test_virtual_adversarial() -> None:
     np.testing.assert_allclose(found, -np.log(1e-8), rtol=1e-5)  # finite where a probability is 0
 
 
-def matching(channels: List[int]) -> Callable[..., Any]:
-    block = losses.MomentMatching(channels)
+def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndarray]]:
+    """Loss, and its gradient for all maps; of each branch the rendered ones, then the inferred ones."""
+    half = len(branches[0]) // 2
+    layers = [
+        MatchedLayer(rendered.shape[1], rendered[0, 0].size, inferred[0, 0].size, mirrored=place > 0)
+        for place, (rendered, inferred) in enumerate(zip(branches[0][:half], branches[0][half:]))
+    ]
+    arrays = [mx.nd.array(each) for branch in branches for each in branch]
+    loss, slopes = match(losses.MomentMatching(layers, len(branches)), arrays)
+    found = MapGradients()(mx.nd.array([1.0 / len(branches[0][0])]), arrays, slopes)
+    return loss.asnumpy(), [each.asnumpy() for each in found]
 
-    def call(*maps: Any) -> Any:
-        moments = [spatial_moments(mx.nd, each) for each in maps]
-        return block(moments[: len(channels)], moments[len(channels) :])
 
-    return call
+#: Maps of other sizes than their partners', as above and below a pooling.
+RENDERED = [some(1, 2, 3, 2, 3) * 0.5, some(2, 2, 2, 3, 3) + 0.5]
+INFERRED = [some(3, 2, 3, 4, 2) * 2 - 3, some(4, 2, 2, 1, 3)]
 
 
 def test_moment_matching() -> None:
-    """Maps of other sizes than their partners', as above and below a pooling."""
-    rendered = [some(1, 2, 3, 2, 3) * 0.5, some(2, 2, 2, 3, 3) + 0.5]
-    inferred = [some(3, 2, 3, 4, 2) * 2, some(4, 2, 2, 1, 3)]
-    assert_differentiates(matching([3, 2]), moment_matching, rendered + inferred)
-    same = matching([3])(mx.nd.array(rendered[0]), mx.nd.array(rendered[0]))
-    np.testing.assert_allclose(same.asnumpy(), [0], atol=1e-6)
+    maps = RENDERED + INFERRED
+    loss, found = match_moments(maps)
+    np.testing.assert_allclose(loss, moment_matching(*maps), rtol=1e-5)
+    for place, gradient in enumerate(found):
+        expected = differences(moment_matching, maps, place, np.ones(1))
+        assert np.abs(expected).max() > 1e-2
+        np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+    loss, found = match_moments([RENDERED[0], RENDERED[0]])
+    np.testing.assert_allclose(loss, [0], atol=1e-6)
+    assert max(np.abs(each).max() for each in found) < 1e-6
+
+
+def test_moment_matching_of_two_branches() -> None:
+    """The mean of both; in the second one, inferred maps but for the first layer's come as negatives."""
+    other = [some(seed, *each.shape) for seed, each in enumerate(RENDERED + INFERRED, start=5)]
+    loss, found = match_moments(RENDERED + INFERRED, [*other[:3], -other[3]])
+    (one, of_one), (two, of_two) = match_moments(RENDERED + INFERRED), match_moments(other)
+    np.testing.assert_allclose(loss, (one + two) / 2, rtol=1e-5)
+    for ours, theirs in zip(found, [*of_one, *of_two[:3], -of_two[3]]):
+        np.testing.assert_allclose(ours, theirs / 2, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("constant", ["rendered", "inferred", "both"])
@@ -181,10 +204,9 @@ def test_moment_matching_without_variance(constant: str) -> None:
     for place, name in enumerate(("rendered", "inferred")):
         if constant in (name, "both"):
             maps[place] = np.ones_like(maps[place]) * np.float32([0.1, 7, -300]).reshape(1, 3, 1, 1)
-    found = matching([3])(*[mx.nd.array(each) for each in maps]).asnumpy()
-    assert np.isfinite(found).all()
-    assert found >= 0
-    for gradient in gradients(lambda _, *each: matching([3])(*each), maps, [np.ones(1)]):
+    loss, found = match_moments(maps)
+    np.testing.assert_allclose(loss, moment_matching(*maps), rtol=1e-3)
+    for gradient in found:
         assert np.isfinite(gradient).all()
 
 
@@ -193,7 +215,7 @@ def test_objective_weighs_the_branches() -> None:
     net = tiny.build(maxmin=True, classes=K, alpha_max=ALPHAS[0], alpha_min=ALPHAS[1])
     x, label, teacher = tiny.images(net), mx.nd.array(LABELS), some_probabilities(1)
     terms = ("cross_entropy", "reconstruction", "entropy", "consistency")
-    found = losses.Objective(net, terms)(x, label, mx.nd.array(teacher)).asnumpy()
+    found = losses.Objective(net, terms)(x, label, mx.nd.array(teacher)).terms.asnumpy()
     prediction, rendered = net(x), Reconstructor(net)(x, label).images
     logits = [each.asnumpy() for each in (prediction.logits_max, prediction.logits_min)]
     q = probabilities(*logits)
@@ -218,5 +240,5 @@ def test_objective_pairs_and_averages_the_moments() -> None:
         inferred = [layer.convolution(each).asnumpy() for layer, each in zip(net.layers, inputs)]
         rendered = [step.image.asnumpy() for step in rendering.layers[1:]]
         expected += 0.5 * moment_matching(*rendered, template, *inferred)
-    found = losses.Objective(net, ["moment_matching"])(x, label).asnumpy()
+    found = losses.Objective(net, ["moment_matching"])(x, label).terms.asnumpy()
     np.testing.assert_allclose(found, np.broadcast_to(expected, (1, 5)), rtol=1e-3)

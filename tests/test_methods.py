@@ -105,7 +105,7 @@ def test_temporal_ensembling_takes_the_predictions_of_the_training_pass() -> Non
     with autograd.pause(train_mode=True):
         x, label = mx.nd.array(step.labelled.images), mx.nd.array(step.labelled.labels)
         arguments = tiny.asked_for(parts.objective, x, mx.nd.zeros((4, 10)))
-        expected = parts.objective(x, label, *arguments)[1].asnumpy()
+        expected = parts.objective(x, label, *arguments).predictions.asnumpy()
     terms = parts.step(step, full_weights(parts), trainer_of(parts), 1)
     assert not terms[0].means()[parts.objective.names.index("consistency")].any()
     parts.teacher.end_epoch()

@@ -221,10 +221,10 @@ def _name_in(name: str, places: List[int], top: int, depth: int, minimum: bool) 
 
 
 def of_a_pass(net: Any, x: mx.nd.NDArray, label: mx.nd.NDArray) -> Dict[str, List[np.ndarray]]:
-    """Scores, images and moments of one joint pass."""
+    """Scores, images and matched maps of one joint pass."""
     joint = net.joint(mx.nd, x, label)
-    moments = [kind for branch in joint.moments for side in branch for layer in side for kind in layer]
-    groups = {"logits": joint.logits, "images": joint.images, "moments": moments}
+    matched = [maps for branch in joint.matched for side in branch for maps in side]
+    groups = {"logits": joint.logits, "images": joint.images, "matched": matched}
     return {name: [each.asnumpy() for each in group] for name, group in groups.items()}
 
 

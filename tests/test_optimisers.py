@@ -117,14 +117,14 @@ def test_only_what_the_objective_reaches_is_trained() -> None:
     supervised = built(SUPERVISED)
     rendering = {name for name in supervised.net.collect_params() if "rendernorms" in name}
     assert rendering
-    names = [p.name for p in trained_parameters(supervised.objective, len(supervised.objective.inputs))]
+    names = [p.name for p in trained_parameters(supervised.objective)]
     assert not rendering & set(names)
     kinds = {name.rsplit("_", 1)[1] for name in names}
     assert kinds == {"weight", "bias", "gamma"}
     assert len(names) == len(set(names)) == 2 * 3 + 2
 
     full = built(FULL)
-    reached = {p.name for p in trained_parameters(full.objective, len(full.objective.inputs))}
+    reached = {p.name for p in trained_parameters(full.objective)}
     frozen = {p.name for p in full.net.collect_params().values() if p.grad_req == "null"}
     assert not reached & frozen
     assert any("rendernorms" in name for name in reached)

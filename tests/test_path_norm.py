@@ -130,7 +130,7 @@ def test_mode_path_norm_by_enumeration(network: Dict[str, Any]) -> None:
     for seed in range(3):
         net = tiny.build(**network, seed=seed, non_negative=True, **MODE)
         x, label = tiny.images(net, 4, seed), tiny.labels(net, 4)
-        found = losses.Objective(net, ["path_norm"])(x, label).asnumpy()[0]
+        found = losses.Objective(net, ["path_norm"])(x, label).terms.asnumpy()[0]
         biases = [layer.bias.data() for layer in net.layers]
         for image in range(4):
             joint = net.joint(mx.nd, x[image : image + 1], label[image : image + 1])
@@ -150,6 +150,6 @@ def test_mode_path_norm_of_the_mode_is_zero(norm: str) -> None:
     net = tiny.build((3, "average_pool", 4), (2, 5, 4), **{**MODE, "norm": norm})
     objective, label = losses.Objective(net, ["path_norm"]), tiny.labels(net)
     x = tiny.images(net)
-    np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).asnumpy(), 0, atol=1e-5)
-    found = objective(x, label).asnumpy()
+    np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).terms.asnumpy(), 0, atol=1e-5)
+    found = objective(x, label).terms.asnumpy()
     assert found.min() >= 0 and found.max() > 1e-3

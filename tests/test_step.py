@@ -31,23 +31,24 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
     """Gradients of all trained parameters, summed over the devices, by names without the network's prefix."""
     return {
         p.name[len(parts.net.prefix) :]: np.sum([each.asnumpy() for each in p.list_grad()], axis=0)
-        for p in trained_parameters(parts.objective, len(parts.objective.inputs))
+        for p in trained_parameters(parts.objective)
     }
 
 
 def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[str, np.ndarray]:
-    """The gradients of sum over streams and terms of weight times mean over the batch, by plain autograd."""
-    with mx.autograd.record():
-        total = mx.nd.zeros(1)
-        for batch in (step.labelled, step.unlabelled):
-            if batch is None:
-                continue
-            x, label = mx.nd.array(batch.images), mx.nd.array(batch.labels)
-            targets = [] if parts.teacher is None else [parts.teacher.probabilities(x)]
-            terms = parts.objective(x, label, *tiny.asked_for(parts.objective, x, *targets))
-            for row, name in enumerate(parts.objective.names):
-                total = total + weights[name] * terms[row].mean()
-    total.backward()
+    """Gradients of the sum over streams and terms of weight times mean over the batch, all at once."""
+    outcomes, heads = [], []
+    for batch in (step.labelled, step.unlabelled):
+        if batch is None:
+            continue
+        x, label = mx.nd.array(batch.images), mx.nd.array(batch.labels)
+        targets = [] if parts.teacher is None else [parts.teacher.probabilities(x)]
+        arguments = tiny.asked_for(parts.objective, x, *targets)
+        with mx.autograd.record():
+            outcomes.append(parts.objective(x, label, *arguments))
+        column = [[weights[name] / len(label)] * len(label) for name in parts.objective.names]
+        heads.append(mx.nd.array(column))
+    parts.objective.backward(outcomes, heads)
     return gradients(parts)
 
 

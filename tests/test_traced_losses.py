@@ -225,8 +225,8 @@ def test_an_image_of_zeros_takes_the_priors_mode() -> None:
     """max eta - eta is 0 for it, and here above 0 for other images, in a network that pools too."""
     net = built(pooled, **MODE)
     objective, (x, label, *_) = Objective(net, ["path_norm"]), arguments(net)
-    np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).asnumpy(), 0, atol=1e-4)
-    assert np.abs(objective(x, label).asnumpy()).min() > 1e-3
+    np.testing.assert_allclose(objective(mx.nd.zeros_like(x), label).terms.asnumpy(), 0, atol=1e-4)
+    assert np.abs(objective(x, label).terms.asnumpy()).min() > 1e-3
 
 
 def test_a_teacher() -> None:

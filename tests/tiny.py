@@ -97,12 +97,12 @@ def differentiate(
     clear_gradients(net)
     arguments = asked_for(objective, x, *more)
     with autograd.record():
-        terms = objective(x, label, *arguments)
+        outcome = objective(x, label, *arguments)
     column = np.array([[weights.get(name, 0.0) / len(label)] for name in objective.names])
-    terms.backward(mx.nd.array(np.repeat(column, len(label), axis=1)))
+    objective.backward([outcome], [mx.nd.array(np.repeat(column, len(label), axis=1))])
     mx.nd.waitall()  # running statistics are written in the backward pass, unknown to the scheduler
     moved = {n: p.data().asnumpy() for n, p in named_parameters(net).items() if n.endswith(STATISTICS)}
-    return Outcome(terms.asnumpy(), parameter_gradients(net), moved)
+    return Outcome(outcome.terms.asnumpy(), parameter_gradients(net), moved)
 
 
 def asked_for(objective: Objective, x: mx.nd.NDArray, *more: mx.nd.NDArray) -> List[mx.nd.NDArray]:
@@ -118,7 +118,7 @@ def terms_of(
     objective: Objective, x: mx.nd.NDArray, label: mx.nd.NDArray, *more: mx.nd.NDArray
 ) -> np.ndarray:
     """The objective's terms in evaluation, (T, B); ``more`` as for ``differentiate``."""
-    terms: np.ndarray = objective(x, label, *asked_for(objective, x, *more)).asnumpy()
+    terms: np.ndarray = objective(x, label, *asked_for(objective, x, *more)).terms.asnumpy()
     return terms
 
 

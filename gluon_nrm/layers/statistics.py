@@ -8,7 +8,7 @@ formulation.
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Tuple
 
 from gluon_nrm.typing import Operators, Tensor
 
@@ -44,15 +44,6 @@ def spatial_mean(F: Operators, x: Tensor) -> Tensor:
     rows, columns = (_even(F, F.contrib.arange_like(x, axis=axis)) for axis in (2, 3))
     lines = _average(F, x, columns)
     return _average(F, F.reshape(lines, shape=(0, 0, 1, -1)), rows)
-
-
-def spatial_moments(F: Operators, x: Tensor) -> List[Tensor]:
-    """Mean of every channel of every image, and of its square: (B, C, H, W) to two (B, C, 1, 1).
-
-    Their means over the batch give the channel's moments; the caller takes those for all layers at once.
-    """
-    rows, weight = _rows(F, x)
-    return [F.expand_dims(_average(F, each, weight), axis=3) for each in (rows, F.square(rows))]
 
 
 def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor, size: Pair) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, List, Optional, Tuple, Union
+from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
@@ -11,7 +12,7 @@ from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
-from gluon_nrm.losses.moment_matching import MomentMatching
+from gluon_nrm.losses.moment_matching import MapGradients, MapSlopes, MomentMatching, match
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
@@ -32,21 +33,33 @@ EXTRA_INPUTS = {"path_norm": "zero_states", "consistency": "teacher", "virtual_a
 RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
 
 
+class Outcome(NamedTuple):
+    """What an objective returns; the way back is ``Objective.backward``, and not through ``terms``."""
+
+    #: one row a term, in the order of ``Objective.names``, (T, B), a constant
+    terms: Tensor
+    #: class probabilities, (B, K), a constant
+    predictions: Tensor
+    #: what a gradient goes back from: the terms but for moment matching, and the maps that it compares
+    heads: List[Tensor]
+    #: how its loss changes with each of these maps
+    slopes: List[MapSlopes]
+
+
 class Objective(HybridBlock):
-    """Inference, rendering and loss terms of one batch.
+    """Inference, rendering and loss terms of one batch; the way back is ``backward``.
 
     Called with what ``inputs`` lists: images (B, C, H, W), labels (B,), -1 where there is none; where
     path_norm is among the terms, in its layerwise form, what ``zero_states`` returns, (1, N); where
     consistency is, the teacher's class probabilities (B, K); and where virtual_adversarial is, the perturbed
-    images (B, C, H, W). Returns the terms, one row each in the order of ``names``, (T, B).
-    They are not yet weighted: weights belong to the training step, which hands them to the backward pass.
+    images (B, C, H, W). Returns an ``Outcome``.
+    Its terms are not yet weighted: weights belong to the training step, which hands them to ``backward``.
 
     Args:
         net: the network.
         names: the terms to compute; the others cost nothing.
         second: the network as perturbed images go through it (``share_parameters``), so that they leave its
             running statistics alone; None: through ``net`` itself.
-        predictions: also return the class probabilities (B, K), held constant: [terms, probabilities].
         partial: images may be without a target (see ``Consistency``).
 
     Raises:
@@ -59,7 +72,6 @@ class Objective(HybridBlock):
         net: Network,
         names: Collection[str],
         second: Optional[Network] = None,
-        predictions: bool = False,
         partial: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -70,7 +82,6 @@ class Objective(HybridBlock):
                 f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}"
             )
         self.names = tuple(term for term in TERMS if term in names)
-        self.predictions = predictions
         self.renders = bool(RENDERED & set(names))
         options = net.options
         if self.renders and not options.render:
@@ -88,7 +99,8 @@ class Objective(HybridBlock):
             self.cross_entropy = CrossEntropy(net.classes, options.alphas)
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
-            self.moment_matching = MomentMatching(net.moment_channels)
+            self.moment_matching = MomentMatching(net.matched_layers, len(net.options.branches))
+            self.map_gradients = MapGradients()
             self.consistency = Consistency(partial)
             if "virtual_adversarial" in names:
                 self.second = net if second is None else second
@@ -98,9 +110,7 @@ class Objective(HybridBlock):
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
-    def hybrid_forward(
-        self, F: Operators, x: Tensor, label: Tensor, *more: Tensor
-    ) -> Union[Tensor, List[Tensor]]:
+    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor, *more: Tensor) -> List[Any]:
         if len(more) != len(self.inputs) - 2:
             raise ModelError(
                 f"an objective of {', '.join(self.names)} is called with {', '.join(self.inputs)}; it was "
@@ -114,24 +124,54 @@ class Objective(HybridBlock):
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
-            "moment_matching": lambda: F.broadcast_add(F.zeros_like(label), self._match_moments(joint)),
+            "moment_matching": lambda: F.zeros_like(label),  # added by `__call__`
             "path_norm": lambda: self._normalise_path(F, x, joint),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
         found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        return [found, F.BlockGrad(q)] if self.predictions else found
+        matched = joint.matched if "moment_matching" in self.names else []
+        return [found, F.BlockGrad(q), *[maps for branch in matched for side in branch for maps in side]]
+
+    def __call__(self, *arguments: Any) -> Outcome:
+        """Run it; on symbols, the row of moment matching stays 0."""
+        terms, predictions, *maps = super().__call__(*arguments)
+        # moment matching alone leaves nothing in the terms to go back from
+        heads = [terms, *maps] if self.names != ("moment_matching",) else maps
+        if isinstance(terms, mx.sym.Symbol):
+            return Outcome(terms, predictions, heads, [])
+        slopes: List[MapSlopes] = []
+        with mx.autograd.pause():
+            terms = terms.copy()
+            if maps:
+                loss, slopes = match(self.moment_matching, maps)
+                terms[self.names.index("moment_matching")] = loss
+        return Outcome(terms, predictions, heads, slopes)
+
+    def backward(self, outcomes: Sequence[Outcome], heads: Sequence[Any]) -> None:
+        """Carry the gradient of a weighted sum of all terms back to the parameters, on every device at once.
+
+        Args:
+            outcomes: recorded ones.
+            heads: of each, the weights of its terms in the sum, (T, B).
+        """
+        given: Dict[int, Tuple[Any, Any]] = {}
+        for outcome, head in zip(outcomes, heads):
+            gradients = [head]
+            if outcome.slopes:
+                # the row has the same number for every image, so its weight is their sum; here, divided by B
+                weight = head[self.names.index("moment_matching")].mean()
+                maps = outcome.heads[-len(outcome.slopes) :]
+                gradients += self.map_gradients(weight, maps, outcome.slopes)
+            for array, gradient in zip(outcome.heads, gradients[-len(outcome.heads) :]):
+                # eagerly, maps that are matched twice are one array, and MXNet takes its last gradient alone
+                _, known = given.get(id(array), (array, None))
+                given[id(array)] = array, gradient if known is None else known + gradient
+        mx.autograd.backward(*[list(each) for each in zip(*given.values())])
 
     def _perturbed(self, x: Tensor) -> Tensor:
         """Class probabilities of perturbed images."""
         return self.probabilities(*[each.logits for each in self.second.infer(x)])
-
-    def _match_moments(self, joint: JointPass) -> Tensor:
-        """Match what is rendered onto each layer with its convolution; average over the branches."""
-        total = 0.0
-        for rendered, inferred in joint.moments:
-            total = total + self.moment_matching(rendered, inferred) / len(joint.moments)
-        return total
 
     def _normalise_path(self, F: Operators, x: Tensor, joint: JointPass) -> Tensor:
         """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""

@@ -32,8 +32,19 @@ class PriorTerms(NamedTuple):
     routed: List[Tensor]
 
 
-#: Rendered and inferred [mean, mean square] of each layer, (B, C, 1, 1) each, in the same order.
-Moments = Tuple[List[List[Tensor]], List[List[Tensor]]]
+class MatchedLayer(NamedTuple):
+    """A layer whose rendered maps shall have the moments of the inferred ones."""
+
+    channels: int
+    #: pixels of a map
+    rendered: int
+    inferred: int
+    #: whether the Min branch's inferred maps are the negatives of what they stand for
+    mirrored: bool
+
+
+#: What is rendered onto each layer and its convolution's output, (B, C, H, W) each, in the same order.
+Matched = Tuple[List[Tensor], List[Tensor]]
 
 
 class JointPass(Protocol):
@@ -63,8 +74,8 @@ class JointPass(Protocol):
         """h(l) entering each layer from above, from the image upwards."""
 
     @property
-    def moments(self) -> List[Moments]:
-        """What is matched."""
+    def matched(self) -> List[Matched]:
+        """What moment matching compares."""
 
     @property
     def masked(self) -> Optional[Tuple[List[Tensor], List[Tensor]]]:
@@ -83,7 +94,7 @@ class TracedPass(NamedTuple):
     logits: List[Tensor]
     images: List[Tensor] = []
     heads: List[List[Tensor]] = []
-    moments: List[Moments] = []
+    matched: List[Matched] = []
     masked: Optional[Tuple[List[Tensor], List[Tensor]]] = None
     prior: Optional[PriorTerms] = None
 
@@ -176,8 +187,8 @@ class Network(NamedBlock):
         return []
 
     @property
-    def moment_channels(self) -> List[int]:
-        """Feature maps of each layer in ``JointPass.moments``."""
+    def matched_layers(self) -> List[MatchedLayer]:
+        """The layers of ``JointPass.matched``."""
         return []
 
     @property

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.layers.sharing import share
-from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.rules.linear import transpose_fully_connected
 from gluon_nrm.rules.pooling import global_average_pool, transpose_global_average_pool
 from gluon_nrm.typing import Operators, Tensor
@@ -32,18 +31,14 @@ class Classifier(HybridBlock):
 
 
 class ClassTemplate(HybridBlock):
-    """Rendering of a class code through the classifier's weight: (B, K) to the template mu_y, (B, C, 1, 1).
-
-    Returns [template, [mean, mean square]], the moments, (B, C, 1, 1) each.
-    """
+    """Rendering of a class code (B, K) through the classifier's weight: the template mu_y, (B, C, 1, 1)."""
 
     def __init__(self, weight: Parameter, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         share(self, "weight", weight)
 
-    def hybrid_forward(self, F: Operators, code: Tensor, weight: Tensor) -> List[Any]:
-        template = F.reshape(transpose_fully_connected(F, code, weight), shape=(0, 0, 1, 1))
-        return [template, spatial_moments(F, template)]
+    def hybrid_forward(self, F: Operators, code: Tensor, weight: Tensor) -> Tensor:
+        return F.reshape(transpose_fully_connected(F, code, weight), shape=(0, 0, 1, 1))
 
 
 class SpreadTemplate(HybridBlock):

@@ -14,7 +14,6 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.layers.convolution import Convolution
 from gluon_nrm.layers.named import NamedBlock
-from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.models.architecture import LayerSpec
 from gluon_nrm.rules import activation as relu
 from gluon_nrm.rules import pooling
@@ -30,8 +29,8 @@ class Inferred(NamedTuple):
     output: Tensor
     #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
     latents: List[Tensor]
-    #: (B, C, 1, 1) spatial mean and mean square of the convolution's output, before any norm
-    moments: List[Tensor]
+    #: the convolution's output as it comes, before any norm; mirrored in the Min branch but for the first
+    convolved: Tensor
     #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
     affine: List[Tensor]
 
@@ -45,8 +44,6 @@ class Rendered(NamedTuple):
     masked: Tensor
     #: the same at the inferred positions only, t(l) . s(l) . h(l)
     routed: Tensor
-    #: (B, C_in, 1, 1) spatial mean and mean square of ``image``
-    moments: List[Tensor]
 
 
 def _pool(F: Operators, y: Tensor, spec: LayerSpec) -> Tensor:
@@ -60,24 +57,16 @@ def _pool(F: Operators, y: Tensor, spec: LayerSpec) -> Tensor:
 class Activation(NamedBlock):
     """The inference half after the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
 
-    ``norm`` maps the convolution's output to [output, scale, shift]; ``mirrored`` says whether that output is
-    the negative of the branch's own.
+    ``norm`` maps the convolution's output to [output, scale, shift].
     """
 
     result_type = Inferred
 
     def __init__(
-        self,
-        spec: LayerSpec,
-        size: Pair,
-        norm: HybridBlock,
-        slope: float,
-        mirrored: bool = False,
-        **kwargs: Any,
+        self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._slope, self._mirrored = slope, mirrored
-        self._spec, self._size = spec, size
+        self._slope, self._spec, self._size = slope, spec, size
         self.norm = norm
 
     def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
@@ -89,8 +78,7 @@ class Activation(NamedBlock):
             window = (self._spec.pool, self._spec.pool)
             latents.append(pooling.position(F, y, pooled, window, self._size))
         output = F.Dropout(pooled, p=self._spec.dropout) if self._spec.dropout else pooled
-        mean, square = spatial_moments(F, convolved)
-        return Inferred(output, latents, [-mean if self._mirrored else mean, square], [scale, shift])
+        return Inferred(output, latents, convolved, [scale, shift])
 
 
 class ZeroActivation(HybridBlock):
@@ -143,4 +131,4 @@ class Rendering(NamedBlock):
         masked = relu.apply_state(F, h, latents[0])
         routed = pooling.apply_position(F, masked, latents[1]) if len(latents) > 1 else masked
         image = self.transpose(routed, scale) if self._scaled else self.transpose(routed)
-        return Rendered(image, masked, routed, spatial_moments(F, image))
+        return Rendered(image, masked, routed)

@@ -76,7 +76,7 @@ class NRMLayer(HybridBlock):
                 # the first convolution serves both branches, so the Min branch turns round behind it
                 mirror = Mirror(branch == MIN and not first, branch == MIN)
                 norm = self._norm(spec, options, mirror)
-                self.branches.add(Activation(spec, inner, norm, options.slope, mirror.input))
+                self.branches.add(Activation(spec, inner, norm, options.slope))
             if options.path_norm != "none":
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
             # gluon's dropout of nothing copies the image

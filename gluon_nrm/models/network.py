@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models.architecture import Architecture
-from gluon_nrm.models.base import Moments, Network, Prediction, PriorTerms, TracedPass
+from gluon_nrm.models.base import Matched, MatchedLayer, Network, Prediction, PriorTerms, TracedPass
 from gluon_nrm.models.classifier import Classifier, ClassTemplate, SpreadTemplate
 from gluon_nrm.models.halves import Inferred, Rendered
 from gluon_nrm.models.layer import NRMLayer
@@ -28,7 +28,7 @@ class BranchInference(NamedTuple):
 
 
 class BranchRendering(NamedTuple):
-    """What one branch renders: every layer from the image upwards, and the template's moments."""
+    """What one branch renders: every layer from the image upwards, and the class templates."""
 
     #: the reconstruction, (B, C, H, W)
     image: Tensor
@@ -36,8 +36,8 @@ class BranchRendering(NamedTuple):
     layers: List[Rendered]
     #: what enters each layer from above, h(l) for l = 1..L
     heads: List[Tensor]
-    #: (B, C, 1, 1) mean and mean square of the class templates
-    template_moments: List[Tensor]
+    #: (B, C, 1, 1)
+    template: Tensor
 
 
 class Joint(NamedTuple):
@@ -67,12 +67,12 @@ class Joint(NamedTuple):
         return [each.heads for each in self.renderings]
 
     @property
-    def moments(self) -> List[Moments]:
+    def matched(self) -> List[Matched]:
         """What is rendered onto each layer's output, and its convolution's, in each branch."""
         return [
             (
-                [step.moments for step in rendering.layers[1:]] + [rendering.template_moments],
-                [layer.moments for layer in inference.layers],
+                [step.image for step in rendering.layers[1:]] + [rendering.template],
+                [layer.convolved for layer in inference.layers],
             )
             for inference, rendering in zip(self.inferences, self.renderings)
         ]
@@ -160,7 +160,7 @@ class NRM(Network):
 
     def render(self, code: Tensor, inference: BranchInference, branch: int) -> BranchRendering:
         """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
-        template, moments = self.template(code)
+        template = self.template(code)
         h = self.spread(self.template_norms.normalise(template, branch))
         steps: List[Rendered] = []
         heads: List[Tensor] = []
@@ -168,7 +168,7 @@ class NRM(Network):
             heads.append(h)
             steps.append(layer.render(h, inferred))
             h = layer.render_norms.normalise(steps[-1].image, branch)
-        return BranchRendering(h, steps[::-1], heads[::-1], moments)
+        return BranchRendering(h, steps[::-1], heads[::-1], template)
 
     def render_zero(
         self, F: Operators, states: List[Tensor], inference: BranchInference
@@ -177,7 +177,7 @@ class NRM(Network):
 
         ``masked`` of every layer has the batch size of ``inference``, ready to be compared with the image's.
         """
-        template, _ = self.template(every_class(F, inference.logits))
+        template = self.template(every_class(F, inference.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         steps: List[Rendered] = []
         one_image = True  # until it meets what an image left behind: the winners of its poolings
@@ -209,9 +209,13 @@ class NRM(Network):
         return [(1, layer.spec.channels, *layer.inner) for layer in self.layers]
 
     @property
-    def moment_channels(self) -> List[int]:
-        """Feature maps of each layer."""
-        return [layer.bias.shape[0] for layer in self.layers]
+    def matched_layers(self) -> List[MatchedLayer]:
+        """Every layer; the first convolution serves both branches as it is."""
+        sizes = [layer.output_size for layer in self.layers][:-1] + [(1, 1)]
+        return [
+            MatchedLayer(layer.spec.channels, rows * columns, layer.inner[0] * layer.inner[1], place > 0)
+            for place, (layer, (rows, columns)) in enumerate(zip(self.layers, sizes))
+        ]
 
     @property
     def path_biases(self) -> List[Parameter]:

@@ -76,7 +76,7 @@ class Parts:
     @property
     def parameters(self) -> List[Parameter]:
         """The parameters that are trained."""
-        return trained_parameters(self.objective, len(self.objective.inputs))
+        return trained_parameters(self.objective)
 
     @property
     def networks(self) -> Dict[str, Network]:
@@ -123,7 +123,7 @@ def assemble(
     weights = asdict(recipe.loss.weights)
     names = [name for name in TERMS if weights[name] > 0]
     collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
-    objective = Objective(net, names, second, predictions=collects, partial=collects)
+    objective = Objective(net, names, second, partial=collects)
     adversary = None
     if second is not None and recipe.loss.weights.virtual_adversarial > 0:
         adversary = Adversary(second, recipe.loss.vat, recipe.train.seed)

@@ -6,27 +6,23 @@ from typing import Any, Dict, List, Mapping
 
 import mxnet as mx
 import numpy as np
-from mxnet.gluon import HybridBlock, Trainer
+from mxnet.gluon import Trainer
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import CheckpointError
+from gluon_nrm.losses.objective import Objective
 from gluon_nrm.recipe.schema import Optimiser, Phase
 
 
-def trained_parameters(graph: HybridBlock, inputs: int) -> List[Parameter]:
-    """List the parameters that a block's output depends on and that learn, in a fixed order.
+def trained_parameters(objective: Objective) -> List[Parameter]:
+    """List the parameters that an objective's terms depend on and that learn, in a fixed order.
 
     What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does
     not decay.
-
-    Args:
-        graph: the objective.
-        inputs: how many arguments it is called with.
     """
-    outputs = graph(*[mx.sym.var(f"input{i}") for i in range(inputs)])
-    whole = mx.sym.Group(outputs) if isinstance(outputs, (list, tuple)) else outputs
-    reached = set(whole.list_inputs())
-    return [p for name, p in graph.collect_params().items() if name in reached and p.grad_req != "null"]
+    outcome = objective(*[mx.sym.var(f"input{i}") for i in range(len(objective.inputs))])
+    reached = set(mx.sym.Group(outcome.heads).list_inputs())
+    return [p for name, p in objective.collect_params().items() if name in reached and p.grad_req != "null"]
 
 
 def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase, kvstore: str) -> Trainer:

@@ -115,13 +115,12 @@ class TrainStep:
     ) -> StreamTerms:
         """Compute one stream's terms and their gradient, which replaces the one that was there."""
         with mx.autograd.record():
-            parts = [self.objective(*each) for each in arguments]
-        predictions: List[Any] = []
-        if self.objective.predictions:
-            parts, predictions = [part[0] for part in parts], [part[1] for part in parts]
+            outcomes = [self.objective(*each) for each in arguments]
+        parts = [outcome.terms for outcome in outcomes]
         size = len(batch.labels) * (1 if self.workers.asynchronous else self.workers.size)
-        mx.autograd.backward(parts, [self._weigh(part, weights, size) for part in parts])
-        return StreamTerms(name, parts, predictions)
+        self.objective.backward(outcomes, [self._weigh(part, weights, size) for part in parts])
+        wanted = self.teacher is not None and self.teacher.wants_predictions
+        return StreamTerms(name, parts, [outcome.predictions for outcome in outcomes if wanted])
 
     def _gradients(self) -> List[Any]:
         """Gradients of all parameters that learn, of every device."""

@@ -14,7 +14,7 @@ from gluon_nrm.errors import NonFiniteLoss
 class StreamTerms(NamedTuple):
     """Loss terms of one stream, still on their devices: a (T, B / devices) array each.
 
-    ``predictions``, where the objective returns them, are the class probabilities, (B / devices, K) each.
+    ``predictions``, where the teacher wants them, are the class probabilities, (B / devices, K) each.
     """
 
     name: str

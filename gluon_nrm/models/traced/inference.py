@@ -11,7 +11,7 @@ from gluon_nrm.graph.block import GraphBlock
 from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
 from gluon_nrm.graph.reversal import Bias, Reversal
 from gluon_nrm.graph.shapes import map_size
-from gluon_nrm.layers.statistics import instance_norm, spatial_moments
+from gluon_nrm.layers.statistics import instance_norm
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
@@ -26,8 +26,8 @@ class TracedBranch(NamedTuple):
     logits: Tensor
     #: of each node that leaves any, in the plan's order
     latents: List[List[Tensor]]
-    #: (B, C, 1, 1) spatial mean and mean square of each paired convolution's output
-    moments: List[List[Tensor]]
+    #: each paired convolution's output as it comes, (B, C, H, W)
+    convolved: List[Tensor]
     #: (C,), what each bias of the plan adds
     shifts: List[Tensor]
 
@@ -42,7 +42,7 @@ class _Recorder:
             self._biases.setdefault(bias.node, []).append(bias)
         self._convolutions = {pair.convolution for pair in plan.pairs}
         self._latents: Dict[int, List[Tensor]] = {}
-        self._moments: Dict[int, List[Tensor]] = {}
+        self._convolved: Dict[int, Tensor] = {}
         self._shifts: Dict[Bias, Tensor] = {}
 
     def run(self, index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
@@ -53,7 +53,7 @@ class _Recorder:
         if index in self._plan.latent:
             self._latents[index] = record(F, self._plan.sites[index], inputs, outputs)
         if index in self._convolutions:
-            self._moments[index] = spatial_moments(F, outputs[0])
+            self._convolved[index] = outputs[0]
         for bias in self._biases.get(index, []):
             self._shifts[bias] = self._shift(bias, inputs, outputs[0], changes)
         return outputs[:1] if node.op == "BatchNorm" else outputs
@@ -72,19 +72,14 @@ class _Recorder:
         return -shift if bias.subtracted else shift
 
     def branch(self, which: int, logits: Tensor) -> TracedBranch:
-        """Collect a branch that has just been run; what ran mirrored is turned back."""
+        """Collect a branch that has just been run; shifts that ran mirrored are turned back."""
         plan, split = self._plan, self._plan.branches.split
-        moments = [
-            [-self._moments[pair.convolution][0], self._moments[pair.convolution][1]]
-            if which == MIN and split[pair.convolution]
-            else self._moments[pair.convolution]
-            for pair in plan.pairs
-        ]
+        convolved = [self._convolved[pair.convolution] for pair in plan.pairs]
         shifts = [
             -self._shifts[bias] if which == MIN and split[bias.node] else self._shifts[bias]
             for bias in plan.biases
         ]
-        return TracedBranch(logits, [self._latents[index] for index in plan.latent], moments, shifts)
+        return TracedBranch(logits, [self._latents[index] for index in plan.latent], convolved, shifts)
 
 
 class TracedInference(GraphBlock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mxnet.gluon import HybridBlock, nn
@@ -13,7 +14,7 @@ from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.reversal import Bias, reverse
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
-from gluon_nrm.models.base import Network, PriorTerms, TracedPass
+from gluon_nrm.models.base import MatchedLayer, Network, PriorTerms, TracedPass
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.models.traced.inference import TracedBranch, TracedInference, TracedZero, zero_gamma
@@ -103,7 +104,7 @@ class TracedNRM(Network):
         return base._replace(
             images=[each.image for each in drawings],
             heads=[each.heads for each in drawings],
-            moments=[(drawn.moments, found.moments) for drawn, found in zip(drawings, inferences)],
+            matched=[(drawn.matched, found.convolved) for drawn, found in zip(drawings, inferences)],
             **self._path(F, x, inferences[0], drawings[0], zero_states),
         )
 
@@ -146,9 +147,15 @@ class TracedNRM(Network):
         return parameter if parameter is not None and parameter.grad_req != "null" else None
 
     @property
-    def moment_channels(self) -> List[int]:
-        """Feature maps of each paired convolution."""
-        return [self.plan.sites[pair.convolution].output[1] for pair in self.plan.pairs]
+    def matched_layers(self) -> List[MatchedLayer]:
+        """Every paired convolution; what runs in each branch by itself is mirrored in the Min branch."""
+        layers = []
+        for pair in self.plan.pairs:
+            own = self.plan.sites[pair.convolution].output
+            head = own if pair.head is None else self.plan.shapes[pair.head]
+            mirrored = self.plan.branches.split[pair.convolution]
+            layers.append(MatchedLayer(own[1], prod(head[2:]), prod(own[2:]), mirrored))
+        return layers
 
     @property
     def path_biases(self) -> List[Parameter]:

@@ -11,7 +11,6 @@ from gluon_nrm.graph.latents import is_parametric, with_slope
 from gluon_nrm.graph.render import draw
 from gluon_nrm.graph.reversal import Reversal
 from gluon_nrm.layers.sharing import share
-from gluon_nrm.layers.statistics import spatial_moments
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.typing import Operators, Tensor
 
@@ -26,8 +25,8 @@ class TracedDrawing(NamedTuple):
     image: Tensor
     #: h(l) entering each layer from above, before its norm, from the image upwards
     heads: List[Tensor]
-    #: (B, C, 1, 1) mean and mean square of what is rendered for each paired convolution
-    moments: List[List[Tensor]]
+    #: what is rendered for each paired convolution, (B, C, H, W)
+    matched: List[Tensor]
     #: t(l) . s(l) . h(l) where each bias of the plan is added, (B, C, H, W)
     routed: List[Tensor]
 
@@ -88,13 +87,12 @@ class TracedRendering(HybridBlock):
         )  # fmt: skip
         if zero:
             return TracedDrawing(drawn.image, drawn.heads, [], drawn.taps)
-        of_heads = [spatial_moments(F, head) for head in drawn.heads]
-        moments = [
-            spatial_moments(F, drawn.own[pair.convolution]) if pair.head is None else of_heads[pair.head]
+        matched = [
+            drawn.own[pair.convolution] if pair.head is None else drawn.heads[pair.head]
             for pair in self._plan.pairs
         ]
         image = self._norms[-1].normalise(drawn.image, self._branch)
-        return TracedDrawing(image, drawn.heads, moments, drawn.taps)
+        return TracedDrawing(image, drawn.heads, matched, drawn.taps)
 
     def _normalise(self, head: int, h: Tensor) -> Tensor:
         norms = self._norms[head]

@@ -242,3 +242,14 @@ def test_objective_pairs_and_averages_the_moments() -> None:
         expected += 0.5 * moment_matching(*rendered, template, *inferred)
     found = losses.Objective(net, ["moment_matching"])(x, label).terms.asnumpy()
     np.testing.assert_allclose(found, np.broadcast_to(expected, (1, 5)), rtol=1e-3)
+
+
+def test_there_is_no_way_back_through_the_terms() -> None:
+    """It would leave moment matching out: MXNet says so, and ``backward`` is the way."""
+    net = tiny.build()
+    objective = losses.Objective(net, ["cross_entropy", "moment_matching"])
+    with autograd.record():
+        outcome = objective(tiny.images(net), tiny.labels(net))
+    with pytest.raises(mx.MXNetError, match="not in a computational graph"):
+        outcome.terms.backward()
+    objective.backward([outcome], [mx.nd.ones_like(outcome.terms)])

@@ -26,6 +26,9 @@ TERMS: Tuple[str, ...] = (
     "virtual_adversarial",
 )  # fmt: skip
 
+#: The term whose gradient goes back from feature maps.
+MATCHING = "moment_matching"
+
 #: What a term wants to be called with, besides images and labels.
 EXTRA_INPUTS = {"path_norm": "zero_states", "consistency": "teacher", "virtual_adversarial": "perturbed"}
 
@@ -40,10 +43,16 @@ class Outcome(NamedTuple):
     terms: Tensor
     #: class probabilities, (B, K), a constant
     predictions: Tensor
-    #: what a gradient goes back from: the terms but for moment matching, and the maps that it compares
-    heads: List[Tensor]
-    #: how its loss changes with each of these maps
-    slopes: List[MapSlopes]
+    #: the terms as they were recorded, without that of moment matching
+    recorded: Tensor
+    #: the maps that it compares, (B, C, H, W) each, and how its loss changes with them
+    maps: List[Tensor] = []
+    slopes: List[MapSlopes] = []
+
+    @property
+    def heads(self) -> List[Tensor]:
+        """All that a gradient goes back from."""
+        return [self.recorded, *self.maps]
 
 
 class Objective(HybridBlock):
@@ -124,29 +133,27 @@ class Objective(HybridBlock):
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
-            "moment_matching": lambda: F.zeros_like(label),  # added by `__call__`
+            MATCHING: lambda: F.zeros_like(label),  # `__call__` puts it in
             "path_norm": lambda: self._normalise_path(F, x, joint),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
         found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        matched = joint.matched if "moment_matching" in self.names else []
+        matched = joint.matched if MATCHING in self.names else []
         return [found, F.BlockGrad(q), *[maps for branch in matched for side in branch for maps in side]]
 
     def __call__(self, *arguments: Any) -> Outcome:
         """Run it; on symbols, the row of moment matching stays 0."""
-        terms, predictions, *maps = super().__call__(*arguments)
-        # moment matching alone leaves nothing in the terms to go back from
-        heads = [terms, *maps] if self.names != ("moment_matching",) else maps
-        if isinstance(terms, mx.sym.Symbol):
-            return Outcome(terms, predictions, heads, [])
+        recorded, predictions, *maps = super().__call__(*arguments)
+        if isinstance(recorded, mx.sym.Symbol):
+            return Outcome(recorded, predictions, recorded, maps)
         slopes: List[MapSlopes] = []
         with mx.autograd.pause():
-            terms = terms.copy()
+            terms = recorded.copy()
             if maps:
                 loss, slopes = match(self.moment_matching, maps)
-                terms[self.names.index("moment_matching")] = loss
-        return Outcome(terms, predictions, heads, slopes)
+                terms[self.names.index(MATCHING)] = loss
+        return Outcome(terms, predictions, recorded, maps, slopes)
 
     def backward(self, outcomes: Sequence[Outcome], heads: Sequence[Any]) -> None:
         """Carry the gradient of a weighted sum of all terms back to the parameters, on every device at once.
@@ -155,19 +162,19 @@ class Objective(HybridBlock):
             outcomes: recorded ones.
             heads: of each, the weights of its terms in the sum, (T, B).
         """
-        given: Dict[int, Tuple[Any, Any]] = {}
+        pairs: List[Tuple[Any, Any]] = []
         for outcome, head in zip(outcomes, heads):
-            gradients = [head]
-            if outcome.slopes:
+            if self.names != (MATCHING,):  # which alone leaves nothing in the terms to go back from
+                pairs.append((outcome.recorded, head))
+            if outcome.maps:
                 # the row has the same number for every image, so its weight is their sum; here, divided by B
-                weight = head[self.names.index("moment_matching")].mean()
-                maps = outcome.heads[-len(outcome.slopes) :]
-                gradients += self.map_gradients(weight, maps, outcome.slopes)
-            for array, gradient in zip(outcome.heads, gradients[-len(outcome.heads) :]):
-                # eagerly, maps that are matched twice are one array, and MXNet takes its last gradient alone
-                _, known = given.get(id(array), (array, None))
-                given[id(array)] = array, gradient if known is None else known + gradient
-        mx.autograd.backward(*[list(each) for each in zip(*given.values())])
+                weight = head[self.names.index(MATCHING)].mean()
+                pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, outcome.slopes))
+        # eagerly, maps that are matched twice are one array, and MXNet would take the last gradient alone
+        sums: Dict[int, Tuple[Any, Any]] = {}
+        for array, gradient in pairs:
+            sums[id(array)] = array, sums[id(array)][1] + gradient if id(array) in sums else gradient
+        mx.autograd.backward(*[list(each) for each in zip(*sums.values())])
 
     def _perturbed(self, x: Tensor) -> Tensor:
         """Class probabilities of perturbed images."""

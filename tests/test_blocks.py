@@ -154,7 +154,7 @@ def of_the_losses() -> Dict[str, Case]:
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),
         "MomentMatching": (matching, (maps, [mx.nd.zeros(3)], [mx.nd.ones(3)])),
-        "MapGradients": (MapGradients(), (mx.nd.ones(1), maps, slopes)),
+        "MapGradients": (MapGradients([3, 3]), (mx.nd.ones(1), maps, *slopes, [mx.nd.ones(3)])),
         "LayerwisePathNorm": (norm, ([step.masked for step in steps], [step.masked for step in zero])),
         "ModePathNorm": (mode, arguments),
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),

@@ -16,7 +16,7 @@ from oracle import assert_differentiates, differences, some
 
 from gluon_nrm import losses
 from gluon_nrm.losses.consistency import NO_TARGET
-from gluon_nrm.losses.moment_matching import MapGradients, match
+from gluon_nrm.losses.moment_matching import MapGradients, all_maps, match, unused_statistics
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.models.base import MatchedLayer
 
@@ -163,9 +163,13 @@ def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndar
         MatchedLayer(rendered.shape[1], rendered[0, 0].size, inferred[0, 0].size, mirrored=place > 0)
         for place, (rendered, inferred) in enumerate(zip(branches[0][:half], branches[0][half:]))
     ]
-    arrays = [mx.nd.array(each) for branch in branches for each in branch]
-    loss, slopes = match(losses.MomentMatching(layers, len(branches)), arrays)
-    found = MapGradients()(mx.nd.array([1.0 / len(branches[0][0])]), arrays, slopes)
+    sides = [(branch[:half], branch[half:]) for branch in branches]
+    arrays = [mx.nd.array(each) for each in all_maps(sides)]
+    block = losses.MomentMatching(layers, len(branches))
+    loss, slopes = match(block, arrays)
+    weight = mx.nd.array([1.0 / len(branches[0][0])])
+    _, ones = unused_statistics(block.channels, weight.context)
+    found = MapGradients(block.channels)(weight, arrays, *slopes, ones)
     return loss.asnumpy(), [each.asnumpy() for each in found]
 
 
@@ -193,7 +197,7 @@ def test_moment_matching_of_two_branches() -> None:
     loss, found = match_moments(RENDERED + INFERRED, [*other[:3], -other[3]])
     (one, of_one), (two, of_two) = match_moments(RENDERED + INFERRED), match_moments(other)
     np.testing.assert_allclose(loss, (one + two) / 2, rtol=1e-5)
-    for ours, theirs in zip(found, [*of_one, *of_two[:3], -of_two[3]]):
+    for ours, theirs in zip(found, [*of_one[:2], *of_two[:2], *of_one[2:], of_two[2], -of_two[3]]):
         np.testing.assert_allclose(ours, theirs / 2, rtol=1e-4, atol=1e-6)
 
 

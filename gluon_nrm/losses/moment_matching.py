@@ -9,43 +9,35 @@ that the convolutions on either side have it in.
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Sequence, Tuple
+import functools
+import math
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.layers.statistics import EPSILON
-from gluon_nrm.models.base import MatchedLayer
+from gluon_nrm.models.base import Matched, MatchedLayer
 from gluon_nrm.typing import Operators, Tensor
 
 
 class MapSlopes(NamedTuple):
-    """How the loss changes with one map: B times its gradient is by_deviation (x - m) / sd + by_mean.
+    """How the loss changes with maps x of mean m: B times its gradient is by_mean + by_variance (x - m).
 
-    With B the batch size and sd the square root of v + ``EPSILON``; (C,) each.
+    With B the batch size.
     """
 
-    mean: Tensor
-    variance: Tensor
-    #: dL/dm / pixels of a map
+    #: of each map, (C,)
+    means: List[Tensor]
+    #: dL/dm / pixels of a map, of the channels of all maps side by side, (sum of C,)
     by_mean: Tensor
-    #: 2 sd dL/dv / pixels of a map
-    by_deviation: Tensor
+    #: 2 dL/dv / pixels of a map, likewise
+    by_variance: Tensor
 
 
-class _Moments(NamedTuple):
-    """Of one layer's maps, or of all layers' side by side."""
-
-    mean: Tensor
-    variance: Tensor
-
-
-def _moments(F: Operators, x: Tensor, zero: Tensor, one: Tensor) -> _Moments:
-    """Mean and variance of every channel over batch and space: (B, C, H, W) to (C,) each."""
-    _, mean, inverse_std = F.BatchNorm(
-        x, F.ones_like(one), F.zeros_like(zero), zero, one, eps=EPSILON, fix_gamma=False, output_mean_var=True
-    )
-    return _Moments(mean, F.relu(1.0 / F.square(inverse_std) - EPSILON))
+def all_maps(matched: Sequence[Matched]) -> List[Tensor]:
+    """The rendered maps of every branch, layer by layer, then the inferred ones."""
+    return [maps for side in zip(*matched) for branch in side for maps in branch]
 
 
 class MomentMatching(HybridBlock):
@@ -57,10 +49,9 @@ class MomentMatching(HybridBlock):
     where all images of a batch have one class. (A floor, and not a sum, leaves every larger variance's
     divergence exact.)
 
-    Called by ``match``, in training mode, so that its batch norms take the batch's statistics: with the maps
-    of each branch, (B, C, H, W), the rendered ones of all layers and then the inferred ones; and with zeros
-    and ones, (C,) for every C in ``widths``. Returns the loss of the batch, (1,), range [0, inf), and
-    ``MapSlopes`` for each map.
+    Called by ``match`` with ``all_maps``, (B, C, H, W) each, and ``unused_statistics``; in training mode, so
+    that its batch norms take the batch's own. Returns the loss of the batch, (1,), range [0, inf), and the
+    fields of ``MapSlopes``.
 
     Args:
         layers: those that are matched.
@@ -69,98 +60,111 @@ class MomentMatching(HybridBlock):
 
     def __init__(self, layers: Sequence[MatchedLayer], branches: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._layers, self._share = tuple(layers), 1.0 / branches
-        turned = [-1.0 if layer.mirrored else 1.0 for layer in layers]
-        self._signs = [[1.0] * len(layers), turned][:branches]  # of the inferred maps
-        self.widths = sorted({layer.channels for layer in layers})
+        self._layers = list(layers) * branches
+        self._shares = [1.0 / (layer.channels * branches) for layer in self._layers]
+        #: -1 where the inferred maps are negatives
+        self._signs = [
+            -1.0 if layer.mirrored and place >= len(layers) else 1.0
+            for place, layer in enumerate(self._layers)
+        ]
+        #: of every map
+        self.channels = tuple(layer.channels for layer in self._layers) * 2
 
     def hybrid_forward(
         self, F: Operators, maps: List[Tensor], zeros: List[Tensor], ones: List[Tensor]
-    ) -> Tuple[Tensor, List[MapSlopes]]:
-        unused = dict(zip(self.widths, zip(zeros, ones)))  # running statistics
-        remaining = iter(maps)
-        total, slopes = 0.0, []
-        for signs in self._signs:
-            rendered, inferred = (
-                [_moments(F, next(remaining), *unused[layer.channels]) for layer in self._layers]
-                for _ in range(2)
-            )
-            plain = [1.0] * len(signs)
-            loss, *derivatives = self._compare(
-                F, self._side_by_side(F, rendered, plain), self._side_by_side(F, inferred, signs)
-            )
-            total = total + loss * self._share
-            pixels = zip(*[(layer.rendered, layer.inferred) for layer in self._layers])
-            for side in zip((rendered, inferred), derivatives, pixels, (plain, signs)):
-                slopes += self._slopes(F, *side)
-        return total, slopes
+    ) -> Tuple[Tensor, List[Tensor], Tensor, Tensor]:
+        unused = _by_width(self.channels, zeros, ones)
+        found = [_moments(F, x, *unused[C]) for x, C in zip(maps, self.channels)]
+        # one small operation for all maps costs much less than one for each
+        half, means = len(maps) // 2, [mean for mean, _ in found]
+        m, own_v = F.concat(*means[:half], dim=0), _variance(F, found[:half])
+        M = F.concat(*[e if sign > 0 else -e for e, sign in zip(means[half:], self._signs)], dim=0)
+        own_V = _variance(F, found[half:])
+        v, V = F.maximum(own_v, EPSILON), F.maximum(own_V, EPSILON)
+        relative = (F.square(m - M) + v) / V
+        divergence = (relative - F.log(v / V) - 1) * self._weights(F, unused, self._shares)
+        by_m = (m - M) / V
+        # below the floor nothing depends on the variance
+        by_v, by_V = (1 / V - 1 / v) * (own_v > EPSILON), (1 - relative) / V * (own_V > EPSILON)
+        rendered = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
+        inferred = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
+        of_rendered, of_inferred = (self._weights(F, unused, each) for each in (rendered, inferred))
+        turned = self._weights(F, unused, [-share * sign for share, sign in zip(inferred, self._signs)])
+        return (
+            F.sum(divergence, keepdims=True) * 0.5, means,
+            F.concat(by_m * of_rendered, by_m * turned, dim=0),
+            F.concat(by_v * of_rendered, by_V * of_inferred, dim=0),
+        )  # fmt: skip
 
-    def _side_by_side(self, F: Operators, moments: List[_Moments], signs: Sequence[float]) -> _Moments:
-        """Moments of all layers, nothing mirrored, (sum of C,): one operation costs less than one a layer."""
-        means = [each.mean * sign for each, sign in zip(moments, signs)]
-        return _Moments(F.concat(*means, dim=0), F.concat(*[each.variance for each in moments], dim=0))
-
-    def _compare(
-        self, F: Operators, rendered: _Moments, inferred: _Moments
-    ) -> Tuple[Tensor, Tuple[Tensor, Tensor], Tuple[Tensor, Tensor]]:
-        """Loss of a branch; and of the sum over the channels, for either side, dL/dm and 2 sd dL/dv."""
-        v, V = (F.maximum(each.variance, EPSILON) for each in (rendered, inferred))
-        difference = rendered.mean - inferred.mean
-        relative = (F.square(difference) + v) / V
-        total = 0.0
-        for layer in self._split(F, relative - F.log(v / V) - 1):
-            total = total + F.mean(layer, axis=0, keepdims=True) * 0.5
-        by_deviation = [
-            # below the floor nothing depends on the variance
-            twice * (each.variance > EPSILON) * F.sqrt(each.variance + EPSILON)
-            for twice, each in ((1 / V - 1 / v, rendered), ((1 - relative) / V, inferred))
-        ]
-        by_mean = difference / V
-        return total, (by_mean, by_deviation[0]), (-by_mean, by_deviation[1])
-
-    def _slopes(
-        self, F: Operators, moments: List[_Moments], derivatives: Tuple[Tensor, Tensor],
-        pixels: Sequence[int], signs: Sequence[float],
-    ) -> List[MapSlopes]:  # fmt: skip
-        found = []
-        parts = zip(*[self._split(F, each) for each in derivatives])
-        every = zip(self._layers, moments, parts, pixels, signs)
-        for layer, own, (by_mean, by_deviation), count, sign in every:
-            share = self._share / (layer.channels * count)
-            found.append(MapSlopes(*own, by_mean * (share * sign), by_deviation * share))
-        return found
-
-    def _split(self, F: Operators, values: Tensor) -> List[Tensor]:
-        """Layer by layer what stands side by side: (sum of C,) to (C,) each."""
-        found, begin = [], 0
-        for layer in self._layers:
-            found.append(F.slice_axis(values, axis=0, begin=begin, end=begin + layer.channels))
-            begin += layer.channels
-        return found
+    def _weights(
+        self, F: Operators, unused: Dict[int, Tuple[Tensor, Tensor]], of_layers: List[float]
+    ) -> Tensor:
+        """One number a layer, on all its channels, side by side."""
+        return F.concat(*[unused[C][1] * number for C, number in zip(self.channels, of_layers)], dim=0)
 
 
-def match(block: MomentMatching, maps: List[Any]) -> Tuple[Any, List[MapSlopes]]:
+def _by_width(
+    channels: Sequence[int], zeros: List[Tensor], ones: List[Tensor]
+) -> Dict[int, Tuple[Tensor, Tensor]]:
+    return dict(zip(sorted(set(channels)), zip(zeros, ones)))
+
+
+def _moments(F: Operators, x: Tensor, zero: Tensor, one: Tensor) -> Tuple[Tensor, Tensor]:
+    """Mean and reciprocal standard deviation of every channel over batch and space, (C,) each."""
+    _, mean, inverse_std = F.BatchNorm(
+        x, F.ones_like(one), F.zeros_like(one), zero, one, eps=EPSILON, fix_gamma=False, output_mean_var=True
+    )
+    return mean, inverse_std
+
+
+def _variance(F: Operators, moments: List[Tuple[Tensor, Tensor]]) -> Tensor:
+    inverse_std = F.concat(*[each for _, each in moments], dim=0)
+    return 1.0 / F.square(inverse_std) - EPSILON
+
+
+@functools.lru_cache(maxsize=None)
+def unused_statistics(channels: Tuple[int, ...], device: Any) -> Tuple[List[Any], List[Any]]:
+    """Zeros and ones, (C,) for each number of channels: running statistics that nothing moves or reads."""
+    zeros, ones = ([fill(C, ctx=device) for C in sorted(set(channels))] for fill in (mx.nd.zeros, mx.nd.ones))
+    return zeros, ones
+
+
+def match(block: MomentMatching, maps: List[Any]) -> Tuple[Any, MapSlopes]:
     """Compare the arrays ``maps`` by ``block``: its loss and their slopes, constants."""
-    device = maps[0].context
     with mx.autograd.pause(train_mode=True):
-        zeros, ones = ([fill(C, ctx=device) for C in block.widths] for fill in (mx.nd.zeros, mx.nd.ones))
-        loss, slopes = block(maps, zeros, ones)
-    return loss, [MapSlopes(*each) for each in slopes]
+        loss, *slopes = block(maps, *unused_statistics(block.channels, maps[0].context))
+    return loss, MapSlopes(*slopes)
 
 
 class MapGradients(HybridBlock):
-    """Gradient of the loss times a weight with respect to the maps, for maps and their ``MapSlopes``.
+    """Gradient of the loss times a weight with respect to all maps.
 
-    Called with the weight divided by the batch size, (1,).
+    Called with the weight divided by the batch size, (1,), the maps, the fields of their ``MapSlopes``, and
+    the second of ``unused_statistics``.
+
+    Args:
+        channels: of every map.
     """
 
+    def __init__(self, channels: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._channels = tuple(channels)
+
     def hybrid_forward(
-        self, F: Operators, weight: Tensor, maps: List[Tensor], slopes: List[MapSlopes]
-    ) -> List[Tensor]:
-        return [
-            F.BatchNorm(
-                x, F.broadcast_mul(by_deviation, weight), F.broadcast_mul(by_mean, weight), mean, variance,
-                eps=EPSILON, fix_gamma=False, use_global_stats=True,
+        self, F: Operators, weight: Tensor, maps: List[Tensor], means: List[Tensor], by_mean: Tensor,
+        by_variance: Tensor, ones: List[Tensor],
+    ) -> List[Tensor]:  # fmt: skip
+        unit = dict(zip(sorted(set(self._channels)), ones))
+        shift = F.broadcast_mul(by_mean, weight)
+        # the norm divides by the root of 1 + EPSILON
+        scale = F.broadcast_mul(by_variance, weight * math.sqrt(1 + EPSILON))
+        found, begin = [], 0
+        for x, mean, C in zip(maps, means, self._channels):
+            gamma, beta = (F.slice_axis(e, axis=0, begin=begin, end=begin + C) for e in (scale, shift))
+            found.append(
+                F.BatchNorm(
+                    x, gamma, beta, mean, unit[C], eps=EPSILON, fix_gamma=False, use_global_stats=True
+                )
             )
-            for x, (mean, variance, by_mean, by_deviation) in zip(maps, slopes)
-        ]  # fmt: skip
+            begin += C
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
@@ -12,7 +13,14 @@ from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
-from gluon_nrm.losses.moment_matching import MapGradients, MapSlopes, MomentMatching, match
+from gluon_nrm.losses.moment_matching import (
+    MapGradients,
+    MapSlopes,
+    MomentMatching,
+    all_maps,
+    match,
+    unused_statistics,
+)
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
@@ -47,7 +55,7 @@ class Outcome(NamedTuple):
     recorded: Tensor
     #: the maps that it compares, (B, C, H, W) each, and how its loss changes with them
     maps: List[Tensor] = []
-    slopes: List[MapSlopes] = []
+    slopes: Optional[MapSlopes] = None
 
     @property
     def heads(self) -> List[Tensor]:
@@ -109,7 +117,7 @@ class Objective(HybridBlock):
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
             self.moment_matching = MomentMatching(net.matched_layers, len(net.options.branches))
-            self.map_gradients = MapGradients()
+            self.map_gradients = MapGradients(self.moment_matching.channels)
             self.consistency = Consistency(partial)
             if "virtual_adversarial" in names:
                 self.second = net if second is None else second
@@ -139,20 +147,19 @@ class Objective(HybridBlock):
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
         found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        matched = joint.matched if MATCHING in self.names else []
-        return [found, F.BlockGrad(q), *[maps for branch in matched for side in branch for maps in side]]
+        return [found, F.BlockGrad(q), *(all_maps(joint.matched) if MATCHING in self.names else [])]
 
     def __call__(self, *arguments: Any) -> Outcome:
         """Run it; on symbols, the row of moment matching stays 0."""
         recorded, predictions, *maps = super().__call__(*arguments)
         if isinstance(recorded, mx.sym.Symbol):
             return Outcome(recorded, predictions, recorded, maps)
-        slopes: List[MapSlopes] = []
+        if not maps:
+            return Outcome(recorded.detach(), predictions, recorded)
+        loss, slopes = match(self.moment_matching, maps)
+        row = _unit(len(self.names), self.names.index(MATCHING), recorded.context)
         with mx.autograd.pause():
-            terms = recorded.copy()
-            if maps:
-                loss, slopes = match(self.moment_matching, maps)
-                terms[self.names.index(MATCHING)] = loss
+            terms = mx.nd.broadcast_add(recorded, mx.nd.broadcast_mul(row, loss))
         return Outcome(terms, predictions, recorded, maps, slopes)
 
     def backward(self, outcomes: Sequence[Outcome], heads: Sequence[Any]) -> None:
@@ -166,10 +173,11 @@ class Objective(HybridBlock):
         for outcome, head in zip(outcomes, heads):
             if self.names != (MATCHING,):  # which alone leaves nothing in the terms to go back from
                 pairs.append((outcome.recorded, head))
-            if outcome.maps:
+            if outcome.slopes is not None:
                 # the row has the same number for every image, so its weight is their sum; here, divided by B
                 weight = head[self.names.index(MATCHING)].mean()
-                pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, outcome.slopes))
+                _, ones = unused_statistics(self.moment_matching.channels, head.context)
+                pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, *outcome.slopes, ones))
         # eagerly, maps that are matched twice are one array, and MXNet would take the last gradient alone
         sums: Dict[int, Tuple[Any, Any]] = {}
         for array, gradient in pairs:
@@ -184,6 +192,12 @@ class Objective(HybridBlock):
         """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
         loss = self.path_norm.of(F, self.net, x, joint)
         return loss if self.class_prior is None else loss + self.class_prior.of(F, self.net, x, joint)
+
+
+@functools.lru_cache(maxsize=None)
+def _unit(rows: int, row: int, device: Any) -> Any:
+    """A column of zeros but for a 1 in one row, (rows, 1)."""
+    return mx.nd.array([[float(place == row)] for place in range(rows)], ctx=device)
 
 
 def path_norm_of(net: Network) -> PathNorm:

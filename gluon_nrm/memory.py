@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
     """Have glibc keep freed arrays for the next ones; False where the library is another or tuned already.
 
     A training step allocates some of its feature maps anew. By itself glibc hands their memory back to the
-    system, which clears every page and maps it again a moment later: with Max-Min 50 MB a step and 3 % of its
-    time (``benchmarks/step.py``). Where the environment has a MALLOC_ variable, that stands.
+    system, which clears every page and maps it again a moment later. Where the environment has a MALLOC_
+    variable, that stands.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False

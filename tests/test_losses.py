@@ -16,7 +16,7 @@ from oracle import assert_differentiates, differences, some
 
 from gluon_nrm import losses
 from gluon_nrm.losses.consistency import NO_TARGET
-from gluon_nrm.losses.moment_matching import MapGradients, all_maps, match, unused_statistics
+from gluon_nrm.losses.moment_matching import MapGradients, all_maps, match, unit_variances
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.models.base import MatchedLayer
 
@@ -168,7 +168,7 @@ def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndar
     block = losses.MomentMatching(layers, len(branches))
     loss, slopes = match(block, arrays)
     weight = mx.nd.array([1.0 / len(branches[0][0])])
-    _, ones = unused_statistics(block.channels, weight.context)
+    ones = unit_variances(block.channels, weight.context)
     found = MapGradients(block.channels)(weight, arrays, *slopes, ones)
     return loss.asnumpy(), [each.asnumpy() for each in found]
 

@@ -6,7 +6,7 @@ from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
 from gluon_nrm.losses.moment_matching import MomentMatching
-from gluon_nrm.losses.objective import TERMS, Objective
+from gluon_nrm.losses.objective import TERMS, Objective, Outcome
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
@@ -22,6 +22,7 @@ __all__ = [
     "ModePathNorm",
     "MomentMatching",
     "Objective",
+    "Outcome",
     "PathNorm",
     "Probabilities",
     "Reconstruction",

@@ -1,10 +1,9 @@
 """Matching of the rendered features' statistics with the inferred ones' (equation 12).
 
 The gradient with respect to a map is affine in the map, but MXNet's way there, through squares and means, is
-long: 8 % of a training step. So it is written down here, and goes back from the maps themselves
-(``Objective.backward``): with m and v the mean and variance of n pixels x, dm/dx = 1 / n and
-dv/dx = 2 (x - m) / n. Batch norms do all that is done to a map: they read and write it in the memory layout
-that the convolutions on either side have it in.
+long. So it is written down here, and goes back from the maps themselves (``Objective.backward``): with m and
+v the mean and variance of n pixels x, dm/dx = 1 / n and dv/dx = 2 (x - m) / n. Batch norms do all that is
+done to a map: they read and write it in the memory layout that the convolutions on either side have it in.
 """
 
 from __future__ import annotations
@@ -100,7 +99,8 @@ class MomentMatching(HybridBlock):
         self, F: Operators, unused: Dict[int, Tuple[Tensor, Tensor]], of_layers: List[float]
     ) -> Tensor:
         """One number a layer, on all its channels, side by side."""
-        return F.concat(*[unused[C][1] * number for C, number in zip(self.channels, of_layers)], dim=0)
+        parts = [F.ones_like(unused[C][1]) * number for C, number in zip(self.channels, of_layers)]
+        return F.concat(*parts, dim=0)
 
 
 def _by_width(
@@ -124,9 +124,15 @@ def _variance(F: Operators, moments: List[Tuple[Tensor, Tensor]]) -> Tensor:
 
 @functools.lru_cache(maxsize=None)
 def unused_statistics(channels: Tuple[int, ...], device: Any) -> Tuple[List[Any], List[Any]]:
-    """Zeros and ones, (C,) for each number of channels: running statistics that nothing moves or reads."""
-    zeros, ones = ([fill(C, ctx=device) for C in sorted(set(channels))] for fill in (mx.nd.zeros, mx.nd.ones))
-    return zeros, ones
+    """Means and variances, (C,) for each number of channels: running statistics that nothing reads."""
+    widths = sorted(set(channels))
+    return [mx.nd.zeros(C, ctx=device) for C in widths], [mx.nd.ones(C, ctx=device) for C in widths]
+
+
+@functools.lru_cache(maxsize=None)
+def unit_variances(channels: Tuple[int, ...], device: Any) -> List[Any]:
+    """Ones, (C,) for each number of channels: running statistics that nothing moves."""
+    return [mx.nd.ones(C, ctx=device) for C in sorted(set(channels))]
 
 
 def match(block: MomentMatching, maps: List[Any]) -> Tuple[Any, MapSlopes]:
@@ -140,7 +146,7 @@ class MapGradients(HybridBlock):
     """Gradient of the loss times a weight with respect to all maps.
 
     Called with the weight divided by the batch size, (1,), the maps, the fields of their ``MapSlopes``, and
-    the second of ``unused_statistics``.
+    ``unit_variances``.
 
     Args:
         channels: of every map.

@@ -1,4 +1,4 @@
-"""The semi-supervised objective (equation 12): every term of one stream, in one graph."""
+"""The semi-supervised objective (equation 12): every term of one stream, in one graph but for its moments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gluon_nrm.losses.moment_matching import (
     MomentMatching,
     all_maps,
     match,
-    unused_statistics,
+    unit_variances,
 )
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
@@ -176,7 +176,7 @@ class Objective(HybridBlock):
             if outcome.slopes is not None:
                 # the row has the same number for every image, so its weight is their sum; here, divided by B
                 weight = head[self.names.index(MATCHING)].mean()
-                _, ones = unused_statistics(self.moment_matching.channels, head.context)
+                ones = unit_variances(self.moment_matching.channels, head.context)
                 pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, *outcome.slopes, ones))
         # eagerly, maps that are matched twice are one array, and MXNet would take the last gradient alone
         sums: Dict[int, Tuple[Any, Any]] = {}

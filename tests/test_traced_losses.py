@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -15,6 +15,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
+from gluon_nrm.models.base import Network
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import named_parameters
@@ -64,6 +65,41 @@ def test_hybrid_is_eager(build: Build, options: Dict[str, Any]) -> None:
         for name, value in theirs.items():
             bound = 1e-3 * np.abs(value).max() + 1e-5
             np.testing.assert_allclose(ours[name], value, rtol=0, atol=bound, err_msg=name)
+
+
+def matched_by_autograd(net: Network, x: mx.nd.NDArray, label: mx.nd.NDArray) -> mx.nd.NDArray:
+    """Moment matching of a pass in operators that autograd goes back through."""
+    total = 0.0
+    matched = net.joint(mx.nd, x, label).matched
+    for branch, sides in enumerate(matched):
+        for layer, *maps in zip(net.matched_layers, *sides):
+            means = [each.mean(axis=(0, 2, 3), keepdims=True) for each in maps]
+            v, V = (((each - mean) ** 2).mean(axis=(0, 2, 3)) for each, mean in zip(maps, means))
+            m, M = (mean.reshape((-1,)) for mean in means)
+            M = -M if branch == 1 and layer.mirrored else M
+            total = total + (((m - M) ** 2 + v) / V - mx.nd.log(v / V) - 1).mean() / (2 * len(matched))
+    return total
+
+
+@pytest.mark.parametrize("options", [BOTH, SEPARATE, dict(path_norm="none")], ids=str)
+@pytest.mark.parametrize("build", [residual, dense, pooled, None])
+def test_gradient_of_moment_matching_is_autograds(build: Optional[Build], options: Dict[str, Any]) -> None:
+    """Of traced networks and, without one, of a list-built one; several layers there share their maps."""
+    net = tiny.build((3, "pool", 4, 5), (2, 6, 8), **options) if build is None else built(build, **options)
+    x, label = tiny.images(net), tiny.labels(net)
+    objective = Objective(net, ["moment_matching"])
+    found = tiny.differentiate(objective, x, label, weights={"moment_matching": 1.0})
+    tiny.clear_gradients(net)
+    with autograd.record():
+        expected = matched_by_autograd(net, x, label)
+    expected.backward()
+    np.testing.assert_allclose(found.terms, np.full((1, len(label)), expected.asscalar()), rtol=1e-4)
+    mx.nd.waitall()
+    gradients = tiny.parameter_gradients(net)
+    assert found.gradients.keys() == gradients.keys()
+    largest = max(np.abs(value).max() for value in gradients.values())
+    for name, value in gradients.items():
+        np.testing.assert_allclose(found.gradients[name], value, rtol=0, atol=1e-4 * largest, err_msg=name)
 
 
 #: of ``residual``: 0 and 1 are the stem and its norm, 3 and 4 the blocks, 6 the classifier

@@ -33,8 +33,8 @@ _HOMES = {
 # MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
 set_thread_defaults()
-keep_freed_memory()
 if mxnet_version() is not None:
+    keep_freed_memory()
     importlib.import_module("gluon_nrm.needs_mxnet")
 
 

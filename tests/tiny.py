@@ -138,7 +138,7 @@ def every_path(net: NRM, inference: BranchInference, label: int) -> Paths:
     count = int(np.prod([len(paths[0]) for paths in layers]))
     index = np.array(list(itertools.product(*[range(len(paths[0])) for paths in layers])))
     chosen = [
-        Inferred(layer.output, [mx.nd.array(latent[index[:, place]]) for latent in paths], [], layer.affine)
+        Inferred(layer.output, [mx.nd.array(latent[index[:, place]]) for latent in paths], None, layer.affine)
         for place, (layer, paths) in enumerate(zip(inference.layers, layers))
     ]
     code = np.zeros((count, net.classes))

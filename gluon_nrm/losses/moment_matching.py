@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
@@ -72,7 +72,7 @@ class MomentMatching(HybridBlock):
     def hybrid_forward(
         self, F: Operators, maps: List[Tensor], zeros: List[Tensor], ones: List[Tensor]
     ) -> Tuple[Tensor, List[Tensor], Tensor, Tensor]:
-        unused = _by_width(self.channels, zeros, ones)
+        unused = dict(zip(_widths(self.channels), zip(zeros, ones)))
         found = [_moments(F, x, *unused[C]) for x, C in zip(maps, self.channels)]
         # one small operation for all maps costs much less than one for each
         half, means = len(maps) // 2, [mean for mean, _ in found]
@@ -81,32 +81,29 @@ class MomentMatching(HybridBlock):
         own_V = _variance(F, found[half:])
         v, V = F.maximum(own_v, EPSILON), F.maximum(own_V, EPSILON)
         relative = (F.square(m - M) + v) / V
-        divergence = (relative - F.log(v / V) - 1) * self._weights(F, unused, self._shares)
+        divergence = (relative - F.log(v / V) - 1) * _spread(F, means, self._shares)
         by_m = (m - M) / V
         # below the floor nothing depends on the variance
         by_v, by_V = (1 / V - 1 / v) * (own_v > EPSILON), (1 - relative) / V * (own_V > EPSILON)
         rendered = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
         inferred = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
-        of_rendered, of_inferred = (self._weights(F, unused, each) for each in (rendered, inferred))
-        turned = self._weights(F, unused, [-share * sign for share, sign in zip(inferred, self._signs)])
+        of_rendered, of_inferred = (_spread(F, means, each) for each in (rendered, inferred))
+        turned = _spread(F, means, [-share * sign for share, sign in zip(inferred, self._signs)])
         return (
             F.sum(divergence, keepdims=True) * 0.5, means,
             F.concat(by_m * of_rendered, by_m * turned, dim=0),
             F.concat(by_v * of_rendered, by_V * of_inferred, dim=0),
         )  # fmt: skip
 
-    def _weights(
-        self, F: Operators, unused: Dict[int, Tuple[Tensor, Tensor]], of_layers: List[float]
-    ) -> Tensor:
-        """One number a layer, on all its channels, side by side."""
-        parts = [F.ones_like(unused[C][1]) * number for C, number in zip(self.channels, of_layers)]
-        return F.concat(*parts, dim=0)
+
+def _widths(channels: Sequence[int]) -> List[int]:
+    """Each number of channels that there is, once."""
+    return sorted(set(channels))
 
 
-def _by_width(
-    channels: Sequence[int], zeros: List[Tensor], ones: List[Tensor]
-) -> Dict[int, Tuple[Tensor, Tensor]]:
-    return dict(zip(sorted(set(channels)), zip(zeros, ones)))
+def _spread(F: Operators, like: List[Tensor], of_layers: List[float]) -> Tensor:
+    """One number a layer, on all its channels, side by side; ``like`` begins with a (C,) for each layer."""
+    return F.concat(*[F.ones_like(each) * number for each, number in zip(like, of_layers)], dim=0)
 
 
 def _moments(F: Operators, x: Tensor, zero: Tensor, one: Tensor) -> Tuple[Tensor, Tensor]:
@@ -125,14 +122,14 @@ def _variance(F: Operators, moments: List[Tuple[Tensor, Tensor]]) -> Tensor:
 @functools.lru_cache(maxsize=None)
 def unused_statistics(channels: Tuple[int, ...], device: Any) -> Tuple[List[Any], List[Any]]:
     """Means and variances, (C,) for each number of channels: running statistics that nothing reads."""
-    widths = sorted(set(channels))
+    widths = _widths(channels)
     return [mx.nd.zeros(C, ctx=device) for C in widths], [mx.nd.ones(C, ctx=device) for C in widths]
 
 
 @functools.lru_cache(maxsize=None)
 def unit_variances(channels: Tuple[int, ...], device: Any) -> List[Any]:
     """Ones, (C,) for each number of channels: running statistics that nothing moves."""
-    return [mx.nd.ones(C, ctx=device) for C in sorted(set(channels))]
+    return [mx.nd.ones(C, ctx=device) for C in _widths(channels)]
 
 
 def match(block: MomentMatching, maps: List[Any]) -> Tuple[Any, MapSlopes]:
@@ -160,7 +157,7 @@ class MapGradients(HybridBlock):
         self, F: Operators, weight: Tensor, maps: List[Tensor], means: List[Tensor], by_mean: Tensor,
         by_variance: Tensor, ones: List[Tensor],
     ) -> List[Tensor]:  # fmt: skip
-        unit = dict(zip(sorted(set(self._channels)), ones))
+        unit = dict(zip(_widths(self._channels), ones))
         shift = F.broadcast_mul(by_mean, weight)
         # the norm divides by the root of 1 + EPSILON
         scale = F.broadcast_mul(by_variance, weight * math.sqrt(1 + EPSILON))

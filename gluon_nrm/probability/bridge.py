@@ -107,7 +107,7 @@ class ListBridge(Bridge):
         for latent, map_, pair in zip(self.latents, maps, affine):
             # the map of a window is s . t: given as t, beside states that are all 1
             latents = [F.ones_like(map_), map_] if isinstance(latent, Windows) else [map_]
-            layers.append(Inferred(None, latents, [], list(pair)))
+            layers.append(Inferred(None, latents, None, list(pair)))
         found = self._net.render(code, BranchInference(layers, None), self._branch)
         return Rendered(found.image, found.heads, [layer.routed for layer in found.layers])
 

@@ -46,6 +46,7 @@ class _Recorder:
         self._shifts: Dict[Bias, Tensor] = {}
 
     def run(self, index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
+        """Run one node, and keep what rendering and the losses want of it."""
         F, node = self._F, self._plan.branches.graph.nodes[index]
         if node.op == "BatchNorm":
             changes = {**changes, "output_mean_var": True}

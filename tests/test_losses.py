@@ -164,7 +164,7 @@ def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndar
         for place, (rendered, inferred) in enumerate(zip(branches[0][:half], branches[0][half:]))
     ]
     sides = [(branch[:half], branch[half:]) for branch in branches]
-    arrays = [mx.nd.array(each) for each in all_maps(sides)]
+    arrays = [mx.nd.array(each) for each in all_maps(layers, sides)]
     block = losses.MomentMatching(layers, len(branches))
     loss, slopes = match(block, arrays)
     weight = mx.nd.array([1.0 / len(branches[0][0])])
@@ -192,12 +192,15 @@ def test_moment_matching() -> None:
 
 
 def test_moment_matching_of_two_branches() -> None:
-    """The mean of both; in the second one, inferred maps but for the first layer's come as negatives."""
+    """The mean of both; the first layer's inferred map is one for both, the second's comes as its negative."""
     other = [some(seed, *each.shape) for seed, each in enumerate(RENDERED + INFERRED, start=5)]
+    other[2] = INFERRED[0]
     loss, found = match_moments(RENDERED + INFERRED, [*other[:3], -other[3]])
     (one, of_one), (two, of_two) = match_moments(RENDERED + INFERRED), match_moments(other)
     np.testing.assert_allclose(loss, (one + two) / 2, rtol=1e-5)
-    for ours, theirs in zip(found, [*of_one[:2], *of_two[:2], *of_one[2:], of_two[2], -of_two[3]]):
+    expected = [*of_one[:2], *of_two[:2], of_one[2] + of_two[2], of_one[3], -of_two[3]]
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected):
         np.testing.assert_allclose(ours, theirs / 2, rtol=1e-4, atol=1e-6)
 
 

@@ -9,8 +9,9 @@ done to a map: they read and write it in the memory layout that the convolutions
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
@@ -34,9 +35,12 @@ class MapSlopes(NamedTuple):
     by_variance: Tensor
 
 
-def all_maps(matched: Sequence[Matched]) -> List[Tensor]:
-    """The rendered maps of every branch, layer by layer, then the inferred ones."""
-    return [maps for side in zip(*matched) for branch in side for maps in branch]
+def all_maps(layers: Sequence[MatchedLayer], matched: Sequence[Matched]) -> List[Tensor]:
+    """The rendered maps of every branch, layer by layer, then the inferred ones; what is shared, once."""
+    maps = [image for rendered, _ in matched for image in rendered]
+    for branch, (_, inferred) in enumerate(matched):
+        maps += [each for layer, each in zip(layers, inferred) if layer.mirrored or branch == 0]
+    return maps
 
 
 class MomentMatching(HybridBlock):
@@ -66,8 +70,12 @@ class MomentMatching(HybridBlock):
             -1.0 if layer.mirrored and place >= len(layers) else 1.0
             for place, layer in enumerate(self._layers)
         ]
+        #: of each layer, the place of its inferred map among all maps
+        self._inferred = _inferred_places(layers, branches)
+        widths = {place: layer.channels for place, layer in enumerate(self._layers)}
+        widths.update((place, layer.channels) for place, layer in zip(self._inferred, self._layers))
         #: of every map
-        self.channels = tuple(layer.channels for layer in self._layers) * 2
+        self.channels = tuple(widths.values())
 
     def hybrid_forward(
         self, F: Operators, maps: List[Tensor], zeros: List[Tensor], ones: List[Tensor]
@@ -75,25 +83,48 @@ class MomentMatching(HybridBlock):
         unused = dict(zip(_widths(self.channels), zip(zeros, ones)))
         found = [_moments(F, x, *unused[C]) for x, C in zip(maps, self.channels)]
         # one small operation for all maps costs much less than one for each
-        half, means = len(maps) // 2, [mean for mean, _ in found]
-        m, own_v = F.concat(*means[:half], dim=0), _variance(F, found[:half])
-        M = F.concat(*[e if sign > 0 else -e for e, sign in zip(means[half:], self._signs)], dim=0)
-        own_V = _variance(F, found[half:])
+        means = [mean for mean, _ in found]
+        rendered, inferred = found[: len(self._layers)], [found[place] for place in self._inferred]
+        m, own_v = F.concat(*[mean for mean, _ in rendered], dim=0), _variance(F, rendered)
+        M = F.concat(*[mean if sign > 0 else -mean for (mean, _), sign in zip(inferred, self._signs)], dim=0)
+        own_V = _variance(F, inferred)
         v, V = F.maximum(own_v, EPSILON), F.maximum(own_V, EPSILON)
         relative = (F.square(m - M) + v) / V
         divergence = (relative - F.log(v / V) - 1) * _spread(F, means, self._shares)
         by_m = (m - M) / V
         # below the floor nothing depends on the variance
         by_v, by_V = (1 / V - 1 / v) * (own_v > EPSILON), (1 - relative) / V * (own_V > EPSILON)
-        rendered = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
-        inferred = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
-        of_rendered, of_inferred = (_spread(F, means, each) for each in (rendered, inferred))
-        turned = _spread(F, means, [-share * sign for share, sign in zip(inferred, self._signs)])
+        pixel = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
+        other = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
+        of_rendered, of_inferred = (_spread(F, means, each) for each in (pixel, other))
+        turned = _spread(F, means, [-share * sign for share, sign in zip(other, self._signs)])
         return (
             F.sum(divergence, keepdims=True) * 0.5, means,
-            F.concat(by_m * of_rendered, by_m * turned, dim=0),
-            F.concat(by_v * of_rendered, by_V * of_inferred, dim=0),
+            F.concat(by_m * of_rendered, self._of_maps(F, by_m * turned), dim=0),
+            F.concat(by_v * of_rendered, self._of_maps(F, by_V * of_inferred), dim=0),
         )  # fmt: skip
+
+    def _of_maps(self, F: Operators, slopes: Tensor) -> Tensor:
+        """Add up what the branches' layers want of the maps that they share: slopes of the inferred maps."""
+        wanted: Dict[int, Tensor] = {}
+        begin = 0
+        for place, layer in zip(self._inferred, self._layers):
+            end = begin + layer.channels
+            own = F.slice_axis(slopes, axis=0, begin=begin, end=end)
+            wanted[place] = wanted[place] + own if place in wanted else own
+            begin = end
+        return F.concat(*wanted.values(), dim=0)
+
+
+def _inferred_places(layers: Sequence[MatchedLayer], branches: int) -> List[int]:
+    """Place of each layer's inferred map in ``all_maps``, branch after branch."""
+    first = len(layers) * branches
+    fresh = itertools.count(first + len(layers))
+    return [
+        next(fresh) if branch and layer.mirrored else place
+        for branch in range(branches)
+        for place, layer in enumerate(layers, start=first)
+    ]
 
 
 def _widths(channels: Sequence[int]) -> List[int]:

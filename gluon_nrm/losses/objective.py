@@ -147,7 +147,8 @@ class Objective(HybridBlock):
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
         found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        return [found, F.BlockGrad(q), *(all_maps(joint.matched) if MATCHING in self.names else [])]
+        maps = all_maps(self.net.matched_layers, joint.matched) if MATCHING in self.names else []
+        return [found, F.BlockGrad(q), *maps]
 
     def __call__(self, *arguments: Any) -> Outcome:
         """Run it; on symbols, the row of moment matching stays 0."""

@@ -39,7 +39,8 @@ class MatchedLayer(NamedTuple):
     #: pixels of a map
     rendered: int
     inferred: int
-    #: whether the Min branch's inferred maps are the negatives of what they stand for
+    #: whether the Min branch infers maps of its own, the negatives of what they stand for; if not, there is
+    #: one map for both branches
     mirrored: bool
 
 

@@ -192,7 +192,7 @@ def test_moment_matching() -> None:
 
 
 def test_moment_matching_of_two_branches() -> None:
-    """The mean of both; the first layer's inferred map is one for both, the second's comes as its negative."""
+    """The mean of both; they share the first inferred map, and the second comes negated in the Min branch."""
     other = [some(seed, *each.shape) for seed, each in enumerate(RENDERED + INFERRED, start=5)]
     other[2] = INFERRED[0]
     loss, found = match_moments(RENDERED + INFERRED, [*other[:3], -other[3]])

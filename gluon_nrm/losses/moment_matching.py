@@ -72,10 +72,9 @@ class MomentMatching(HybridBlock):
         ]
         #: of each layer, the place of its inferred map among all maps
         self._inferred = _inferred_places(layers, branches)
-        widths = {place: layer.channels for place, layer in enumerate(self._layers)}
-        widths.update((place, layer.channels) for place, layer in zip(self._inferred, self._layers))
+        inferred = dict(zip(self._inferred, self._layers)).values()
         #: of every map
-        self.channels = tuple(widths.values())
+        self.channels = tuple(layer.channels for layer in [*self._layers, *inferred])
 
     def hybrid_forward(
         self, F: Operators, maps: List[Tensor], zeros: List[Tensor], ones: List[Tensor]
@@ -94,10 +93,10 @@ class MomentMatching(HybridBlock):
         by_m = (m - M) / V
         # below the floor nothing depends on the variance
         by_v, by_V = (1 / V - 1 / v) * (own_v > EPSILON), (1 - relative) / V * (own_V > EPSILON)
-        pixel = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
-        other = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
-        of_rendered, of_inferred = (_spread(F, means, each) for each in (pixel, other))
-        turned = _spread(F, means, [-share * sign for share, sign in zip(other, self._signs)])
+        per_rendered = [share / layer.rendered for share, layer in zip(self._shares, self._layers)]
+        per_inferred = [share / layer.inferred for share, layer in zip(self._shares, self._layers)]
+        of_rendered, of_inferred = (_spread(F, means, each) for each in (per_rendered, per_inferred))
+        turned = _spread(F, means, [-share * sign for share, sign in zip(per_inferred, self._signs)])
         return (
             F.sum(divergence, keepdims=True) * 0.5, means,
             F.concat(by_m * of_rendered, self._of_maps(F, by_m * turned), dim=0),
@@ -105,7 +104,7 @@ class MomentMatching(HybridBlock):
         )  # fmt: skip
 
     def _of_maps(self, F: Operators, slopes: Tensor) -> Tensor:
-        """Add up what the branches' layers want of the maps that they share: slopes of the inferred maps."""
+        """Slopes of the inferred maps from those of each branch's layers: of a shared map, their sum."""
         wanted: Dict[int, Tensor] = {}
         begin = 0
         for place, layer in zip(self._inferred, self._layers):

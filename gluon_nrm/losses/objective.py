@@ -179,7 +179,8 @@ class Objective(HybridBlock):
                 weight = head[self.names.index(MATCHING)].mean()
                 ones = unit_variances(self.moment_matching.channels, head.context)
                 pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, *outcome.slopes, ones))
-        # eagerly, maps that are matched twice are one array, and MXNet would take the last gradient alone
+        # eagerly, what is rendered onto the parts of a sum is one array, and MXNet would take the last
+        # gradient alone
         sums: Dict[int, Tuple[Any, Any]] = {}
         for array, gradient in pairs:
             sums[id(array)] = array, sums[id(array)][1] + gradient if id(array) in sums else gradient

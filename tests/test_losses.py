@@ -16,7 +16,7 @@ from oracle import assert_differentiates, differences, some
 
 from gluon_nrm import losses
 from gluon_nrm.losses.consistency import NO_TARGET
-from gluon_nrm.losses.moment_matching import MapGradients, all_maps, match, unit_variances
+from gluon_nrm.losses.moment_matching import MapGradients, match, unit_variances
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.models.base import MatchedLayer
 
@@ -164,8 +164,8 @@ def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndar
         for place, (rendered, inferred) in enumerate(zip(branches[0][:half], branches[0][half:]))
     ]
     sides = [(branch[:half], branch[half:]) for branch in branches]
-    arrays = [mx.nd.array(each) for each in all_maps(layers, sides)]
     block = losses.MomentMatching(layers, len(branches))
+    arrays = [mx.nd.array(each) for each in block.maps_of(sides)]
     loss, slopes = match(block, arrays)
     weight = mx.nd.array([1.0 / len(branches[0][0])])
     ones = unit_variances(block.channels, weight.context)

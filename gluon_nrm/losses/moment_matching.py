@@ -35,14 +35,6 @@ class MapSlopes(NamedTuple):
     by_variance: Tensor
 
 
-def all_maps(layers: Sequence[MatchedLayer], matched: Sequence[Matched]) -> List[Tensor]:
-    """The rendered maps of every branch, layer by layer, then the inferred ones; what is shared, once."""
-    maps = [image for rendered, _ in matched for image in rendered]
-    for branch, (_, inferred) in enumerate(matched):
-        maps += [each for layer, each in zip(layers, inferred) if layer.mirrored or branch == 0]
-    return maps
-
-
 class MomentMatching(HybridBlock):
     """KL divergence of the rendered features' Gaussian from that of the inferred ones, over all layers.
 
@@ -52,9 +44,9 @@ class MomentMatching(HybridBlock):
     where all images of a batch have one class. (A floor, and not a sum, leaves every larger variance's
     divergence exact.)
 
-    Called by ``match`` with ``all_maps``, (B, C, H, W) each, and ``unused_statistics``; in training mode, so
-    that its batch norms take the batch's own. Returns the loss of the batch, (1,), range [0, inf), and the
-    fields of ``MapSlopes``.
+    Called by ``match`` with a pass's ``maps_of``, (B, C, H, W) each, and ``unused_statistics``; in training
+    mode, so that its batch norms take the batch's own. Returns the loss of the batch, (1,), range [0, inf),
+    and the fields of ``MapSlopes``.
 
     Args:
         layers: those that are matched.
@@ -65,16 +57,19 @@ class MomentMatching(HybridBlock):
         super().__init__(**kwargs)
         self._layers = list(layers) * branches
         self._shares = [1.0 / (layer.channels * branches) for layer in self._layers]
-        #: -1 where the inferred maps are negatives
-        self._signs = [
-            -1.0 if layer.mirrored and place >= len(layers) else 1.0
-            for place, layer in enumerate(self._layers)
-        ]
         #: of each layer, the place of its inferred map among all maps
         self._inferred = _inferred_places(layers, branches)
+        #: -1 where the inferred maps are negatives: those that the Min branch has of its own
+        of_max = len(self._layers) + len(layers)
+        self._signs = [1.0 if place < of_max else -1.0 for place in self._inferred]
         inferred = dict(zip(self._inferred, self._layers)).values()
         #: of every map
         self.channels = tuple(layer.channels for layer in [*self._layers, *inferred])
+
+    def maps_of(self, matched: Sequence[Matched]) -> List[Tensor]:
+        """The rendered maps of every branch, layer by layer, then the inferred ones; what is shared, once."""
+        rendered, inferred = ([each for branch in matched for each in branch[side]] for side in range(2))
+        return [*rendered, *dict(zip(self._inferred, inferred)).values()]
 
     def hybrid_forward(
         self, F: Operators, maps: List[Tensor], zeros: List[Tensor], ones: List[Tensor]
@@ -116,7 +111,7 @@ class MomentMatching(HybridBlock):
 
 
 def _inferred_places(layers: Sequence[MatchedLayer], branches: int) -> List[int]:
-    """Place of each layer's inferred map in ``all_maps``, branch after branch."""
+    """Place of each layer's inferred map in ``MomentMatching.maps_of``, branch after branch."""
     first = len(layers) * branches
     fresh = itertools.count(first + len(layers))
     return [

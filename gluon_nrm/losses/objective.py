@@ -13,14 +13,7 @@ from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
-from gluon_nrm.losses.moment_matching import (
-    MapGradients,
-    MapSlopes,
-    MomentMatching,
-    all_maps,
-    match,
-    unit_variances,
-)
+from gluon_nrm.losses.moment_matching import MapGradients, MapSlopes, MomentMatching, match, unit_variances
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
@@ -147,7 +140,7 @@ class Objective(HybridBlock):
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
         found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        maps = all_maps(self.net.matched_layers, joint.matched) if MATCHING in self.names else []
+        maps = self.moment_matching.maps_of(joint.matched) if MATCHING in self.names else []
         return [found, F.BlockGrad(q), *maps]
 
     def __call__(self, *arguments: Any) -> Outcome:

@@ -1,6 +1,6 @@
 """A training step of AllConv13, batch 8 + 8: time, memory, its convolutions alone, and the same in PyTorch.
 
-    PYTHONPATH=. python benchmarks/step.py [--repeats 7] [--peer-python PATH] [--json FILE]
+    PYTHONPATH=. python benchmarks/step.py [--starts 3] [--repeats 7] [--peer-python PATH] [--json FILE]
 
 Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher, each eager, hybridised, hybridised in bfloat16
 (on processors that have it) and, where a Python with PyTorch is found (--peer-python, $PEER_PYTHON, else this
@@ -8,6 +8,8 @@ one), as ``peer_torch.py`` writes it, in float32. Every row is a
 process of its own, because peak memory never falls; it is read after two steps. Then the rows take turns, one
 step each a round, so that a machine that slows down slows all of them. Our own rows run half the step's
 convolutions before the step and half after it (a step is two streams of the same shapes): that is the floor.
+All of it is done --starts times over, because two processes of one program differ by a per cent, however many
+steps each of them takes; the ratios are shown with their range over the starts.
 All cores are used unless OMP_NUM_THREADS says otherwise, and every instruction set, unless DNNL_MAX_CPU_ISA
 (ours) and ONEDNN_MAX_CPU_ISA (PyTorch's) do: with AVX2 convolutions take longer, passes over the memory as
 long as before.
@@ -22,9 +24,9 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from benchmarks.harness import Child, command_line, write_json
+from benchmarks.harness import Child, command_line, count, write_json
 from benchmarks.peer_torch import BATCH, METHODS
 from gluon_nrm.cli import run_tool
 from gluon_nrm.processor import INSTRUCTIONS, has_instructions
@@ -83,8 +85,21 @@ def find_peer(python: Optional[str]) -> Optional[str]:
     return chosen if found else None
 
 
-def measure(rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
+#: What a process said of itself, and what it measured, round after round.
+Start = Tuple[Dict[str, float], List[Dict[str, float]]]
+
+
+def measure(starts: int, rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
     """Measure every row, in turns."""
+    found = [_start(rounds, peer) for _ in range(starts)]
+    rows = {key: _row(*key, [each[key] for each in found]) for key in found[0]}
+    for (method, _), row in rows.items():
+        _compare(row, rows.get((method, PEER)))
+    return list(rows.values())
+
+
+def _start(rounds: int, peer: Optional[str]) -> Dict[Tuple[str, str], Start]:
+    """Start a process for every row and let them take turns."""
     folder = Path(__file__).parent
     with ExitStack() as stack:
         children = {}
@@ -95,40 +110,57 @@ def measure(rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
                     command = [str(peer), str(folder / "peer_torch.py"), "--serve", "--method", method]
                 child = children[method, mode] = Child(command)
                 stack.callback(child.close)
-        found: Dict[Any, List[Dict[str, float]]] = {key: [] for key in children}
+        found: Dict[Tuple[str, str], Start] = {key: (child.ready, []) for key, child in children.items()}
         for _ in range(rounds):
             for key, child in children.items():
-                found[key].append(child.ask())
-        rows = [_row(*key, child.ready, found[key]) for key, child in children.items()]
-    for row in rows:
-        theirs = [each["seconds"] for each in rows if each["method"] == row["method"] and "torch" in each]
-        row["over_peer"] = row["seconds"] / theirs[0] if theirs and row["mode"] in MODES else None
-    return rows
+                found[key][1].append(child.ask())
+    return found
 
 
-def _row(method: str, mode: str, ready: Dict[str, Any], rounds: Sequence[Dict[str, float]]) -> Dict[str, Any]:
-    """Medians of a row's rounds, beside what its process said of itself."""
+def _row(method: str, mode: str, starts: Sequence[Start]) -> Dict[str, Any]:
+    """Medians of a row over all rounds, and of each start, beside what its processes said of themselves."""
     from benchmarks.timing import spread
 
+    seconds, floors = (
+        [[each[key] for each in rounds if key in each] for _, rounds in starts]
+        for key in ("step_seconds", "floor_seconds")
+    )
     row: Dict[str, Any] = {"method": NAMES[method], "mode": mode}
-    row.update(spread([each["step_seconds"] for each in rounds]))
+    row.update(spread([each for start in seconds for each in start]))
     row["images_per_second"] = 2 * BATCH / row["seconds"]
-    row.update(ready)
-    floors = [each["floor_seconds"] for each in rounds if "floor_seconds" in each]
-    row["floor_seconds"] = statistics.median(floors) if floors else None
-    row["step_over_floor"] = row["seconds"] / row["floor_seconds"] if floors else None
+    row.update(starts[0][0], peak_memory_gb=max(ready["peak_memory_gb"] for ready, _ in starts))
+    row["seconds_of_starts"] = [statistics.median(start) for start in seconds]
+    row["floor_seconds"] = row["step_over_floor"] = row["step_over_floor_of_starts"] = None
+    if floors[0]:
+        row["floor_seconds"] = statistics.median(each for start in floors for each in start)
+        row["step_over_floor"] = row["seconds"] / row["floor_seconds"]
+        row["step_over_floor_of_starts"] = [
+            step / statistics.median(start) for step, start in zip(row["seconds_of_starts"], floors)
+        ]
     return row
 
 
+def _compare(row: Dict[str, Any], peer: Optional[Dict[str, Any]]) -> None:
+    """Add how a row's time relates to the peer's; None for the peer itself, and where there is none."""
+    row["over_peer"] = row["over_peer_of_starts"] = None
+    if peer is not None and row is not peer:
+        row["over_peer"] = row["seconds"] / peer["seconds"]
+        pairs = zip(row["seconds_of_starts"], peer["seconds_of_starts"])
+        row["over_peer_of_starts"] = [ours / theirs for ours, theirs in pairs]
+
+
 def table(rows: Sequence[Dict[str, Any]]) -> str:
-    """Lay out the rows in Markdown; what was not measured is left empty."""
+    """Lay out the rows in Markdown, the range of a ratio over the starts in brackets.
+
+    What was not measured is left empty.
+    """
     lines = [HEADER]
     for row in rows:
-        least, most = _figure(row["seconds_min"]), _figure(row["seconds_max"])
-        keys = ("images_per_second", "peak_memory_gb", "floor_seconds", "step_over_floor", "over_peer")
+        spread = _range(row["seconds_min"], row["seconds_max"])
         cells = [
-            row["method"], row["mode"], _figure(row["seconds"]), f"{least}..{most}" if least else "",
-            *[_figure(row[key]) for key in keys],
+            row["method"], row["mode"], _figure(row["seconds"]), spread,
+            *[_figure(row[key]) for key in ("images_per_second", "peak_memory_gb", "floor_seconds")],
+            *[_ratio(row[key], row[f"{key}_of_starts"]) for key in ("step_over_floor", "over_peer")],
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -138,17 +170,28 @@ def _figure(value: Optional[float]) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
+def _range(least: float, most: float) -> str:
+    return f"{least:.2f}..{most:.2f}"
+
+
+def _ratio(value: Optional[float], of_starts: Optional[Sequence[float]]) -> str:
+    if value is None or not of_starts:
+        return ""
+    return f"{value:.2f} ({_range(min(of_starts), max(of_starts))})"
+
+
 def main() -> int:
     """Measure all rows and print the table."""
     parser = command_line(__doc__ or "")
     parser.add_argument("--peer-python", metavar="PATH", help="a Python that has PyTorch")
+    parser.add_argument("--starts", type=count, default=3, help="processes of each row (default: 3)")
     parser.add_argument("--measure", nargs=2, metavar=("METHOD", "MODE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         serve_step(*options.measure)
         return 0
-    rows = measure(options.repeats, find_peer(options.peer_python))
-    print(f"AllConv13, 32x32, batch 8 + 8, medians of {options.repeats}\n{table(rows)}")
+    rows = measure(options.starts, options.repeats, find_peer(options.peer_python))
+    print(f"AllConv13, 32x32, batch 8 + 8, medians of {options.starts} x {options.repeats}\n{table(rows)}")
     write_json(options.json, rows)
     return 0
 

@@ -166,19 +166,36 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_step_and_their_summary() -> None:
-    rounds = [{"step_seconds": seconds, "floor_seconds": 2.0} for seconds in (3.0, 2.0, 4.0)]
-    row = step._row("nrm_rpn", "hybridised", {"peak_memory_gb": 1.5}, rounds)
-    assert row["step_over_floor"] == 1.5 and row["images_per_second"] == 16 / 3
-    peer = step._row("nrm_rpn", step.PEER, {"peak_memory_gb": 1.0, "torch": "2"}, [{"step_seconds": 4.0}])
-    row["over_peer"], peer["over_peer"] = 0.75, None
+    def rounds(*seconds: float, **more: float) -> List[Dict[str, float]]:
+        return [{"step_seconds": each, **more} for each in seconds]
+
+    ours = [
+        ({"peak_memory_gb": 1.25}, rounds(3.0, 2.0, 4.0, floor_seconds=2.0)),
+        ({"peak_memory_gb": 1.5}, rounds(3.0, 3.5, 4.0, floor_seconds=2.5)),
+    ]
+    row = step._row("nrm_rpn", "hybridised", ours)
+    assert row["seconds"] == 3.25 and row["floor_seconds"] == 2.25 and row["peak_memory_gb"] == 1.5
+    assert row["step_over_floor_of_starts"] == [1.5, 1.4] and row["images_per_second"] == 16 / 3.25
+    peer = step._row("nrm_rpn", step.PEER, [({"peak_memory_gb": 1.0}, rounds(each)) for each in (4.0, 5.0)])
+    for each in (row, peer):
+        step._compare(each, peer)
+    assert row["over_peer_of_starts"] == [0.75, 0.7] and peer["over_peer"] is None
     assert step.table([row, peer]).splitlines()[2:] == [
-        "| NRM + RPN | hybridised | 3.00 | 2.00..4.00 | 5.33 | 1.50 | 2.00 | 1.50 | 0.75 |",
-        "| NRM + RPN | PyTorch | 4.00 | 4.00..4.00 | 4.00 | 1.00 |  |  |  |",
+        "| NRM + RPN | hybridised | 3.25 | 2.00..4.00 | 4.92 | 1.50 | 2.25 | 1.44 (1.40..1.50) "
+        "| 0.72 (0.70..0.75) |",
+        "| NRM + RPN | PyTorch | 4.50 | 4.00..5.00 | 3.56 | 1.00 |  |  |  |",
     ]
     terms = {"method": "NRM + RPN", "terms": 1e-6, "gradients": 1e-3}
     lines = summary.table({"step": [row], "profile_step": [profiled()], "peer_terms": [terms]}).splitlines()
-    assert "5.33 images/s, 1.50 GB, step / floor 1.50, ours / PyTorch 0.75" in lines[2]
+    assert "4.92 images/s, 1.50 GB, step / floor 1.44, ours / PyTorch 0.72" in lines[2]
     assert "convolutions 70 %" in lines[3] and "terms 1.0e-06" in lines[4]
+
+
+def test_a_step_without_a_peer() -> None:
+    row = step._row("nrm_rpn", step.BFLOAT16, [({"peak_memory_gb": 1.0}, [{"step_seconds": 2.0}])])
+    step._compare(row, None)
+    line = "| NRM + RPN | hybridised, bfloat16 | 2.00 | 2.00..2.00 | 8.00 | 1.00 |  |  |  |"
+    assert step.table([row]).splitlines()[2] == line
 
 
 def test_every_committed_result_has_a_summary() -> None:

@@ -133,10 +133,9 @@ def _row(method: str, mode: str, starts: Sequence[Start]) -> Dict[str, Any]:
     row["floor_seconds"] = row["step_over_floor"] = row["step_over_floor_of_starts"] = None
     if floors[0]:
         row["floor_seconds"] = statistics.median(each for start in floors for each in start)
-        row["step_over_floor"] = row["seconds"] / row["floor_seconds"]
-        row["step_over_floor_of_starts"] = [
-            step / statistics.median(start) for step, start in zip(row["seconds_of_starts"], floors)
-        ]
+        pairs = zip(row["seconds_of_starts"], floors)
+        row["step_over_floor_of_starts"] = [step / statistics.median(start) for step, start in pairs]
+        row["step_over_floor"] = statistics.median(row["step_over_floor_of_starts"])
     return row
 
 
@@ -144,13 +143,13 @@ def _compare(row: Dict[str, Any], peer: Optional[Dict[str, Any]]) -> None:
     """Add how a row's time relates to the peer's; None for the peer itself, and where there is none."""
     row["over_peer"] = row["over_peer_of_starts"] = None
     if peer is not None and row is not peer:
-        row["over_peer"] = row["seconds"] / peer["seconds"]
         pairs = zip(row["seconds_of_starts"], peer["seconds_of_starts"])
         row["over_peer_of_starts"] = [ours / theirs for ours, theirs in pairs]
+        row["over_peer"] = statistics.median(row["over_peer_of_starts"])
 
 
 def table(rows: Sequence[Dict[str, Any]]) -> str:
-    """Lay out the rows in Markdown, the range of a ratio over the starts in brackets.
+    """Lay out the rows in Markdown, a ratio as the median of the starts' with their range.
 
     What was not measured is left empty.
     """

@@ -14,7 +14,7 @@ import importlib
 import os
 from typing import Any, List
 
-from gluon_nrm.memory import keep_freed_memory
+from gluon_nrm.memory import keep_freed_memory, use_huge_pages
 from gluon_nrm.processor import set_thread_defaults
 from gluon_nrm.version import __version__
 from gluon_nrm.wheels import mxnet_version
@@ -34,7 +34,8 @@ _HOMES = {
 os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
 set_thread_defaults()
 if mxnet_version() is not None:
-    keep_freed_memory()
+    if keep_freed_memory():
+        use_huge_pages()
     importlib.import_module("gluon_nrm.needs_mxnet")
 
 

@@ -181,13 +181,13 @@ def test_rows_of_a_step_and_their_summary() -> None:
         step._compare(each, peer)
     assert row["over_peer_of_starts"] == [0.75, 0.7] and peer["over_peer"] is None
     assert step.table([row, peer]).splitlines()[2:] == [
-        "| NRM + RPN | hybridised | 3.25 | 2.00..4.00 | 4.92 | 1.50 | 2.25 | 1.44 (1.40..1.50) "
+        "| NRM + RPN | hybridised | 3.25 | 2.00..4.00 | 4.92 | 1.50 | 2.25 | 1.45 (1.40..1.50) "
         "| 0.72 (0.70..0.75) |",
         "| NRM + RPN | PyTorch | 4.50 | 4.00..5.00 | 3.56 | 1.00 |  |  |  |",
     ]
     terms = {"method": "NRM + RPN", "terms": 1e-6, "gradients": 1e-3}
     lines = summary.table({"step": [row], "profile_step": [profiled()], "peer_terms": [terms]}).splitlines()
-    assert "4.92 images/s, 1.50 GB, step / floor 1.44, ours / PyTorch 0.72" in lines[2]
+    assert "4.92 images/s, 1.50 GB, step / floor 1.45, ours / PyTorch 0.72" in lines[2]
     assert "convolutions 70 %" in lines[3] and "terms 1.0e-06" in lines[4]
 
 

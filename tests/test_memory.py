@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next arrays, where the C library lets itself be told."""
+"""Freed memory is kept for the next arrays, in huge pages, where the C library and the system allow it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
+from typing import Callable
 
 import pytest
+
+from gluon_nrm import memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries go untuned")
 
@@ -25,16 +29,72 @@ for _ in range(20):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+#: How many of 64 MB are in huge pages, in kB. Not numpy's: it asks for them itself.
+HUGE = """
+import ctypes
+import re
+import gluon_nrm
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.memset(ctypes.c_void_p(libc.malloc(2**26)), 1, 2**26)
+print(re.search(r"AnonHugePages: +([0-9]+)", open("/proc/self/smaps_rollup").read()).group(1))
+"""
 
-def pages_mapped(**variables: str) -> int:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-c", FAULTS]
+#: Whether the package can be used where there are 3 GB of addresses.
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
+import gluon_nrm
+import mxnet as mx
+print(int(mx.nd.ones(2**22).sum().asscalar()))
+"""
+
+
+def run(program: str, **variables: str) -> int:
+    """What a program prints that imports the package first."""
+    tuned = ("MALLOC_", "GLIBC_TUNABLES")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(tuned)}
     done = subprocess.run(
-        command, env={**environment, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=120
-    )
+        [sys.executable, "-c", program],
+        env={**environment, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=120,
+    )  # fmt: skip
     return int(done.stdout)
 
 
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     # a threshold that is given stays; glibc's own default rises with the first array that is freed
-    assert pages_mapped() < 100 < pages_mapped(MALLOC_MMAP_THRESHOLD_="131072")
+    assert run(FAULTS) < 100 < run(FAULTS, MALLOC_MMAP_THRESHOLD_="131072")
+
+
+def test_arrays_are_in_huge_pages_unless_the_environment_says_otherwise() -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[madvise]" not in setting.read_text(encoding="ascii"):
+        pytest.skip("only where Linux hands them to whoever asks")
+    assert run(HUGE, GLIBC_TUNABLES="glibc.malloc.perturb=0") < 2**15 < run(HUGE)
+
+
+def test_where_addresses_are_few_the_package_works_all_the_same() -> None:
+    assert run(LIMITED) == 2**22
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda patch, folder: patch.setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=0"),
+        lambda patch, folder: patch.setattr(memory, "OVERCOMMIT", written(folder / "overcommit", "2\n")),
+        lambda patch, folder: patch.setattr(memory, "MAPS", folder / "missing"),
+    ],
+    ids=["tuned already", "strict overcommit", "no list of mappings"],
+)
+def test_the_heap_is_left_alone(
+    spoil: Callable[[pytest.MonkeyPatch, Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(memory, "_grow_heap", lambda size: None)
+    spoil(monkeypatch, tmp_path)
+    assert not memory.use_huge_pages()
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="ascii")
+    return path

@@ -20,6 +20,8 @@ _HUGE_PAGES = 14
 LARGEST = 32 * 2**20
 #: glibc's own limit of the number of larger ones.
 _MAPPINGS = 65536
+#: The usual page, in bytes.
+PAGE = 4096
 #: What the heap becomes at once, or half of the machine's memory where that is less.
 HEAP = 16 * 2**30
 
@@ -51,9 +53,11 @@ def use_huge_pages() -> bool:
     used. Where the system counts them all the same (strict overcommit), it is left alone; where the
     environment has GLIBC_TUNABLES, they stand.
     """
-    if "GLIBC_TUNABLES" in os.environ or _read(OVERCOMMIT).strip() == "2":
+    page = os.sysconf("SC_PAGE_SIZE")
+    # of larger pages the huge ones are hundreds of megabytes
+    if "GLIBC_TUNABLES" in os.environ or _read(OVERCOMMIT).strip() == "2" or page != PAGE:
         return False
-    _grow_heap(min(HEAP, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2))
+    _grow_heap(min(HEAP, os.sysconf("SC_PHYS_PAGES") * page // 2))
     heap = _heap()
     return bool(heap) and all(_libc().madvise(start, end - start, _HUGE_PAGES) == 0 for start, end in heap)
 

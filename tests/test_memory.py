@@ -82,9 +82,10 @@ def test_where_addresses_are_few_the_package_works_all_the_same() -> None:
     [
         lambda patch, folder: patch.setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=0"),
         lambda patch, folder: patch.setattr(memory, "OVERCOMMIT", written(folder / "overcommit", "2\n")),
+        lambda patch, folder: patch.setattr(memory, "PAGE", 2**16),
         lambda patch, folder: patch.setattr(memory, "MAPS", folder / "missing"),
     ],
-    ids=["tuned already", "strict overcommit", "no list of mappings"],
+    ids=["tuned already", "strict overcommit", "other pages", "no list of mappings"],
 )
 def test_the_heap_is_left_alone(
     spoil: Callable[[pytest.MonkeyPatch, Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

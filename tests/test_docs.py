@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import devices, network, step
 from benchmarks.harness import read_json
-from gluon_nrm.report.tables import group_mean_std, read_csv, to_markdown
+from gluon_nrm.report.tables import format_mean_std, group_mean_std, read_csv, to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "digits.csv"
@@ -82,6 +82,31 @@ def test_what_gates_add_is_what_was_measured() -> None:
     for row in read_json(ROOT / "results" / "shake.json"):
         figures = f"{row['seconds']:.3f} | {row['over_even']:.3f}"
         assert f"| {row['network']} | {row['gates']} | {figures} |" in text
+
+
+def test_accuracy_before_and_after_the_work_on_speed() -> None:
+    """The same fifteen seeds of two commits."""
+    runs = read_csv(ROOT / "results" / "digits_fast.csv")
+    commits = list(dict.fromkeys(row["commit"] for row in runs))
+    expected = [(commit, seed) for commit in commits for seed in range(15)]
+    assert [(row["commit"], row["seed"]) for row in runs] == expected
+    last, median = (
+        np.reshape([row[column] for row in runs], (2, -1))
+        for column in ("test_error_last", "test_error_median20")
+    )
+    assert between("results/README.md", "table: results/digits_fast.csv").splitlines()[2:] == [
+        f"| {commit[:7]} | {' | '.join(map(str, found))} | {mean_and_std(found)} |"
+        for commit, found in zip(commits, last)
+    ]
+    text = " ".join((ROOT / "results" / "README.md").read_text(encoding="utf-8").split())
+    paired = (mean_and_std(after - before) for before, after in (last, median))
+    assert "paired by seed, is {}, in the median of the last 20 evaluations {} ".format(*paired) in text
+    assert f"first five seeds give {last[0, :5].mean():.2f} here" in text
+
+
+def mean_and_std(values: np.ndarray) -> str:
+    """As the tables have it."""
+    return format_mean_std(values.mean(), values.std(ddof=1))
 
 
 def test_the_speed_of_a_step_is_what_was_measured() -> None:

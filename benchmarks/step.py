@@ -37,6 +37,8 @@ LOW = has_instructions("avx512_bf16") and INSTRUCTIONS not in os.environ
 MODES = ("eager", "hybridised", *([BFLOAT16] if LOW else []))
 PEER = "PyTorch"
 NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
+#: What a process said of itself, and what it measured, round after round.
+Start = Tuple[Dict[str, float], List[Dict[str, float]]]
 REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'
 HEADER = (
     "| method | step | s | min..max | images/s | peak memory (GB) | floor (s) | step / floor "
@@ -85,10 +87,6 @@ def find_peer(python: Optional[str]) -> Optional[str]:
     return chosen if found else None
 
 
-#: What a process said of itself, and what it measured, round after round.
-Start = Tuple[Dict[str, float], List[Dict[str, float]]]
-
-
 def measure(starts: int, rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
     """Measure every row, in turns."""
     found = [_start(rounds, peer) for _ in range(starts)]
@@ -128,7 +126,9 @@ def _row(method: str, mode: str, starts: Sequence[Start]) -> Dict[str, Any]:
     row: Dict[str, Any] = {"method": NAMES[method], "mode": mode}
     row.update(spread([each for start in seconds for each in start]))
     row["images_per_second"] = 2 * BATCH / row["seconds"]
-    row.update(starts[0][0], peak_memory_gb=max(ready["peak_memory_gb"] for ready, _ in starts))
+    for ready, _ in starts:
+        row.update(ready)
+    row["peak_memory_gb"] = max(ready["peak_memory_gb"] for ready, _ in starts)
     row["seconds_of_starts"] = [statistics.median(start) for start in seconds]
     row["floor_seconds"] = row["step_over_floor"] = row["step_over_floor_of_starts"] = None
     if floors[0]:

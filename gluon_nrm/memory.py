@@ -18,6 +18,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _HUGE_PAGES = 14
 #: Where the heap is full, arrays up to this size come from it all the same; glibc allows no more.
 LARGEST = 32 * 2**20
+#: Free memory that the heap keeps at its end, where it is not in huge pages.
+KEPT = 512 * 2**20
 #: glibc's own limit of the number of larger ones.
 _MAPPINGS = 65536
 #: The usual page, in bytes.
@@ -38,8 +40,8 @@ def keep_freed_memory() -> bool:
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
-    # one heap, or every thread of MXNet's keeps free memory to itself; it never becomes smaller
-    settings = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, LARGEST), (_TRIM_THRESHOLD, -1))
+    # one heap, or every thread of MXNet's keeps free memory to itself
+    settings = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, LARGEST), (_TRIM_THRESHOLD, KEPT))
     return all(_libc().mallopt(*setting) == 1 for setting in settings)
 
 
@@ -71,10 +73,11 @@ def _libc() -> Any:
 
 
 def _grow_heap(size: int) -> None:
-    """Let the heap reach ``size`` bytes further; as far as before, if the system has no addresses for it."""
+    """Let the heap reach ``size`` bytes further, for good; no further, if there are no addresses for it."""
     libc = _libc()
-    # else so large a block would not come from the heap
+    # else so large a block would not come from the heap, and the heap would not stay so large
     libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, -1)
     libc.free(libc.malloc(size))
     libc.mallopt(_MMAP_MAX, _MAPPINGS)
 

@@ -75,11 +75,14 @@ def _libc() -> Any:
 def _grow_heap(size: int) -> None:
     """Let the heap reach ``size`` bytes further, for good; no further, if there are no addresses for it."""
     libc = _libc()
-    # else so large a block would not come from the heap, and the heap would not stay so large
+    # else so large a block would not come from the heap
     libc.mallopt(_MMAP_MAX, 0)
-    libc.mallopt(_TRIM_THRESHOLD, -1)
-    libc.free(libc.malloc(size))
+    block = libc.malloc(size)
     libc.mallopt(_MMAP_MAX, _MAPPINGS)
+    if block is not None:
+        # else the heap would not stay so large
+        libc.mallopt(_TRIM_THRESHOLD, -1)
+        libc.free(block)
 
 
 def _heap() -> List[Tuple[int, int]]:

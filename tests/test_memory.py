@@ -7,7 +7,8 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable
+from types import SimpleNamespace
+from typing import Callable, List, Optional, Tuple
 
 import pytest
 
@@ -94,6 +95,23 @@ def test_the_heap_is_left_alone(
     monkeypatch.setattr(memory, "_grow_heap", lambda size: None)
     spoil(monkeypatch, tmp_path)
     assert not memory.use_huge_pages()
+
+
+@pytest.mark.parametrize("block", [None, 4096])
+def test_only_a_heap_that_could_grow_keeps_its_size(
+    block: Optional[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: List[Tuple[int, ...]] = []
+    libc = SimpleNamespace(
+        mallopt=lambda *setting: calls.append(setting),
+        malloc=lambda size: block,
+        free=lambda block: calls.append((block,)),
+    )
+    monkeypatch.setattr(memory, "_libc", lambda: libc)
+    memory._grow_heap(2**40)
+    never_trimmed = (memory._TRIM_THRESHOLD, -1)
+    assert (never_trimmed in calls) == ((block,) in calls) == (block is not None)
+    assert calls.index((memory._MMAP_MAX, 0)) < calls.index((memory._MMAP_MAX, memory._MAPPINGS))
 
 
 def written(path: Path, text: str) -> Path:

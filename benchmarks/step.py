@@ -130,22 +130,21 @@ def _row(method: str, mode: str, starts: Sequence[Start]) -> Dict[str, Any]:
         row.update(ready)
     row["peak_memory_gb"] = max(ready["peak_memory_gb"] for ready, _ in starts)
     row["seconds_of_starts"] = [statistics.median(start) for start in seconds]
-    row["floor_seconds"] = row["step_over_floor"] = row["step_over_floor_of_starts"] = None
-    if floors[0]:
-        row["floor_seconds"] = statistics.median(each for start in floors for each in start)
-        pairs = zip(row["seconds_of_starts"], floors)
-        row["step_over_floor_of_starts"] = [step / statistics.median(start) for step, start in pairs]
-        row["step_over_floor"] = statistics.median(row["step_over_floor_of_starts"])
+    measured = [each for start in floors for each in start]
+    row["floor_seconds"] = statistics.median(measured) if measured else None
+    _relate(row, "step_over_floor", [statistics.median(start) for start in floors] if measured else None)
     return row
 
 
 def _compare(row: Dict[str, Any], peer: Optional[Dict[str, Any]]) -> None:
     """Add how a row's time relates to the peer's; None for the peer itself, and where there is none."""
-    row["over_peer"] = row["over_peer_of_starts"] = None
-    if peer is not None and row is not peer:
-        pairs = zip(row["seconds_of_starts"], peer["seconds_of_starts"])
-        row["over_peer_of_starts"] = [ours / theirs for ours, theirs in pairs]
-        row["over_peer"] = statistics.median(row["over_peer_of_starts"])
+    _relate(row, "over_peer", peer["seconds_of_starts"] if peer and row is not peer else None)
+
+
+def _relate(row: Dict[str, Any], name: str, others: Optional[Sequence[float]]) -> None:
+    """Add the ratios of a row's time to others, start by start, and their median; None without others."""
+    ratios = [ours / other for ours, other in zip(row["seconds_of_starts"], others)] if others else None
+    row[f"{name}_of_starts"], row[name] = ratios, statistics.median(ratios) if ratios else None
 
 
 def table(rows: Sequence[Dict[str, Any]]) -> str:
@@ -159,7 +158,7 @@ def table(rows: Sequence[Dict[str, Any]]) -> str:
         cells = [
             row["method"], row["mode"], _figure(row["seconds"]), spread,
             *[_figure(row[key]) for key in ("images_per_second", "peak_memory_gb", "floor_seconds")],
-            *[_ratio(row[key], row[f"{key}_of_starts"]) for key in ("step_over_floor", "over_peer")],
+            *[_ratio(row[f"{key}_of_starts"]) for key in ("step_over_floor", "over_peer")],
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -173,10 +172,10 @@ def _range(least: float, most: float) -> str:
     return f"{least:.2f}..{most:.2f}"
 
 
-def _ratio(value: Optional[float], of_starts: Optional[Sequence[float]]) -> str:
-    if value is None or not of_starts:
+def _ratio(of_starts: Optional[Sequence[float]]) -> str:
+    if of_starts is None:
         return ""
-    return f"{value:.2f} ({_range(min(of_starts), max(of_starts))})"
+    return f"{statistics.median(of_starts):.2f} ({_range(min(of_starts), max(of_starts))})"
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
 from gluon_nrm.errors import SetupError
+from gluon_nrm.files import is_file
 from gluon_nrm.wheels import CPU_BUILD, CUDA_BUILD, has_cuda_build, installed_version
 
 
@@ -117,7 +118,7 @@ def _wheel_files() -> Iterator[Path]:
         for soname in wheel.sonames:
             for root in roots:
                 path = Path(root) / wheel.folder / "lib" / soname
-                if path.is_file():
+                if is_file(path, SetupError):
                     yield path
 
 

@@ -1,4 +1,7 @@
-"""Writing files so that a kill, a full disk or a power cut never leaves half of one.
+"""Guarded questions about paths, and writing that never leaves half a file.
+
+Every question about a path of the user (is it there, is it a folder) is asked here: a name that is too long,
+or a folder that may not be entered, is then an error for people. ``tests/test_paths.py`` finds the others.
 
 Everything is written under a temporary name in the same folder, flushed to the disk, and only then renamed;
 a rename is atomic, so a reader sees the old contents or the new ones. Temporary names begin with
@@ -12,10 +15,11 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
 import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, Optional, Type
+from typing import Iterator, List, Optional, Type, Union
 
 from gluon_nrm.errors import NRMError
 
@@ -32,11 +36,14 @@ _REMEDIES = {
     errno.ENOENT: "check that the folder exists",
     errno.ENOLCK: "choose a folder on a file system that supports file locks",
     errno.EOPNOTSUPP: "choose a folder on a file system that supports file locks",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "its symbolic links lead in a circle; mend them",
+    errno.EINVAL: "give a name without null characters",
 }
 
 
 @contextmanager
-def os_errors(error: Type[NRMError], action: str, path: Path) -> Iterator[None]:
+def os_errors(error: Type[NRMError], action: str, path: Union[str, Path]) -> Iterator[None]:
     """Turn an ``OSError`` of the body into ``error``: "cannot ACTION PATH: reason; remedy".
 
     Raises:
@@ -50,9 +57,115 @@ def os_errors(error: Type[NRMError], action: str, path: Path) -> Iterator[None]:
         raise error(f"cannot {action} {path}: {reason}; {remedy}") from problem
 
 
+def exists(path: Path, error: Type[NRMError]) -> bool:
+    """Ask if something has this name; a symbolic link is followed.
+
+    Raises:
+        NRMError: of the given class, if the system does not say.
+    """
+    return _status(path, error) is not None
+
+
+def is_dir(path: Path, error: Type[NRMError]) -> bool:
+    """Ask if this is a folder; a symbolic link is followed.
+
+    Raises:
+        NRMError: of the given class, if the system does not say.
+    """
+    found = _status(path, error)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def is_file(path: Path, error: Type[NRMError]) -> bool:
+    """Ask if this is a regular file; a symbolic link is followed.
+
+    Raises:
+        NRMError: of the given class, if the system does not say.
+    """
+    found = _status(path, error)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_taken(path: Path, error: Type[NRMError]) -> bool:
+    """Ask if a name is taken, be it by a symbolic link that leads nowhere.
+
+    Raises:
+        NRMError: of the given class, if the system does not say.
+    """
+    return _status(path, error, follow=False) is not None
+
+
+def file_size(path: Path, error: Type[NRMError]) -> int:
+    """Size of a file in bytes; 0 where there is none.
+
+    Raises:
+        NRMError: of the given class, if the system does not say.
+    """
+    found = _status(path, error)
+    return 0 if found is None else found.st_size
+
+
+def list_folder(folder: Path, error: Type[NRMError]) -> List[Path]:
+    """Everything in a folder, in alphabetical order.
+
+    Raises:
+        NRMError: of the given class, if it cannot be listed.
+    """
+    with os_errors(error, "list", folder):
+        return sorted(folder.iterdir())
+
+
+def find_files(folder: Path, pattern: str, error: Type[NRMError]) -> List[Path]:
+    """Everything below a folder that a pattern such as ``*/recipe.yaml`` fits, in alphabetical order.
+
+    Raises:
+        NRMError: of the given class, if a folder cannot be listed.
+    """
+    with os_errors(error, "list", folder):
+        return sorted(folder.glob(pattern))
+
+
+def expand_home(path: Path, error: Type[NRMError]) -> Path:
+    """Put the home folder where a path begins with ``~`` or ``~NAME``.
+
+    Raises:
+        NRMError: of the given class, if there is no such home folder.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise error(f"{path}: no home folder is known for {path.parts[0]}; write it out") from None
+
+
+def resolve(path: Path, error: Type[NRMError]) -> Path:
+    """Absolute path, without symbolic links.
+
+    Raises:
+        NRMError: of the given class, if the links lead in a circle, or the working folder is gone.
+    """
+    with os_errors(error, "find", path):
+        try:
+            return path.resolve()
+        except RuntimeError:  # Python before 3.13 says so of links in a circle
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+
+
+def _status(path: Path, error: Type[NRMError], follow: bool = True) -> Optional[os.stat_result]:
+    """Size and kind of what is at ``path``; None where nothing is."""
+    with os_errors(error, "look at", path):
+        try:
+            return os.stat(path, follow_symlinks=follow)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError:  # a null character, or one that no file name can have
+            raise OSError(errno.EINVAL, "no file can have this name") from None
+
+
 def temporary_path(path: Path) -> Path:
     """An unused name beside ``path`` that ends as it does, for writers that go by the ending."""
-    return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{path.name}")
+    # A file system allows 255 bytes: of a long name the end is enough.
+    ending = path.name if len(os.fsencode(path.name)) < 200 else path.name[-40:]
+    return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{ending}")
 
 
 def sync(path: Path) -> None:
@@ -98,7 +211,7 @@ def write_text(path: Path, text: str) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder with all in it, if it is there; what cannot be removed stays."""
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not os.path.islink(path):  # neither raises
         shutil.rmtree(path, ignore_errors=True)
         return
     with suppress(OSError):
@@ -106,9 +219,13 @@ def remove(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path, only_folders: bool = False) -> None:
-    """Remove what killed processes left half-written in ``folder``; only for the holder of its lock."""
+    """Remove what killed processes left half-written in ``folder``; only for the holder of its lock.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if path.is_dir() or not only_folders:
+        if os.path.isdir(path) or not only_folders:
             remove(path)
 
 

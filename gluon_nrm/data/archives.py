@@ -9,6 +9,7 @@ from typing import Dict, Sequence
 
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import file_size, is_dir, is_file
 
 
 def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> Dict[str, bytes]:
@@ -25,22 +26,22 @@ def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> 
     DataError  A file is missing or too large, or the archive is damaged or none.
     """
     with reading(place, "a .tar.gz archive", tarfile.TarError):
-        if place.is_dir():
+        if is_dir(place, DataError):
             found = _from_folder(place, names, largest)
         else:
             found = _from_archive(place, folder, names, largest)
     absent = [name for name in names if name not in found]
     if absent:
-        inside = "" if place.is_dir() else f"{folder}/"
+        inside = "" if is_dir(place, DataError) else f"{folder}/"
         raise DataError(f"{place} does not hold {inside}{absent[0]}; is it another data set? {UNREADABLE}")
     return found
 
 
 def _from_folder(place: Path, names: Sequence[str], largest: int) -> Dict[str, bytes]:
     """Those of the files that are in a folder."""
-    paths = {name: place / name for name in names if (place / name).is_file()}
+    paths = {name: place / name for name in names if is_file(place / name, DataError)}
     for path in paths.values():
-        _check_size(str(path), path.stat().st_size, largest)
+        _check_size(str(path), file_size(path, DataError), largest)
     return {name: path.read_bytes() for name, path in paths.items()}
 
 

@@ -15,6 +15,7 @@ from gluon_nrm.data.places import find, missing
 from gluon_nrm.data.reading import UNREADABLE
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import is_dir
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -141,7 +142,7 @@ def _read(spec: DatasetSpec, form: Form, place: Path) -> Dataset:
     parts = []
     for names, images in ((form.train, spec.train), (form.test, spec.test)):
         each = images // len(names)
-        where = [str(place / name) if place.is_dir() else f"{place}: {name}" for name in names]
+        where = [str(place / name) if is_dir(place, DataError) else f"{place}: {name}" for name in names]
         decoded = [form.decode(files.pop(name), at, each) for name, at in zip(names, where)]
         parts.append(_image_set(decoded, where, spec.classes))
     train, test = parts

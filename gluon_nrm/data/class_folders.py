@@ -47,7 +47,8 @@ def class_names(folder: Path) -> Tuple[str, ...]:
     ------
     DataError  There is none, or the folder cannot be read.
     """
-    names = tuple(entry.name for entry in _entries(folder) if entry.is_dir())
+    with os_errors(DataError, "read", folder):
+        names = tuple(entry.name for entry in _entries(folder) if entry.is_dir())
     if not names:
         raise DataError(f"{folder} holds no folder; put the images of each class into a folder of its own")
     return names

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gluon_nrm.data.remote import Remote
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import FileLock, os_errors, sync
+from gluon_nrm.files import FileLock, exists, file_size, os_errors, sync
 
 CHUNK = 1 << 20
 #: Seconds without a byte after which a server has failed.
@@ -52,7 +52,7 @@ def fetch(
                name. What has arrived stays.
     """
     path = folder / remote.name
-    if path.exists():
+    if exists(path, DataError):
         if sha256(path) != remote.sha256:
             raise DataError(
                 f"{path} is not the official file: its SHA-256 is not {remote.sha256}; move it away and "
@@ -109,8 +109,8 @@ def _from_servers(remote: Remote, partial: Path, mirror: Optional[str], stream: 
 def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
     """Fill ``partial`` from one server, or raise _ServerError."""
     failed = 0
-    while _size(partial) != remote.size:
-        before = _size(partial)
+    while file_size(partial, DataError) != remote.size:
+        before = file_size(partial, DataError)
         if before > remote.size:
             partial.unlink()  # of another file
             before = 0
@@ -118,7 +118,7 @@ def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[T
         try:
             _go_on(remote, address, partial, stream)
         except _FAILURES as problem:
-            failed = 0 if _size(partial) > before else failed + 1
+            failed = 0 if file_size(partial, DataError) > before else failed + 1
             hopeless = isinstance(problem, (urllib.error.HTTPError, ValueError))
             if hopeless or failed == ATTEMPTS:
                 reason = getattr(problem, "reason", None) or problem
@@ -137,7 +137,7 @@ def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]
     OSError, HTTPException  The server broke off, or does not answer.
     ValueError              It has another file.
     """
-    have = _size(partial)
+    have = file_size(partial, DataError)
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         # A server that does not know ranges answers 200 with the whole file.
@@ -173,11 +173,6 @@ def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
     if not bar.fp.isatty():
         bar.mininterval = 10.0
     return bar
-
-
-def _size(path: Path) -> int:
-    """Size of a file; 0 where there is none."""
-    return path.stat().st_size if path.exists() else 0
 
 
 def _check_space(partial: Path, needed: int) -> None:

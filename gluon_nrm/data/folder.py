@@ -22,6 +22,7 @@ from gluon_nrm.data.registry import Source, register_dataset
 from gluon_nrm.data.splits import take_per_class
 from gluon_nrm.data.streamed import Pictures, StreamedImages, threads
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import exists, is_dir, is_file, list_folder
 
 TEST_PARTS = ("test", "val")
 #: Of each class, where no folder says which images are for testing.
@@ -71,15 +72,16 @@ def find_parts(folder: Path) -> Parts:
     ------
     DataError  There is nothing to train on, or nothing to test on.
     """
-    if not folder.is_dir():
+    if not is_dir(folder, DataError):
         raise DataError(f"{folder}: no such folder; data.path must be the folder that holds the images")
-    if (folder / "train.rec").is_file():
+    if is_file(folder / "train.rec", DataError):
         train, test = RecordFile(folder / "train.rec"), RecordFile(_test_part(folder, ".rec"))
         labels = train.labels()
         names = tuple(str(label) for label in range(int(labels.max()) + 1))
         return Parts(names, train, labels, test, test.labels())
     # A folder "train" of images, and not of folders, is a class: the one of railways.
-    if (folder / "train").is_dir() and any(path.is_dir() for path in (folder / "train").iterdir()):
+    split = folder / "train"
+    if is_dir(split, DataError) and any(is_dir(path, DataError) for path in list_folder(split, DataError)):
         names = class_names(folder / "train")
         files = list_images(folder / "train", names), list_images(_test_part(folder, ""), names)
     else:
@@ -123,7 +125,7 @@ def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarr
 def _test_part(folder: Path, ending: str) -> Path:
     """The folder or file of the test images."""
     for part in TEST_PARTS:
-        if (folder / f"{part}{ending}").exists():
+        if exists(folder / f"{part}{ending}", DataError):
             return folder / f"{part}{ending}"
     raise DataError(
         f"{folder} holds train{ending}, but neither test{ending} nor val{ending}; put the test images there"

@@ -9,6 +9,7 @@ from gluon_nrm.data.folder import find_parts, streamed
 from gluon_nrm.data.places import missing
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import exists
 
 IMAGENET = DatasetSpec(
     "imagenet",
@@ -44,7 +45,7 @@ def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
     DataError    What is there is damaged, or not ImageNet.
     """
     folder = source.folder(spec.name)
-    if not (folder / "train.rec").exists() and not (folder / "train").exists():
+    if not any(exists(folder / name, DataError) for name in ("train.rec", "train")):
         raise missing(source, spec.name, "train.rec")
     if source.streamed is False:
         raise DataError(f"data.streamed: false, but '{spec.name}' is always streamed; leave it out")

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from gluon_nrm.data.registry import Source
-from gluon_nrm.errors import MissingData
+from gluon_nrm.errors import DataError, MissingData
+from gluon_nrm.files import exists
 
 
 def find(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
     """The first of ``files`` that is there, in the folder of the data set or in that of all data sets."""
     for folder in folders(source, name):
         for path in map(folder.joinpath, files):
-            if path.exists():
+            if exists(path, DataError):
                 return path
     return None
 

@@ -10,6 +10,7 @@ from gluon_nrm.data.places import folders
 from gluon_nrm.data.registry import Source, data_folder, dataset_spec, list_datasets, load_dataset
 from gluon_nrm.data.remote import BY_HAND, REMOTE, Remote
 from gluon_nrm.errors import DataError, MissingData
+from gluon_nrm.files import exists
 
 IMAGENET_BY_HAND = (
     "imagenet cannot be fetched: get ILSVRC2012 from https://image-net.org (an account is needed) and put\n"
@@ -86,7 +87,7 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
 def _there(remote: Remote, name: str, source: Source) -> Optional[Path]:
     """Where a file is, if it is there."""
     places = (folder / remote.name for folder in folders(source, name))
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if exists(place, DataError)), None)
 
 
 def _verify(name: str, source: Source) -> None:

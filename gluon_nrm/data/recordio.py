@@ -15,6 +15,7 @@ from PIL import Image
 from gluon_nrm.data.pictures import decode
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import is_file
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 _FRAME = struct.Struct("<4sI")  # magic number; 3 bits of what part of a record this is, 29 of its length
@@ -95,7 +96,7 @@ class RecordFile:
         DataError  A label is no whole number of 0 or more, or NAME.lst is of other files.
         """
         listed = self.path.with_suffix(".lst")
-        values = self._listed(listed) if listed.is_file() else self._stored()
+        values = self._listed(listed) if is_file(listed, DataError) else self._stored()
         if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (values >= 0).all()):
             bad = np.flatnonzero(~((values == np.rint(values)) & (values >= 0)))[0]
             raise DataError(f"{self.where(bad)}: label {values[bad]}; expected a whole number of 0 or more")
@@ -141,7 +142,7 @@ def _parts(data: bytes, where: str, beginning: bool) -> Iterator[bytes]:
 
 def _read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Keys and places of the records, (N,) int64 each, from lines of key and place with a tab between."""
-    if not path.is_file():
+    if not is_file(path, DataError):
         raise DataError(
             f"{path} is missing; im2rec writes it beside the .rec file; make both again"
         )

@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from gluon_nrm.data.dataset import Dataset
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import expand_home
 
 DATA_DIR_VARIABLE = "GLUON_NRM_DATA"
 """Environment variable that names the folder of all data sets, where a command does not."""
@@ -54,7 +55,7 @@ class Source:
 
     def folder(self, name: str) -> Path:
         """Where the files of the data set called ``name`` belong."""
-        return Path(self.path).expanduser() if self.path is not None else self.data_dir / name
+        return expand_home(Path(self.path), DataError) if self.path is not None else self.data_dir / name
 
 
 Loader = Callable[[Source], Dataset]
@@ -93,7 +94,7 @@ def data_folder(data_dir: Union[str, Path, None] = None) -> Path:
     """The folder of all data sets: the one given, else that of the environment variable, else ``data``."""
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or "data"
-    return Path(data_dir).expanduser()
+    return expand_home(Path(data_dir), DataError)
 
 
 def load_dataset(

@@ -112,7 +112,7 @@ def _check_request(out: Path, formats: Sequence[str], rendering: bool) -> None:
 
 
 def _check_free(out: Path) -> None:
-    if os.path.lexists(out):
+    if files.is_taken(out, DeployError):
         raise DeployError(f"--out {out}: it exists, and nothing is overwritten; give a new folder")
 
 

@@ -9,7 +9,7 @@ from typing import Iterator, List, Sequence
 
 from gluon_nrm.data.pictures import ENDINGS
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import os_errors
+from gluon_nrm.files import exists, is_dir, is_file, os_errors
 
 
 def find_images(places: Sequence[str]) -> List[Path]:
@@ -30,14 +30,14 @@ def find_images(places: Sequence[str]) -> List[Path]:
 def _at(place: str) -> List[Path]:
     """All images at one place."""
     path = Path(place)
-    if path.is_dir():
+    if is_dir(path, DataError):
         return _below(path)
-    if path.exists():
+    if exists(path, DataError):
         return [path]
     if not glob.has_magic(place):
         raise DataError(f"{place}: there is no such file or folder; give image files, folders or patterns")
     matches = [Path(match) for match in sorted(glob.glob(place, recursive=True))]
-    images = [path for path in matches if path.is_file() and _is_image(path.name)]
+    images = [path for path in matches if is_file(path, DataError) and _is_image(path.name)]
     if not images:
         raise DataError(f"{place}: matches no image ({', '.join(ENDINGS)})")
     return images

@@ -159,9 +159,9 @@ def read_manifest(folder: Path) -> Manifest:
         DeployError: there is none, or it is damaged or of a later version; the message names the key.
     """
     path = folder / MANIFEST
-    if not folder.is_dir():
+    if not files.is_dir(folder, DeployError):
         raise DeployError(f"{folder}: there is no such folder; give the folder of an export")
-    if not path.is_file():
+    if not files.is_file(path, DeployError):
         raise DeployError(
             f"{folder} is no export: {MANIFEST} is missing; give a folder that tools/export.py made"
         )
@@ -206,7 +206,7 @@ def _check_file(folder: Path, manifest: Manifest, form: str) -> Path:
         held = ", ".join(file.format for file in manifest.files.values())
         raise DeployError(f"{folder} holds no {form} file ({held}); export the run with --format all")
     path = folder / name
-    if not path.is_file():
+    if not files.is_file(path, DeployError):
         raise DeployError(f"{path} is missing, which {MANIFEST} lists; put it back or export the run again")
     if describe_file(path, form) != manifest.files[name]:
         raise DeployError(

@@ -10,6 +10,7 @@ from gluon_nrm.deploy.classifier import Classifier, open_export
 from gluon_nrm.deploy.manifest import MANIFEST
 from gluon_nrm.deploy.request import Request
 from gluon_nrm.errors import DeployError
+from gluon_nrm.files import exists, is_dir
 
 RECIPE = "recipe.yaml"
 
@@ -20,11 +21,11 @@ def open_classifier(folder: Path, asked: Request) -> Classifier:
     Raises:
         NRMError: the folder is neither, is damaged, or does not hold what is asked for.
     """
-    if not folder.is_dir():
+    if not is_dir(folder, DeployError):
         raise DeployError(f"{folder}: there is no such folder; give the folder of a run or of an export")
-    if (folder / MANIFEST).exists():
+    if exists(folder / MANIFEST, DeployError):
         return open_export(folder, asked)
-    if not (folder / RECIPE).exists():
+    if not exists(folder / RECIPE, DeployError):
         raise DeployError(
             f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); give the folder of one"
         )

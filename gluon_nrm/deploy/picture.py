@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gluon_nrm.deploy.predict import Prediction
 from gluon_nrm.errors import DeployError
-from gluon_nrm.files import atomic_path, os_errors
+from gluon_nrm.files import atomic_path, exists, os_errors
 
 #: Images in one picture.
 MOST = 100
@@ -62,7 +62,7 @@ def check_picture(path: Path, images: int) -> None:
     """
     if path.suffix.lower() != ".png":
         raise DeployError(f"--render: {path} does not end with .png; pictures are PNG files")
-    if path.exists():
+    if exists(path, DeployError):
         raise DeployError(f"--render: {path} is there already; give another name, or remove it")
     if images > MOST:
         raise DeployError(f"--render: {images} images, and one picture holds {MOST}; give fewer")

@@ -6,9 +6,10 @@ import difflib
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
-from typing import Any, Dict, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
 from gluon_nrm.recipe.checks import check
@@ -114,7 +115,9 @@ def _read(path: Path) -> str:
 
 def _neighbour(path: Path) -> str:
     """A file of nearly that name, or where to look."""
-    names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    names: List[str] = []
+    with suppress(OSError):  # a help that is left out, and no fault of its own
+        names = sorted(p.name for p in path.parent.glob("*.yaml"))
     close = difflib.get_close_matches(path.name, names, n=1) or difflib.get_close_matches(
         f"{path.name}.yaml", names, n=1
     )

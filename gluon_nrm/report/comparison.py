@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, write_text
+from gluon_nrm.files import find_files, os_errors, write_text
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.report.paper_tables import METHODS, Cell, Column, Table
 from gluon_nrm.report.published import Published
@@ -61,7 +61,7 @@ def find_runs(table: Table, runs: Path, seeds: Optional[Sequence[int]] = None) -
     found = []
     for column in table.columns:
         stems = {table.cell(method, column).recipe for method in METHODS}
-        for path in sorted((runs / table.folder(column)).glob("*/recipe.yaml")):
+        for path in find_files(runs / table.folder(column), "*/recipe.yaml", RunError):
             if path.parent.name.rsplit("-s", 1)[0] not in stems:
                 continue
             run = load_run(path.parent)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
-from gluon_nrm.files import write_text
+from gluon_nrm.errors import RunError
+from gluon_nrm.files import exists, find_files, write_text
 from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.published import read_published
 
@@ -41,7 +42,7 @@ def render(root: Path = ROOT) -> str:
     tables = [*TABLES.values(), *[get_table("table3", data) for data in STAND_INS]]
     shown = {cell.recipe for table in tables for cell in table.cells}
     parts = [INTRODUCTION, *[_table(table, root) for table in tables]]
-    others = [path for path in sorted((root / "recipes").glob("*.yaml")) if path.stem not in shown]
+    others = [path for path in find_files(root / "recipes", "*.yaml", RunError) if path.stem not in shown]
     lines = ["## Beside these tables", "", "| recipe | what | reported | time and memory |"]
     lines.append("|---|---|---|---|")
     for path in others:
@@ -76,7 +77,7 @@ def _table(table: Table, root: Path) -> str:
 
 def _ours(path: Path) -> Dict[Sequence[str], str]:
     """(method, column) -> our figure, from the CSV of a table, if it is there."""
-    if not path.exists():
+    if not exists(path, RunError):
         return {}
     found: Dict[Sequence[str], str] = {}
     with open(path, encoding="utf-8", newline="") as file:

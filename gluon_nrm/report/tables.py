@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, write_text
+from gluon_nrm.files import os_errors, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
 from gluon_nrm.training.runs import RunFolder, load_run
 
@@ -67,7 +67,7 @@ def summarise(run: RunFolder) -> Row:
         "split_seed": recipe.data.split_seed,
         "settings": recipe_hash(replace(recipe, data=replace(recipe.data, split_seed=0))),
         "commit": _commit(run.env()),
-        "run": run.path.resolve().name,
+        "run": resolve(run.path, RunError).name,
     }
 
 

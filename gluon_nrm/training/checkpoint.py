@@ -131,14 +131,15 @@ def _free_path(folder: Path, epoch: int) -> Path:
     # The plain name is taken if this epoch was saved before; that folder stays until LAST names the new one.
     first = f"epoch_{epoch:04d}"
     names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
-    return next(folder / name for name in names if not os.path.lexists(folder / name))
+    return next(folder / name for name in names if not files.is_taken(folder / name, CheckpointError))
 
 
 def _listing(folder: Path) -> List[Tuple[int, int, Path]]:
     """All checkpoints, oldest first: (epoch, how often that epoch was saved, path)."""
-    if not folder.is_dir():
+    if not files.is_dir(folder, CheckpointError):
         return []
-    matches = [(re.fullmatch(r"epoch_(\d+)(?:-(\d+))?", path.name), path) for path in folder.iterdir()]
+    paths = files.list_folder(folder, CheckpointError)
+    matches = [(re.fullmatch(r"epoch_(\d+)(?:-(\d+))?", path.name), path) for path in paths]
     return sorted((int(match.group(1)), int(match.group(2) or 1), path) for match, path in matches if match)
 
 
@@ -157,7 +158,7 @@ def _drop_others(folder: Path, newest: Path, epoch: int, keep: int) -> None:
 def _newest(folder: Path) -> Optional[Path]:
     pointer = folder / POINTER
     paths = [path for _, _, path in _listing(folder)]
-    if not pointer.exists():
+    if not files.exists(pointer, CheckpointError):
         return paths[-1] if paths else None
     with files.os_errors(CheckpointError, "read", pointer):
         name = pointer.read_bytes().decode("utf-8", errors="replace").strip()

@@ -58,7 +58,7 @@ def write_folder(
     text = json.dumps(body, indent=2, default=plain)
     checked = {**json.loads(text), "sha256": _body_hash(json.loads(text))}
     (path / "state.json").write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
-    for child in path.iterdir():
+    for child in files.list_folder(path, CheckpointError):
         files.sync(child)
     files.sync(path)
 
@@ -101,7 +101,7 @@ def read_folder(path: Path) -> Checkpoint:
 
 
 def _read_state(path: Path) -> Dict[str, Any]:
-    if not path.is_file():
+    if not files.is_file(path, CheckpointError):
         raise CheckpointError(f"{path} is missing")
     try:
         body: Dict[str, Any] = json.loads(path.read_bytes().decode("utf-8"))
@@ -117,7 +117,7 @@ def _read_state(path: Path) -> Dict[str, Any]:
 
 
 def _read_arrays(path: Path, sha256: str) -> Arrays:
-    if not path.is_file():
+    if not files.is_file(path, CheckpointError):
         raise CheckpointError(f"{path} is missing")
     if _sha256(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its contents do not match their SHA-256")

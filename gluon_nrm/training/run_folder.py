@@ -57,7 +57,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run has reached its last epoch."""
-        return self.finished_path.exists()
+        return files.exists(self.finished_path, RunError)
 
     def recipe_text(self) -> str:
         """The complete recipe as YAML text.

@@ -64,7 +64,8 @@ def open_run(
         lock.acquire(wait=True)
     try:
         # New folders are made under this lock alone: one still under its temporary name has lost its maker.
-        files.remove_temporaries(root, only_folders=True)
+        with files.os_errors(RunError, "list", root):
+            files.remove_temporaries(root, only_folders=True)
         run = None if fresh else _find(root, name, recipe_yaml)
         return _create(root, name, recipe_yaml, env) if run is None else _resume(run, env)
     finally:
@@ -87,7 +88,8 @@ def load_run(path: Union[str, Path]) -> RunFolder:
 
 def _find(root: Path, name: str, recipe_yaml: str) -> Optional[RunFolder]:
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
-    matches = [(match, path) for path in root.iterdir() for match in [pattern.fullmatch(path.name)] if match]
+    paths = files.list_folder(root, RunError)
+    matches = [(match, path) for path in paths for match in [pattern.fullmatch(path.name)] if match]
     runs = [RunFolder(path) for match, path in sorted(matches, key=lambda pair: -int(pair[0].group(1) or 1))]
     recipe = yaml.safe_load(recipe_yaml)
     differences = []
@@ -112,7 +114,7 @@ def _shown(value: Any) -> str:
 
 def _create(root: Path, name: str, recipe_yaml: str, env: Mapping[str, Any]) -> RunFolder:
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    path = next(root / free for free in names if not os.path.lexists(root / free))
+    path = next(root / free for free in names if not files.is_taken(root / free, RunError))
     new = RunFolder(files.temporary_path(path))
     lock = files.FileLock(new.path / ".lock")
     try:
@@ -170,15 +172,15 @@ def _note_changes(run: RunFolder, env: Mapping[str, Any]) -> None:
 
 
 def _check_is_run(run: RunFolder) -> None:
-    if not run.path.exists():
+    if not files.exists(run.path, RunError):
         raise RunError(f"{run.path}: there is no such run folder; check the path")
-    if not run.path.is_dir():
+    if not files.is_dir(run.path, RunError):
         raise RunError(
             f"{run.path} is a file, no run folder; give the folder of a run, or move the file away"
         )
     for path in (run.recipe_path, run.env_path, run.metrics_path):
-        if not path.is_file():
-            inside = sorted(child.parent for child in run.path.glob("*/recipe.yaml"))
+        if not files.is_file(path, RunError):
+            inside = [child.parent for child in files.find_files(run.path, "*/recipe.yaml", RunError)]
             remedy = (
                 f"give a folder in it, such as {inside[0]}"
                 if inside

@@ -209,6 +209,29 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def read_bounded(path: Path, error: Type[NRMError], largest: int) -> bytes:
+    """Read a whole regular file of at most ``largest`` bytes.
+
+    A pipe, a terminal or a device in its place is refused before anything is read: it might never end.
+
+    Raises:
+        NRMError: of the given class; the file is missing, unreadable, too large or no regular file.
+    """
+    with os_errors(error, "read", path):
+        # without waiting for someone to write into a pipe
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            kind = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(kind):
+                raise error(f"{path} is no regular file; give a file in its place")
+            data = file.read(largest + 1)
+    if len(data) > largest:
+        raise error(f"{path} has more than {largest} bytes, too many for such a file; is it another file?")
+    return data
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all in it, if it is there; what cannot be removed stays."""
     if os.path.isdir(path) and not os.path.islink(path):  # neither raises

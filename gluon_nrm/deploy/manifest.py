@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from gluon_nrm import files
-from gluon_nrm.deploy.checked import read_value
 from gluon_nrm.errors import DeployError
+from gluon_nrm.json_io import Source as JsonSource
+from gluon_nrm.json_io import read_json, read_value
 
 MANIFEST = "model.json"
+REMEDY = "export the run again"
 VERSION = 1
 
 #: Who normalises the pixels.
@@ -165,18 +167,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise DeployError(
             f"{folder} is no export: {MANIFEST} is missing; give a folder that tools/export.py made"
         )
-    with files.os_errors(DeployError, "read", path):
-        data = path.read_bytes()
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except ValueError as problem:
-        raise DeployError(f"{path} is damaged: {problem}; export the run again") from None
-    version = value.get("version") if isinstance(value, dict) else None
+    value = read_json(path, DeployError, remedy=REMEDY)
+    version = value.get("version")
     if isinstance(version, int) and version > VERSION:
         raise DeployError(
             f"{path} is of version {version}, and this package reads version {VERSION}; use a newer gluon_nrm"
         )
-    manifest: Manifest = read_value(Manifest, value, "", str(path))
+    manifest: Manifest = read_value(Manifest, value, "", JsonSource(str(path), DeployError, REMEDY))
     _check(manifest, str(path))
     return manifest
 

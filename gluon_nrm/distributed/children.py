@@ -63,8 +63,9 @@ class Child:
     def poll(self) -> bool:
         """Whether it has ended; its last lines have then been read."""
         if self.code is None:
-            self.code = self._process.poll()
-            if self.code is not None:
+            code = self._process.poll()
+            if code is not None:
+                self.code = code if code >= 0 else 128 - code  # the guard itself, or ssh, was killed
                 self.ended_at = time.monotonic()
                 for reader in self._readers:
                     reader.join(timeout=2)  # a grandchild may hold the pipe open

@@ -1,36 +1,102 @@
 """Stands beside one process of a job, on whichever host: ``python guard.py COMMAND...``.
 
 The command runs in a process group of its own. The launcher holds the other end of the guard's standard
-input, through ssh where need be: a line there is the number of a signal for the group; its end, for whatever
-reason, is the group's. So nothing is left behind on any host, however the launcher ends. The exit code is
-that of the command, or 128 and the number of the signal that ended it.
+input, through ssh where need be. A line there is the number of a signal for the group. When the input ends,
+for whatever reason, the group is killed. So nothing is left behind on any host, however the launcher ends.
+
+The guard itself may be killed too. Linux then kills the command (parent-death signal), and a second process,
+the watch, kills what else is left in the group.
+
+The exit code is that of the command, or 128 and the number of the signal that ended it.
 
 Run as a script, by hosts that need nothing but Python: only the standard library is used.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
-from typing import List
+from typing import Callable, List
 
 NOT_FOUND = 127
+#: Name of Linux's ``prctl`` option: a signal for this process when the thread that started it ends.
+PR_SET_PDEATHSIG = 1
 
 
 def main(command: List[str]) -> int:
     """Run the command to its end."""
+    watch = start_watch()
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=dies_with_parent()
+        )
     except OSError as problem:
         sys.stderr.write(f"error: cannot run {command[0]!r}: {problem.strerror}\n")
         return NOT_FOUND
+    except subprocess.SubprocessError:
+        sys.stderr.write(f"error: cannot run {command[0]!r}: its guard is gone\n")
+        return NOT_FOUND
+    tell(watch, f"{process.pid}\n")
     threading.Thread(target=_listen, args=(process,), daemon=True).start()
     code = process.wait()
     _send(process, signal.SIGKILL)  # what the command may have left in its group
+    tell(watch, "done\n")
     return code if code >= 0 else 128 - code
+
+
+def dies_with_parent() -> Callable[[], None]:
+    """Make the function that a new process calls before its command, so that it is killed with its parent.
+
+    Linux ties the signal to the thread that starts the process: that has to be one which stays, here the
+    guard's only one. Where there is no ``prctl``, the function does nothing.
+    """
+    parent = os.getpid()
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+
+    def prepare() -> None:
+        if prctl is None:
+            return
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:  # it died before Linux was told
+            os._exit(NOT_FOUND)
+
+    return prepare
+
+
+def start_watch() -> int:
+    """Start the process that kills the command's group if this one is killed; return the pipe to it."""
+    reading, writing = os.pipe()  # not inherited by the command
+    if os.fork() == 0:
+        os.close(writing)
+        try:
+            _watch(reading)
+        finally:
+            os._exit(0)
+    os.close(reading)
+    return writing
+
+
+def _watch(reading: int) -> None:
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):  # the launcher must not wait for the ends of these
+        os.dup2(nothing, standard)
+    with os.fdopen(reading) as source:
+        words = source.read().split()  # until the guard ends
+    if words and words[-1] != "done":
+        os.killpg(int(words[0]), signal.SIGKILL)
+
+
+def tell(watch: int, text: str) -> None:
+    """Write to the watch, which may have been killed."""
+    try:
+        os.write(watch, text.encode())
+    except BrokenPipeError:
+        return
 
 
 def _listen(process: subprocess.Popen) -> None:  # type: ignore[type-arg]

@@ -60,8 +60,8 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: Any, places: An
     ("place", "said"),
     [
         ("none.png", r"none\.png: there is no such file or folder; give image files, folders or patterns"),
-        ("none*.png", r"none\*\.png: matches no image \(\.bmp,.*\)"),
-        ("empty", r"empty holds no image \(\.bmp,.*\)"),
+        ("none*.png", r"none\*\.png: matches no image \(BMP,.*\)"),
+        ("empty", r"empty holds no image \(BMP,.*\)"),
     ],
 )
 def test_places_without_images(tmp_path: Path, monkeypatch: Any, place: str, said: str) -> None:

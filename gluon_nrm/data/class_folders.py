@@ -10,7 +10,8 @@ from typing import List, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.data.pictures import ENDINGS, decode
+from gluon_nrm.data.formats import FORMATS, is_image_name
+from gluon_nrm.data.pictures import decode
 from gluon_nrm.errors import DataError
 from gluon_nrm.files import os_errors
 
@@ -71,9 +72,9 @@ def list_images(folder: Path, classes: Sequence[str]) -> ImageFiles:
     files: List[str] = []
     counts = []
     for name in classes:
-        names = [entry.name for entry in _entries(folder / name) if entry.name.lower().endswith(ENDINGS)]
+        names = [entry.name for entry in _entries(folder / name) if is_image_name(entry.name)]
         if not names:
-            raise DataError(f"{folder / name} holds no image ({', '.join(ENDINGS)})")
+            raise DataError(f"{folder / name} holds no image ({', '.join(FORMATS)})")
         files += [f"{name}/{file}" for file in names]
         counts.append(len(names))
     return ImageFiles(folder, tuple(files), np.repeat(np.arange(len(counts)), counts))

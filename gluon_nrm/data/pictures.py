@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Union
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, UnidentifiedImageError
 
-from gluon_nrm.data.reading import reading
+from gluon_nrm.data.formats import installed_formats
+from gluon_nrm.data.orientation import JPEG_BEGINS, upright, without_exif
+from gluon_nrm.data.reading import UNREADABLE, reading
+from gluon_nrm.data.truncation import watch
 from gluon_nrm.errors import DataError
 
-ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-#: What Pillow raises on damaged files, beside an OSError.
-DAMAGE = (ValueError, SyntaxError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
+#: Pillow's exceptions for damaged files, beside an OSError.
+DAMAGE = (
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
 
 
 def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RGB") -> Image.Image:
@@ -24,21 +35,53 @@ def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RG
     Parameters
     ----------
     file   A path or an open file.
-    where  What the message names.
-    mode   Pillow's: "RGB" for three channels, "L" for one; "" for whichever of them the file has.
+    where  Name of the image in messages.
+    mode   Pillow's: "RGB" for three channels, "L" for one; "" for the one of them that the file has.
 
     Raises
     ------
-    DataError  The file cannot be read, is no image, or has more than 8 bits a channel.
+    DataError  The file cannot be read, is no image of one of ``FORMATS``, is damaged or cut short, or has
+               more pixels than Pillow allows or more than 8 bits a channel.
     """
-    # GluonCV sets it for the whole process when it is imported, and what a damaged file lacks would be black
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    with reading(where, "an image", *DAMAGE), Image.open(file) as image:
-        image.load()
-        found = ImageOps.exif_transpose(image)
-    if found.mode[0] in "IF":
-        raise DataError(f"{where}: an image of mode {found.mode}; save it with 8 bits a channel")
-    return found.convert(mode or ("L" if found.mode in ("1", "L", "LA") else "RGB"))
+    try:
+        with reading(where, "an image", *DAMAGE), _open(file, where) as image:
+            watch(image)
+            image.load()
+            turn = upright(image)
+            found = image if turn is None else image.transpose(turn)
+            deep = found.mode[0] in "IF"
+            if not deep:
+                return found.convert(mode or ("L" if found.mode in ("1", "L", "LA") else "RGB"))
+    except Image.DecompressionBombError as problem:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(
+            f"{where}: the image is too large: Pillow reads up to {most} pixels; scale it down, or remove it"
+        ) from problem
+    raise DataError(f"{where}: an image of mode {found.mode}; save it with 8 bits a channel")
+
+
+def _open(file: Union[Path, BinaryIO], where: Union[str, Path]) -> Image.Image:
+    """Open an image by its content, without decoding it."""
+    formats = installed_formats()
+    try:
+        return Image.open(file, formats=formats)
+    except UnidentifiedImageError as problem:
+        plain = without_exif(_content(file))
+        if plain is not None:
+            return _open(BytesIO(plain), where)
+        raise DataError(
+            f"{where} is damaged or not an image (its content is none of {', '.join(formats)}); {UNREADABLE}"
+        ) from problem
+
+
+def _content(file: Union[Path, BinaryIO]) -> bytes:
+    """The beginning of a file that Pillow does not recognise: all of it, where it could be a JPEG file."""
+    if isinstance(file, Path):
+        with open(file, "rb") as opened:
+            return _content(opened)
+    file.seek(0)
+    begins = file.read(2)
+    return begins + file.read() if begins == JPEG_BEGINS else begins
 
 
 def centre_square(image: Image.Image, shorter: int, side: int) -> Image.Image:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Iterator, List, Sequence
 
-from gluon_nrm.data.pictures import ENDINGS
+from gluon_nrm.data.formats import FORMATS, is_image_name
 from gluon_nrm.errors import DataError
 from gluon_nrm.files import exists, is_dir, is_file, os_errors
 
@@ -39,14 +39,14 @@ def _at(place: str) -> List[Path]:
     matches = [Path(match) for match in sorted(glob.glob(place, recursive=True))]
     images = [path for path in matches if is_file(path, DataError) and _is_image(path.name)]
     if not images:
-        raise DataError(f"{place}: matches no image ({', '.join(ENDINGS)})")
+        raise DataError(f"{place}: matches no image ({', '.join(FORMATS)})")
     return images
 
 
 def _below(folder: Path) -> List[Path]:
     images = list(_walk(folder))
     if not images:
-        raise DataError(f"{folder} holds no image ({', '.join(ENDINGS)})")
+        raise DataError(f"{folder} holds no image ({', '.join(FORMATS)})")
     return images
 
 
@@ -63,4 +63,4 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(ENDINGS) and not name.startswith(".")
+    return is_image_name(name) and not name.startswith(".")

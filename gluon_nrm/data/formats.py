@@ -1,0 +1,60 @@
+"""Image formats that are read, and the endings of their files.
+
+Content decides how a file is read, whatever its name, but only among these formats. Pillow knows others that
+are no pictures of pixels: for PostScript it starts Ghostscript, which a file of a stranger must not do.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Optional, Tuple
+
+from PIL import Image
+
+#: Pillow's name of each format and the endings of its files, in the order in which they are tried.
+#: TGA comes last: it has no magic number, so that only a header of impossible values speaks against it.
+FORMATS = {
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),
+    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
+    "PNG": (".apng", ".png"),
+    "AVIF": (".avif", ".avifs"),
+    "JPEG2000": (".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx"),
+    "PCX": (".pcx",),
+    "PSD": (".psd",),
+    "QOI": (".qoi",),
+    "SGI": (".bw", ".rgb", ".rgba", ".sgi"),
+    "SUN": (".ras",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "TGA": (".icb", ".tga", ".vda", ".vst"),
+}
+
+_FORMAT_OF = {ending: name for name, endings in FORMATS.items() for ending in endings}
+#: Endings of all formats, for messages.
+ENDINGS = tuple(sorted(_FORMAT_OF))
+
+
+def installed_formats() -> Tuple[str, ...]:
+    """The formats that the installed Pillow knows; older ones lack AVIF and QOI."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image, by its ending."""
+    return left_out(name) is None
+
+
+def left_out(name: str) -> Optional[str]:
+    """Say why a file of this name is not taken for an image; None where it is."""
+    ending = os.path.splitext(name)[1].lower()
+    if not ending:
+        return "its name has no ending"
+    if ending not in _FORMAT_OF:
+        return f"{ending} is not an ending of an image"
+    if _FORMAT_OF[ending] not in installed_formats():
+        return f"the installed Pillow does not read {ending}; a newer one may"
+    return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import picture_files as files
@@ -106,6 +107,37 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         list(evaluation_batches(data, data.test, 4))
 
 
+@pytest.mark.parametrize("settings", [{"streamed": True, "size": 8}, {}, {"size": 4}])
+def test_a_forked_process_decodes_after_its_parent_has(tmp_path: Path, settings: Dict[str, Any]) -> None:
+    """Forked while nothing is decoded and in the middle of it; what it decodes is the same."""
+    files.class_folders(tmp_path, {"a": 40, "b": 40})
+    before = threading.active_count()
+    data = load_dataset("folder", path=str(tmp_path), **settings)
+    wanted = np.asarray(data.test.images).tobytes()
+    assert threading.active_count() == before
+    context = multiprocessing.get_context("fork")
+
+    def child(answers: Any) -> None:
+        again = load_dataset("folder", path=str(tmp_path), **settings)
+        answers.send_bytes(np.asarray(data.test.images).tobytes() + np.asarray(again.test.images).tobytes())
+
+    decoding = threading.Thread(target=lambda: np.asarray(data.train.images))
+    for busy in (False, True):
+        if busy:
+            decoding.start()
+        receive, send = context.Pipe(duplex=False)
+        process = context.Process(target=child, args=(send,))
+        process.start()
+        try:
+            assert receive.poll(30), "the forked process hangs"
+            assert receive.recv_bytes() == 2 * wanted
+            process.join(30)
+            assert process.exitcode == 0
+        finally:
+            process.kill()
+    decoding.join()
+
+
 # Crops
 
 
@@ -194,8 +226,7 @@ def test_lighting_shifts_all_pixels_along_the_components() -> None:
 def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for number in (1, 5):
-        threads = ThreadPoolExecutor(number)
-        monkeypatch.setattr(streamed, "threads", lambda threads=threads: threads)
+        monkeypatch.setattr(streamed, "threads", lambda images, number=number: ThreadPoolExecutor(number))
         steps = list(streams(Counted(), CropSettings(), independent_teacher=True).epoch(1))
         batches = [batch for step in steps for batch in step]
         found.append([batch.images.tobytes() + batch.teacher_images.tobytes() for batch in batches])

@@ -158,7 +158,8 @@ def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
             f"{len(pictures)} images like {pictures.where(0)} would take {most / 2**30:.1f} GiB of memory; "
             "set data.streamed to true, or data.size to fewer pixels"
         )
-    return list(threads().map(decode, range(len(pictures))))
+    with threads(len(pictures)) as pool:
+        return list(pool.map(decode, range(len(pictures))))
 
 
 def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...], channels: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, Optional, Protocol, Tuple, Union
 
 import numpy as np
@@ -106,8 +105,9 @@ class StreamedImages:
         def fill(place: int) -> None:
             result[place] = self._one(place)
 
-        for _ in threads().map(fill, range(len(self))):
-            pass
+        with threads(len(self)) as pool:
+            for _ in pool.map(fill, range(len(self))):
+                pass
         return result if dtype is None else result.astype(dtype)
 
     def _one(self, place: int) -> np.ndarray:
@@ -118,8 +118,11 @@ class StreamedImages:
         return to_array(self.transform(image, np.random.default_rng(int(self.seeds[place]))))
 
 
-@lru_cache(maxsize=None)
-def threads() -> ThreadPoolExecutor:
-    """Return the threads that decode: as many as there are processors for this process."""
+def threads(images: int) -> ThreadPoolExecutor:
+    """Return threads that decode: as many as there are processors for this process, or images.
+
+    They live as long as their ``with`` block. A forked process has no threads but the one that forked it, and
+    would wait for kept ones for ever.
+    """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(usable, thread_name_prefix="decode")
+    return ThreadPoolExecutor(max(1, min(usable, images)), thread_name_prefix="decode")

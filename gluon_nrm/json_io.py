@@ -53,8 +53,9 @@ class Source(NamedTuple):
     remedy: str = PUT_BACK
 
     def damaged(self, what: str) -> NoReturn:
-        """Raise "WHERE is damaged: WHAT; REMEDY"."""
-        raise self.error(f"{self.where} is damaged: {what}; {self.remedy}")
+        """Raise "WHERE is damaged: WHAT; REMEDY"; an empty remedy is left to the caller."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        raise self.error(f"{self.where} is damaged: {what}{remedy}")
 
     def expect(self, right: bool, what: str, key: str) -> None:
         """Raise "KEY must be WHAT" unless ``right``."""
@@ -84,7 +85,7 @@ def read_json(
     """
     value = parse_json(read_bounded(path, error, largest), Source(str(path), error, remedy))
     if not isinstance(value, dict):
-        raise error(f"{path} is damaged: it holds no JSON object; {remedy}")
+        Source(str(path), error, remedy).damaged("it holds no JSON object")
     return value
 
 
@@ -101,7 +102,7 @@ def parse_json(data: bytes, source: Source) -> Any:
     except RecursionError:
         source.damaged(TOO_DEEP)
     except ValueError as problem:
-        source.damaged(_one_line(problem))
+        source.damaged(f"it is not JSON ({_one_line(problem)})")
     _check(value, source)
     return value
 

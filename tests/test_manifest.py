@@ -108,8 +108,8 @@ def test_a_damaged_one_is_named_by_its_key(name: str, export: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b'{"version": 1', "is damaged: Expecting"),
-        (b"\xff\xfe", "is damaged: 'utf-8' codec"),
+        (b'{"version": 1', r"is damaged: it is not JSON \(Expecting"),
+        (b"\xff\xfe", r"is damaged: it is not JSON \('utf-8' codec"),
         (b"[]", "is damaged: it holds no JSON object"),
         (b'{"version": 2, "new": 1}', "is of version 2, and this package reads version 1"),
     ],

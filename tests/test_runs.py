@@ -28,6 +28,15 @@ optimiser:
 train: {epochs: 3, seed: 0}
 """
 ENV = {"commit": "abc", "python": "3.11"}
+#: 376 bytes of aliases that a common reader unfolds to gigabytes.
+ALIASES = (
+    b"a: &a ["
+    + b",".join([b"x"] * 9)
+    + b"]\n"
+    + b"".join(
+        b"%c: &%c [%s]\n" % (name, name, b",".join([b"*%c" % (name - 1)] * 9)) for name in b"bcdefghij"
+    )
+)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -223,12 +232,19 @@ def test_metrics_are_plain_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (b'{"epoch": 1}\n{"epoch": 2\n{"epoch": 3}\n', ":2: this line is not JSON"),
-        (b'{"epoch": 1}\n\n', ":2: this line is not JSON"),
-        (b'\xff\xfe\n{"epoch": 1}\n', ":1: this line is not JSON"),
-        (b"[1]\n", ":1: this line has no whole number 'epoch'"),
-        (b'{"epoch": "1"}\n', ":1: this line has no whole number 'epoch'"),
-        (b'{"epoch": true}\n', ":1: this line has no whole number 'epoch'"),
+        (b'{"epoch": 1}\n{"epoch": 2\n{"epoch": 3}\n', ":2: this line is damaged: it is not JSON"),
+        (b'{"epoch": 1}\n\n', ":2: this line is damaged: it is not JSON"),
+        (b'\xff\xfe\n{"epoch": 1}\n', ":1: this line is damaged: it is not JSON"),
+        (b"[1]\n", ":1: this line is damaged: it holds no JSON object"),
+        (b'{"epoch": "1"}\n', ":1: this line is damaged: epoch must be an integer of at least 1"),
+        (b'{"epoch": true}\n', ":1: this line is damaged: epoch must be an integer of at least 1"),
+        (b'{"epoch": 1, "error/student": "4"}\n', ":1: .* error/student must be a number or null"),
+        (b'{"epoch": 1, "loss/total": [4]}\n', ":1: .* loss/total must be a number or null"),
+        (b'{"epoch": 1}\n{"epoch": 2, "lr": NaN}\n', ":2: .* lr must be a number, not nan"),
+        (b'{"epoch": 1, "epoch": 2}\n', ":1: .* epoch is given twice"),
+        (b'{"epoch": 2}\n{"epoch": 2}\n', ":2: .* epoch must rise from line to line"),
+        (b'{"epoch": 1, "x": ' + b"[" * 5000 + b"\n", ":1: .* nested deeper than 64 levels"),
+        (b'{"epoch": ' + b"9" * 5000 + b"}\n", ":1: .* epoch must be an integer of at most 19 digits"),
     ],
 )
 def test_damaged_metrics_are_named_by_line_and_not_touched(tmp_path: Path, text: bytes, place: str) -> None:
@@ -336,11 +352,28 @@ def test_the_folder_of_runs_in_place_of_a_run(tmp_path: Path) -> None:
         ("recipe.yaml", b"data:\n  a: [1, 2\ntrain: {}\n", r"recipe\.yaml:3: this run's recipe is damaged"),
         ("recipe.yaml", b"", r"recipe\.yaml:1: .*no keys"),
         ("recipe.yaml", b"just text", r"recipe\.yaml:1: .*no keys"),
-        ("recipe.yaml", b"a: \0\n", r"recipe\.yaml: this run's recipe is damaged"),
+        ("recipe.yaml", b"a: \0\n", r"recipe\.yaml:1: this run's recipe is damaged"),
+        ("recipe.yaml", b"a: \xff\n", r"recipe\.yaml is damaged: it is not UTF-8"),
+        ("recipe.yaml", b"a: 1\na: 2\n", r"recipe\.yaml:2: this run's recipe is damaged: a: given twice"),
+        (
+            "recipe.yaml",
+            ALIASES,
+            r"recipe\.yaml:1: this run's recipe is damaged: '&a': anchors are not allowed",
+        ),
+        ("recipe.yaml", b"a: " + b"[" * 90_000, r"recipe\.yaml:1: this run's recipe is damaged: nested too"),
+        ("recipe.yaml", b"- " * 90_000, r"recipe\.yaml:1: this run's recipe is damaged: nested too deeply"),
+        ("recipe.yaml", b"#" * 300_000, r"recipe\.yaml has more than 200000 bytes"),
         ("recipe.yaml", b"a: !!python/object/apply:os.getpid []\n", r"recipe\.yaml:1: .*damaged"),
         ("env.json", b'{"commit": ', r"env\.json is damaged"),
         ("env.json", b"[]", r"env\.json is damaged: it holds no JSON object"),
         ("env.json", b"\xff", r"env\.json is damaged"),
+        ("env.json", b'{"resumed": 5}', r"env\.json is damaged: resumed must be a list"),
+        (
+            "env.json",
+            b'{"resumed": [{"commit": []}]}',
+            r"env\.json is damaged: resumed\.0\.commit must be a string",
+        ),
+        ("env.json", b'{"commit": 1e400}', r"env\.json is damaged: commit must be a number, not inf"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -353,6 +386,15 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, data: bytes, message
             action()
         assert len(str(caught.value).splitlines()) <= 2
     assert {**contents(run.path), str(run.path / ".lock"): b""} == {**before, str(run.path / ".lock"): b""}
+
+
+def test_names_that_yaml_1_1_takes_for_the_same_number_are_different_recipes(tmp_path: Path) -> None:
+    for path, other in (("1_10", "11_0"), ("0b11", "3"), ("1:30", "90"), ("yes", "on"), ("2024-02-31", "x")):
+        root = tmp_path / path
+        opened(root, recipe_yaml=f"data: {{path: {path}}}\n").close()
+        assert load_run(root / "toy-s0").recipe() == {"data": {"path": path}}
+        with pytest.raises(RunError, match=f"data.path is {path} in it, {other} here"):
+            opened(root, recipe_yaml=f"data: {{path: '{other}'}}\n")
 
 
 # Opens new runs, one after the other, until the process is killed.

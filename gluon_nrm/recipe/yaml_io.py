@@ -31,6 +31,21 @@ _PLAIN = (
 )
 
 
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+DEEPEST = 16
+"""Deepest nesting of lists and mappings that is read; a recipe has five levels at most."""
+
+LARGEST = 200_000
+"""Bytes of the longest text that is read."""
+
+
 class Item(NamedTuple):
     """A value and where it was given."""
 
@@ -90,9 +105,25 @@ def read_yaml(text: str, place_of: PlaceOf) -> Optional[Item]:
         raise RecipeError(f"{place}: the character U+{code:04X} cannot stand in YAML; remove it") from None
     except yaml.MarkedYAMLError as error:
         _refuse_syntax(error, text, place_of)
-    except RecursionError:
-        raise RecipeError(f"{place_of(None)}: nested too deeply; a recipe has three levels") from None
     return None if node is None else _item(node, "", place_of(node.start_mark.line), place_of)
+
+
+def read_plain(text: str, place_of: PlaceOf) -> Any:
+    """The plain values of a YAML text: dicts, lists, strings, numbers, booleans and None.
+
+    Raises RecipeError as ``read_yaml``.
+    """
+    item = read_yaml(text, place_of)
+    return None if item is None else _plain(item)
+
+
+def _plain(item: Item) -> Any:
+    """The value of a tree without its places."""
+    if isinstance(item.value, dict):
+        return {name: _plain(entry) for name, entry in item.value.items()}
+    if isinstance(item.value, list):
+        return [_plain(entry) for entry in item.value]
+    return item.value
 
 
 def write_yaml(tree: Dict[str, Any]) -> str:
@@ -103,7 +134,11 @@ def write_yaml(tree: Dict[str, Any]) -> str:
 
 
 def _refuse_decorations(text: str, place_of: PlaceOf) -> None:
-    """Recipes are read by people: values are written out where they hold, and none builds an object."""
+    """Recipes are read by people: values are written out where they hold, and none builds an object.
+
+    This runs before anything is built, so that depth is bounded before the scanner or the stack feels it.
+    """
+    depth = 0
     for token in yaml.scan(text, Loader=_Loader):
         where = place_of(token.start_mark.line)
         if isinstance(token, yaml.TagToken):
@@ -114,6 +149,9 @@ def _refuse_decorations(text: str, place_of: PlaceOf) -> None:
             raise RecipeError(
                 f"{where}: '{mark}{shorten(token.value)}': anchors are not allowed; write the value out"
             )
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > DEEPEST:
+            raise RecipeError(f"{where}: nested too deeply; a recipe has three levels")
 
 
 def _refuse_syntax(error: yaml.MarkedYAMLError, text: str, place_of: PlaceOf) -> NoReturn:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple
 
@@ -25,11 +26,26 @@ import numpy as np
 
 from gluon_nrm import files
 from gluon_nrm.errors import CheckpointError
+from gluon_nrm.json_io import Source, read_json, read_value
+from gluon_nrm.npz_io import read_npz
 from gluon_nrm.training.metrics import plain
 
 FORMAT = 1
 
 Arrays = Dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """Contents of ``state.json`` but for its own hash."""
+
+    format: int
+    #: epochs completed
+    epoch: int
+    #: name of each file of arrays -> its SHA-256
+    files: Dict[str, str]
+    #: counters
+    state: Dict[str, Any]
 
 
 class Checkpoint(NamedTuple):
@@ -95,25 +111,26 @@ def read_folder(path: Path) -> Checkpoint:
     with files.os_errors(CheckpointError, "read", path):
         body = _read_state(path / "state.json")
         arrays = {
-            name[: -len(".npz")]: _read_arrays(path / name, sha256) for name, sha256 in body["files"].items()
+            name[: -len(".npz")]: _read_arrays(path / name, sha256) for name, sha256 in body.files.items()
         }
-    return Checkpoint(body["epoch"], arrays, body["state"], path)
+    return Checkpoint(body.epoch, arrays, body.state, path)
 
 
-def _read_state(path: Path) -> Dict[str, Any]:
+def _read_state(path: Path) -> Body:
     if not files.is_file(path, CheckpointError):
         raise CheckpointError(f"{path} is missing")
-    try:
-        body: Dict[str, Any] = json.loads(path.read_bytes().decode("utf-8"))
-        found = body.pop("sha256")
-        intact = found == _body_hash(body)
-    except (ValueError, AttributeError, KeyError, TypeError):
-        intact = False
-    if not intact:
-        raise CheckpointError(f"{path} is damaged: its contents do not match their SHA-256")
-    if body["format"] != FORMAT:
-        raise CheckpointError(f"{path} has format {body['format']}, this version reads format {FORMAT}")
-    return body
+    source = Source(str(path), CheckpointError, "")
+    body = read_json(path, CheckpointError, remedy="")
+    if body.pop("sha256", None) != _body_hash(body):
+        source.damaged("its contents do not match their SHA-256")
+    if body.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {body.get('format')}, this version reads format {FORMAT}")
+    found: Body = read_value(Body, body, "", source)
+    source.expect(found.epoch >= 0, "at least 0", "epoch")
+    for name in found.files:
+        right = name == Path(name).name and name.endswith(".npz")
+        source.expect(right, "a file name without folders that ends in .npz", f"files.{name}")
+    return found
 
 
 def _read_arrays(path: Path, sha256: str) -> Arrays:
@@ -121,8 +138,4 @@ def _read_arrays(path: Path, sha256: str) -> Arrays:
         raise CheckpointError(f"{path} is missing")
     if _sha256(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its contents do not match their SHA-256")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as problem:
-        raise CheckpointError(f"{path} holds no arrays: {problem}") from problem
+    return read_npz(path, CheckpointError)

@@ -10,6 +10,8 @@ from mxnet.gluon import Trainer
 
 from gluon_nrm.distributed.server_updates import ServerUpdates
 from gluon_nrm.distributed.workers import Arrays
+from gluon_nrm.errors import CheckpointError
+from gluon_nrm.json_io import Source, read_keys
 from gluon_nrm.training.arrays import (
     average,
     device_statistics,
@@ -29,6 +31,10 @@ from gluon_nrm.training.schedules import Stretch, learning_rate, loss_weights, s
 from gluon_nrm.training.seeding import seed_step
 from gluon_nrm.training.stopping import StopRequest
 from gluon_nrm.training.tally import Tally
+
+#: Kinds of the counters in a checkpoint; those of earlier versions have no loss_scale.
+STATE = {"step": int, "phase_start": float, "tally": Dict[str, float]}
+REMEDY = "put it back as it was, or give --fresh"
 
 
 class Loop:
@@ -196,9 +202,14 @@ class Loop:
     def _restore(self, arrays: Arrays, state: Mapping[str, Any], path: Path) -> None:
         if self.parts.teacher is not None:
             self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
+        source = Source(str(path / "state.json"), CheckpointError, REMEDY)
+        read_keys(state, STATE, source, optional={"loss_scale": Dict[str, Any]})
+        if "loss_scale" in state:
+            numbers = {"value": float, "steps": int}
+            read_keys(state["loss_scale"], numbers, source, optional={}, key="loss_scale")
         self.number = int(state["step"])
         self._tally = Tally(self.parts.objective.names, state["tally"])
-        if "loss_scale" in state:  # checkpoints of earlier versions have none
+        if "loss_scale" in state:
             self.parts.step.scale.restore(state["loss_scale"])
         epoch = self.number / self.epoch_steps
         if epoch >= self.recipe.train.epochs or self._stretch_at(epoch).start != state["phase_start"]:

@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, write_bytes
+from gluon_nrm.files import os_errors, read_bounded, write_bytes
+from gluon_nrm.json_io import Source, parse_json
 
 Row = Dict[str, Any]
+
+#: Beginnings of the keys whose values are numbers.
+NUMBERS = ("error/", "loss/")
+#: Bytes of the longest file that is read: many years of epochs.
+LARGEST = 2**28
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
@@ -80,22 +86,31 @@ def _replace_if_different(path: Path, data: bytes) -> None:
 
 
 def _read_lines(path: Path) -> List[Tuple[Row, bytes]]:
-    with os_errors(RunError, "read", path):
-        *lines, last = path.read_bytes().split(b"\n")
-    found = [(_parse(line, path, number), line) for number, line in enumerate(lines, start=1)]
+    *lines, last = read_bounded(path, RunError, LARGEST).split(b"\n")
+    found: List[Tuple[Row, bytes]] = []
+    for number, line in enumerate(lines, start=1):
+        found.append((_parse(line, path, number, found[-1][0]["epoch"] if found else 0), line))
     try:
         # Without its line end the last line is torn, unless just the line end is missing.
-        return found + [(_parse(last, path, len(lines) + 1), last)]
+        epoch = found[-1][0]["epoch"] if found else 0
+        return [*found, (_parse(last, path, len(lines) + 1, epoch), last)]
     except RunError:
         return found
 
 
-def _parse(line: bytes, path: Path, number: int) -> Row:
-    try:
-        row: Row = json.loads(line.decode("utf-8"))
-    except ValueError as problem:
-        raise RunError(f"{path}:{number}: this line is not JSON ({problem}); mend or remove it") from None
-    epoch = row.get("epoch") if isinstance(row, dict) else None
-    if not isinstance(epoch, int) or isinstance(epoch, bool):
-        raise RunError(f"{path}:{number}: this line has no whole number 'epoch'; mend or remove it")
+def _parse(line: bytes, path: Path, number: int, before: int) -> Row:
+    """One row: an object of numbers, strings, booleans and null, with an epoch after ``before``."""
+    source = Source(f"{path}:{number}: this line", RunError, "mend or remove it")
+    row = parse_json(line, source)
+    if not isinstance(row, dict):
+        source.damaged("it holds no JSON object")
+    # bool is a kind of int
+    if type(row.get("epoch")) is not int or row["epoch"] < 1:
+        source.damaged("epoch must be an integer of at least 1")
+    if row["epoch"] <= before:
+        source.damaged("epoch must rise from line to line")
+    for key, value in row.items():
+        if key.startswith(NUMBERS):
+            # null: it was not finite
+            source.expect(type(value) in (int, float, type(None)), "a number or null", key)
     return row

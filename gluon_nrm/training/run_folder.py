@@ -18,11 +18,18 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-import yaml
-
 from gluon_nrm import files
-from gluon_nrm.errors import RunError
+from gluon_nrm.errors import RecipeError, RunError
+from gluon_nrm.json_io import Source, read_json, read_keys
+from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.training import metrics
+
+#: Kinds of the keys of env.json that are read again.
+ENV_KEYS = {
+    "commit": Optional[str],
+    "uncommitted_changes": Optional[bool],
+    "resumed": List[Dict[str, Any]],
+}
 
 
 class RunFolder:
@@ -65,8 +72,11 @@ class RunFolder:
         Raises:
             RunError: it cannot be read.
         """
-        with files.os_errors(RunError, "read", self.recipe_path):
-            return self.recipe_path.read_bytes().decode("utf-8", errors="replace")
+        data = files.read_bounded(self.recipe_path, RunError, LARGEST)
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise RunError(f"{self.recipe_path} is damaged: it is not UTF-8; put it back as it was") from None
 
     def recipe(self) -> Dict[str, Any]:
         """The complete recipe as plain nested mappings.
@@ -82,7 +92,11 @@ class RunFolder:
         Raises:
             RunError: the file cannot be read or is damaged.
         """
-        return read_json(self.env_path)
+        source = Source(str(self.env_path), RunError)
+        env = read_keys(read_json(self.env_path, RunError), {}, source, optional=ENV_KEYS)
+        for place, change in enumerate(env.get("resumed", [])):
+            read_keys(change, {}, source, optional=ENV_KEYS, key=f"resumed.{place}")
+        return env
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add the row of one epoch (``row["epoch"]``: epochs completed) and wait until it is on the disk."""
@@ -110,7 +124,7 @@ class RunFolder:
         Raises:
             RunError: the run is not finished, or the file is damaged.
         """
-        return read_json(self.finished_path)
+        return read_json(self.finished_path, RunError)
 
 
 def json_text(value: Mapping[str, Any]) -> str:
@@ -132,30 +146,14 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         files.write_text(path, json_text(value))
 
 
-def read_json(path: Path) -> Dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        RunError: the file is missing, unreadable or damaged.
-    """
-    try:
-        with files.os_errors(RunError, "read", path):
-            value = json.loads(path.read_bytes().decode("utf-8"))
-    except ValueError as problem:
-        raise RunError(f"{path} is damaged: {problem}; put it back as it was") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: it holds no JSON object; put it back as it was")
-    return value
-
-
 def _parse_recipe(text: str, path: Path) -> Dict[str, Any]:
+    damaged = "this run's recipe is damaged"
     try:
-        recipe = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        reason = getattr(problem, "problem", None) or "it is not YAML"
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise RunError(f"{where}: this run's recipe is damaged: {reason}; put it back as it was") from None
+        recipe = read_plain(
+            text, lambda line: f"{path}: {damaged}" if line is None else f"{path}:{line + 1}: {damaged}"
+        )
+    except RecipeError as problem:
+        raise RunError(f"{problem}; put it back as it was") from None
     if not isinstance(recipe, dict):
-        raise RunError(f"{path}:1: this run's recipe is damaged: no keys in it; put it back as it was")
+        raise RunError(f"{path}:1: {damaged}: no keys in it; put it back as it was")
     return recipe

@@ -12,10 +12,9 @@ import re
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional, Protocol, Tuple, Union
 
-import yaml
-
 from gluon_nrm import files
 from gluon_nrm.errors import RunError
+from gluon_nrm.recipe.yaml_io import read_plain
 from gluon_nrm.training import metrics
 from gluon_nrm.training.run_folder import RunFolder, json_text, write_json
 
@@ -91,7 +90,7 @@ def _find(root: Path, name: str, recipe_yaml: str) -> Optional[RunFolder]:
     paths = files.list_folder(root, RunError)
     matches = [(match, path) for path in paths for match in [pattern.fullmatch(path.name)] if match]
     runs = [RunFolder(path) for match, path in sorted(matches, key=lambda pair: -int(pair[0].group(1) or 1))]
-    recipe = yaml.safe_load(recipe_yaml)
+    recipe = read_plain(recipe_yaml, lambda line: "recipe")
     differences = []
     for run in runs:
         _check_is_run(run)

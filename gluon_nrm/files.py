@@ -16,14 +16,20 @@ import os
 import shutil
 import socket
 import stat
+import sys
+import time
 import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, List, Optional, Type, Union
+from typing import IO, Any, Iterator, List, Optional, Type, Union
 
 from gluon_nrm.errors import NRMError
 
 TEMPORARY_PREFIX = ".gluon_nrm-"
+#: Bytes that a file read as a whole may have, where its reader knows nothing better.
+LARGEST = 2**28
+#: Seconds after which waiting for a lock is said.
+PATIENCE = 1.0
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and start again",
@@ -39,6 +45,8 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ELOOP: "its symbolic links lead in a circle; mend them",
     errno.EINVAL: "give a name without null characters",
+    errno.ENXIO: "give a regular file",
+    errno.EFBIG: "is it another file?",
 }
 
 
@@ -161,6 +169,51 @@ def _status(path: Path, error: Type[NRMError], follow: bool = True) -> Optional[
             raise OSError(errno.EINVAL, "no file can have this name") from None
 
 
+def open_file(path: Union[str, Path], mode: str = "rb", buffering: int = -1) -> IO[Any]:
+    """Open a file as ``open`` does, but only a regular one: reading a pipe or a device may never end.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
+    """
+    return open(path, mode, buffering, opener=_open_regular)
+
+
+def read_file(path: Union[str, Path], most: int = LARGEST) -> bytes:
+    """Read a whole file of no more than ``most`` bytes.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger.
+    """
+    with open_file(path) as file:
+        found = os.fstat(file.fileno()).st_size
+        if found > most:
+            raise OSError(errno.EFBIG, f"it has {found} bytes, and at most {most} are expected")
+        data: bytes = file.read(most)
+    return data
+
+
+def _open_regular(path: str, flags: int) -> int:
+    with suppress(FileNotFoundError):
+        _check_regular(os.stat(path))
+    # Should a pipe take the file's place meanwhile, opening it does not wait for the other end.
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+    try:
+        _check_regular(os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+        kind = next((name for test, name in kinds if test(found.st_mode)), "a device")
+        raise OSError(errno.ENXIO, f"it is {kind}, no regular file")
+
+
 def temporary_path(path: Path) -> Path:
     """An unused name beside ``path`` that ends as it does, for writers that go by the ending."""
     # A file system allows 255 bytes: of a long name the end is enough.
@@ -217,16 +270,8 @@ def read_bounded(path: Path, error: Type[NRMError], largest: int) -> bytes:
     Raises:
         NRMError: of the given class; the file is missing, unreadable, too large or no regular file.
     """
-    with os_errors(error, "read", path):
-        # without waiting for someone to write into a pipe
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            kind = os.fstat(descriptor).st_mode
-            if stat.S_ISDIR(kind):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if not stat.S_ISREG(kind):
-                raise error(f"{path} is no regular file; give a file in its place")
-            data = file.read(largest + 1)
+    with os_errors(error, "read", path), open_file(path) as file:
+        data: bytes = file.read(largest + 1)
     if len(data) > largest:
         raise error(f"{path} has more than {largest} bytes, too many for such a file; is it another file?")
     return data
@@ -264,14 +309,18 @@ class FileLock:
         self._descriptor: Optional[int] = None
 
     def acquire(self, wait: bool = False) -> bool:
-        """Take the lock; False if another holds it (``wait``: stay until it is free).
+        """Take the lock; False if another holds it.
+
+        With ``wait``, stay until it is free, and say on the standard error for whom, should it take long.
 
         Raises:
             OSError: the file cannot be made, or the file system has no locks.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _open_regular(str(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if wait:
+                self._wait(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("utf-8"), 0)
         except BlockingIOError:
@@ -283,10 +332,25 @@ class FileLock:
         self._descriptor = descriptor
         return True
 
+    def _wait(self, descriptor: int) -> None:
+        """Return once the lock is taken."""
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told and time.monotonic() - began >= PATIENCE:
+                    told = True
+                    with suppress(OSError, ValueError, AttributeError):  # there may be no standard error
+                        sys.stderr.write(f"waiting for {self.path}: {self.holder()} has it\n")
+                        sys.stderr.flush()
+            time.sleep(0.02)
+
     def holder(self) -> str:
         """Who took the lock last, for messages: "process 123 on host"."""
         try:
-            return self.path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            text = read_file(self.path, 1000).decode("utf-8", errors="replace")
+            return "".join(letter for letter in text.strip() if letter.isprintable()) or "another process"
         except OSError:
             return "another process"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, Sequence
 
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import file_size, is_dir, is_file
+from gluon_nrm.files import file_size, is_dir, is_file, open_file, read_file
 
 
 def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> Dict[str, bytes]:
@@ -42,14 +43,16 @@ def _from_folder(place: Path, names: Sequence[str], largest: int) -> Dict[str, b
     paths = {name: place / name for name in names if is_file(place / name, DataError)}
     for path in paths.values():
         _check_size(str(path), file_size(path, DataError), largest)
-    return {name: path.read_bytes() for name, path in paths.items()}
+    return {name: read_file(path, largest) for name, path in paths.items()}
 
 
 def _from_archive(place: Path, folder: str, names: Sequence[str], largest: int) -> Dict[str, bytes]:
     """Those of the files that are in an archive, in one pass over it."""
     wanted = {f"{folder}/{name}": name for name in names}
     found: Dict[str, bytes] = {}
-    with gzip.open(place, "rb") as stream, tarfile.open(fileobj=stream) as archive:
+    with ExitStack() as stack:
+        stream = stack.enter_context(gzip.GzipFile(fileobj=stack.enter_context(open_file(place))))
+        archive = stack.enter_context(tarfile.open(fileobj=stream))
         for member in archive:
             name = wanted.get(member.name[2:] if member.name.startswith("./") else member.name)
             content = None if name is None else archive.extractfile(member)

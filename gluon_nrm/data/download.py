@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gluon_nrm.data.remote import Remote
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import FileLock, exists, file_size, os_errors, sync
+from gluon_nrm.files import FileLock, exists, file_size, open_file, os_errors, sync
 
 CHUNK = 1 << 20
 #: Seconds without a byte after which a server has failed.
@@ -84,7 +84,7 @@ def sha256(path: Path) -> str:
     DataError  It cannot be read.
     """
     digest = hashlib.sha256()
-    with os_errors(DataError, "read", path), open(path, "rb") as file:
+    with os_errors(DataError, "read", path), open_file(path) as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
@@ -160,7 +160,7 @@ def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]
 
 def _append(path: Path, chunk: bytes, mode: str = "ab") -> None:
     """Append to a file; what goes wrong here is the disk's fault, and not the server's."""
-    with os_errors(DataError, "write", path), open(path, mode) as file:
+    with os_errors(DataError, "write", path), open_file(path, mode) as file:
         file.write(chunk)
 
 

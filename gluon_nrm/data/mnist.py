@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import BinaryIO, Tuple, Union
+from typing import Tuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gluon_nrm.data.places import find, missing
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import open_file
 
 MNIST = DatasetSpec(
     "mnist",
@@ -72,7 +73,8 @@ def _read(path: Path, magic: int, shape: Tuple[int, ...]) -> np.ndarray:
     """The uint8 array of an idx file: magic number and dimensions, big-endian, then the values."""
     header = 4 * (1 + len(shape))
     size = header + int(np.prod(shape))
-    with reading(path, "a .gz file"), _open(path) as file:
+    with reading(path, "a .gz file"), open_file(path) as stream:
+        file = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
         data = file.read(size + 1)
     if len(data) < header:
         raise DataError(f"{path}: only {len(data)} bytes; {UNREADABLE}")
@@ -86,8 +88,3 @@ def _read(path: Path, magic: int, shape: Tuple[int, ...]) -> np.ndarray:
         amount = "more than" if len(data) > size else f"{len(data)} of"
         raise DataError(f"{path}: {amount} {size} bytes; {UNREADABLE}")
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
-
-
-def _open(path: Path) -> Union[gzip.GzipFile, BinaryIO]:
-    """Open a file for reading, through gzip where its name ends so."""
-    return gzip.GzipFile(path) if path.suffix == ".gz" else open(path, "rb")

@@ -15,6 +15,7 @@ from gluon_nrm.data.orientation import JPEG_BEGINS, upright, without_exif
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.data.truncation import watch
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import open_file
 
 #: Pillow's exceptions for damaged files, beside an OSError.
 DAMAGE = (
@@ -43,6 +44,9 @@ def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RG
     DataError  The file cannot be read, is no image of one of ``FORMATS``, is damaged or cut short, or has
                more pixels than Pillow allows or more than 8 bits a channel.
     """
+    if isinstance(file, Path):
+        with reading(where, "an image"), open_file(file) as opened:
+            return decode(opened, where, mode)
     try:
         with reading(where, "an image", *DAMAGE), _open(file, where) as image:
             watch(image)
@@ -60,7 +64,7 @@ def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RG
     raise DataError(f"{where}: an image of mode {found.mode}; save it with 8 bits a channel")
 
 
-def _open(file: Union[Path, BinaryIO], where: Union[str, Path]) -> Image.Image:
+def _open(file: BinaryIO, where: Union[str, Path]) -> Image.Image:
     """Open an image by its content, without decoding it."""
     formats = installed_formats()
     try:
@@ -74,11 +78,8 @@ def _open(file: Union[Path, BinaryIO], where: Union[str, Path]) -> Image.Image:
         ) from problem
 
 
-def _content(file: Union[Path, BinaryIO]) -> bytes:
+def _content(file: BinaryIO) -> bytes:
     """The beginning of a file that Pillow does not recognise: all of it, where it could be a JPEG file."""
-    if isinstance(file, Path):
-        with open(file, "rb") as opened:
-            return _content(opened)
     file.seek(0)
     begins = file.read(2)
     return begins + file.read() if begins == JPEG_BEGINS else begins

@@ -15,11 +15,13 @@ from PIL import Image
 from gluon_nrm.data.pictures import decode
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import is_file
+from gluon_nrm.files import is_file, open_file, read_file
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 _FRAME = struct.Struct("<4sI")  # magic number; 3 bits of what part of a record this is, 29 of its length
 _HEADER = struct.Struct("<IfQQ")  # number of further labels, label, key, second key
+#: Bytes of an index: that of ImageNet has 26 million.
+LARGEST_INDEX = 2**31
 #: Threads that read labels: a disk answers many small requests at once.
 READERS = 16
 
@@ -44,7 +46,8 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading(path, "a RecordIO file"):
-            self._descriptor = os.open(path, os.O_RDONLY)
+            self._file = open_file(path, buffering=0)
+            self._descriptor = self._file.fileno()
             size = os.fstat(self._descriptor).st_size
         self.keys, self.starts = _read_index(path.with_suffix(".idx"), size)
         ends = np.append(np.sort(self.starts), size)
@@ -52,9 +55,8 @@ class RecordFile:
 
     def __del__(self) -> None:
         """Close the file."""
-        descriptor = getattr(self, "_descriptor", None)
-        if descriptor is not None:
-            os.close(descriptor)
+        if hasattr(self, "_file"):
+            self._file.close()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -111,7 +113,8 @@ class RecordFile:
 
     def _listed(self, path: Path) -> np.ndarray:
         """The labels in im2rec's list, lines of key, label and path with tabs between; the first is tried."""
-        with reading(path, "a list of im2rec", ValueError), open(path, encoding="utf-8") as lines:
+        with reading(path, "a list of im2rec", ValueError), open_file(path) as file:
+            lines = io.TextIOWrapper(file, encoding="utf-8")
             fields = (line.rstrip("\n").split("\t") for line in lines)
             by_key: Dict[int, float] = {int(each[0]): float(each[1]) for each in fields if len(each) == 3}
         absent = [key for key in self.keys.tolist() if key not in by_key]
@@ -147,7 +150,7 @@ def _read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
             f"{path} is missing; im2rec writes it beside the .rec file; make both again"
         )
     with reading(path, "an index of im2rec", ValueError, OverflowError):
-        words: List[bytes] = path.read_bytes().split()
+        words: List[bytes] = read_file(path, LARGEST_INDEX).split()
         table = np.array(words, dtype=np.int64).reshape(-1, 2)
     keys, starts = table.T
     sound = len(keys) and starts.min() >= 0 and starts.max() + _FRAME.size <= size

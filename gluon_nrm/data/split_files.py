@@ -29,7 +29,7 @@ import numpy as np
 from gluon_nrm.data.dataset import Dataset
 from gluon_nrm.data.splits import Split, check_split, draw_split
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import exists, file_size, os_errors, write_text
+from gluon_nrm.files import exists, os_errors, read_file, write_text
 
 TITLE = "gluon_nrm split 1"
 KEYS = ("data", "labels", "seed", "images", "labels_sha256", "positions_sha256")
@@ -67,7 +67,7 @@ def write_splits(dataset: Dataset, counts: Sequence[int], seeds: Sequence[int], 
                 folder.mkdir(parents=True, exist_ok=True)
                 if not exists(path, DataError):
                     write_text(path, text)
-                elif path.read_text(encoding="utf-8", errors="replace") != text:
+                elif read_file(path, LARGEST).decode("utf-8", errors="replace") != text:
                     raise DataError(f"{path} is there and holds another split; move it away and start again")
             paths.append(path)
     return paths
@@ -133,9 +133,7 @@ def _to_text(dataset: Dataset, labels: int, seed: int) -> str:
 def _parse(path: Path) -> Tuple[Dict[str, str], np.ndarray]:
     """Header and positions (n,) int64 of a file."""
     with os_errors(DataError, "read", path):
-        if file_size(path, DataError) > LARGEST:
-            raise DataError(f"{path}: too large for a split file; is it another file?")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_file(path, LARGEST).decode("utf-8", errors="replace").splitlines()
     head, body = lines[: 1 + len(KEYS)], " ".join(lines[1 + len(KEYS) :])
     header = dict(line.split(" ", 1) for line in head[1:] if " " in line)
     if head[:1] != [TITLE] or tuple(header) != KEYS:

@@ -11,6 +11,7 @@ from gluon_nrm.data.places import find, missing
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
+from gluon_nrm.files import open_file
 
 SVHN = DatasetSpec(
     "svhn",
@@ -57,7 +58,7 @@ def _read(path: Path, count: int) -> ImageSet:
     from scipy.io.matlab import MatReadError
 
     damage = (ValueError, TypeError, LookupError, NotImplementedError, MatReadError)
-    with reading(path, "a MATLAB file", *damage), open(path, "rb") as file:
+    with reading(path, "a MATLAB file", *damage), open_file(path) as file:
         arrays = loadmat(file, variable_names=["X", "y"])
     images, labels = (np.asarray(arrays.get(name, ())) for name in ("X", "y"))
     if images.shape != (32, 32, 3, count) or images.dtype != np.uint8 or labels.shape != (count, 1):

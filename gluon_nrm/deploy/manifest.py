@@ -215,7 +215,7 @@ def _check_file(folder: Path, manifest: Manifest, form: str) -> Path:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with files.open_file(path) as file:
         for block in iter(lambda: file.read(2**20), b""):
             digest.update(block)
     return digest.hexdigest()

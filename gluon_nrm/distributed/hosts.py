@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from gluon_nrm.distributed.addresses import resolve
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.files import read_file
 
 #: Seconds that a host has to answer.
 PATIENCE = 15
@@ -68,7 +69,7 @@ def read_hosts(path: Union[str, Path]) -> List[Host]:
             that is none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "it is no text"
         raise DistributedError(

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
+from gluon_nrm.files import read_file
 from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import Item, read_yaml, write_yaml
+
+#: Bytes of a recipe's file.
+LARGEST_RECIPE = 1_000_000
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -93,11 +97,7 @@ def _named(tree: Item, source: str) -> Item:
 def _read(path: Path) -> str:
     """The text of a recipe file. Raises RecipeError unless it is readable UTF-8 of a recipe's size."""
     try:
-        if path.stat().st_size > 1_000_000:
-            raise RecipeError(
-                f"{path}: {path.stat().st_size} bytes are too many for a recipe; is it another file?"
-            )
-        return path.read_bytes().decode("utf-8-sig")
+        return read_file(path, LARGEST_RECIPE).decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; {_neighbour(path)}") from None
     except IsADirectoryError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import exists, find_files, write_text
+from gluon_nrm.files import exists, find_files, os_errors, read_file, write_text
 from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.published import read_published
 
@@ -80,12 +81,13 @@ def _ours(path: Path) -> Dict[Sequence[str], str]:
     if not exists(path, RunError):
         return {}
     found: Dict[Sequence[str], str] = {}
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["error_mean"]:
-                spread = f" ± {float(row['error_std']):.2f}" if row["error_std"] else ""
-                text = f"{float(row['error_mean']):.2f}{spread} ({row['runs']})"
-                found[row["method"], row["column"]] = text
+    with os_errors(RunError, "read", path):
+        text = read_file(path).decode("utf-8")
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        if row["error_mean"]:
+            spread = f" ± {float(row['error_std']):.2f}" if row["error_std"] else ""
+            shown = f"{float(row['error_mean']):.2f}{spread} ({row['runs']})"
+            found[row["method"], row["column"]] = shown
     return found
 
 
@@ -101,7 +103,9 @@ def read_header(path: Path) -> Dict[str, str]:
 
 
 def _comment(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    with os_errors(RunError, "read", path):
+        text = read_file(path).decode("utf-8")
+    for line in text.splitlines():
         if not line.startswith("#"):
             return
         yield line[1:].strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors
+from gluon_nrm.files import os_errors, read_file
 
 
 class Published(NamedTuple):
@@ -32,7 +32,7 @@ def read_published(path: Path) -> List[Published]:
         RunError: the file cannot be read, or a line of it is damaged.
     """
     with os_errors(RunError, "read", path):
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8")))
     cells = []
     for number, row in enumerate(reader, start=2):
         try:

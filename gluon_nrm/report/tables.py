@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, resolve, write_text
+from gluon_nrm.files import os_errors, read_file, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
 from gluon_nrm.training.runs import RunFolder, load_run
 
@@ -153,7 +153,7 @@ def read_csv(path: Path) -> List[Row]:
         RunError: the file cannot be read, or is no such table (naming the line and the column).
     """
     with os_errors(RunError, "read", path):
-        reader = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8", errors="replace")))
+        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8", errors="replace")))
         rows: List[Row] = [dict(row) for row in reader]
     for number, row in enumerate(rows, start=2):
         for name, kind in _KINDS.items():

@@ -161,7 +161,7 @@ def _newest(folder: Path) -> Optional[Path]:
     if not files.exists(pointer, CheckpointError):
         return paths[-1] if paths else None
     with files.os_errors(CheckpointError, "read", pointer):
-        name = pointer.read_bytes().decode("utf-8", errors="replace").strip()
+        name = files.read_file(pointer).decode("utf-8", errors="replace").strip()
     if folder / name in paths:
         return folder / name
     if not re.fullmatch(r"epoch_\d+(-\d+)?", name):

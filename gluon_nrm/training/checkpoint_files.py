@@ -92,7 +92,7 @@ def _write_arrays(path: Path, entries: Mapping[str, np.ndarray[Any, Any]]) -> No
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with files.open_file(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

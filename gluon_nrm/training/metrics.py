@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, read_bounded, write_bytes
+from gluon_nrm.files import open_file, os_errors, read_bounded, read_file, write_bytes
 from gluon_nrm.json_io import Source, parse_json
 
 Row = Dict[str, Any]
@@ -32,7 +32,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     """
     text = json.dumps({key: plain(value) for key, value in row.items()}, allow_nan=False)
     line = f"{text}\n".encode("utf-8")
-    with os_errors(RunError, "write to", path), open(path, "ab", buffering=0) as file:
+    with os_errors(RunError, "write to", path), open_file(path, "ab", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             rest = memoryview(line)
@@ -81,7 +81,7 @@ def mend(path: Path) -> None:
 
 def _replace_if_different(path: Path, data: bytes) -> None:
     with os_errors(RunError, "write", path):
-        if path.read_bytes() != data:
+        if read_file(path) != data:
             write_bytes(path, data)
 
 

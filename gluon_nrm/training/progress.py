@@ -11,7 +11,7 @@ from typing import Any, Callable, List, Mapping, Optional, TextIO
 from tqdm import tqdm
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors
+from gluon_nrm.files import open_file, os_errors
 
 TERMS = {
     "cross_entropy": "ce",
@@ -117,7 +117,7 @@ class Progress:
         self._show(text)
         date = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = "".join(f"{date}  {line}\n" for line in text.splitlines())
-        with os_errors(RunError, "write to", self.log_path), open(self.log_path, "ab") as log:
+        with os_errors(RunError, "write to", self.log_path), open_file(self.log_path, "ab") as log:
             log.write(lines.encode("utf-8"))
 
     def eta_seconds(self) -> Optional[float]:
@@ -214,7 +214,7 @@ def _short(value: Any) -> str:
 
 def _end_torn_line(log_path: Path) -> None:
     """End the line a killed process may have left half-written, so that the next one stands alone."""
-    with os_errors(RunError, "write to", log_path), open(log_path, "ab+") as log:
+    with os_errors(RunError, "write to", log_path), open_file(log_path, "ab+") as log:
         if log.tell() > 0:
             log.seek(-1, 2)
             if log.read(1) != b"\n":

@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up(server: Server, tmp_path: Path, monkeypatch: pytes
         return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(download, "open", open_, raising=False)
+        patch.setattr(download, "open_file", open_)
         with pytest.raises(DataError, match="cannot write .*a.bin.part: No space left on device; free some"):
             fetch(remote(server), tmp_path, stream=io.StringIO())
     kept = contents(tmp_path)["a.bin.part"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
-from gluon_nrm.files import read_file
+from gluon_nrm.files import os_errors, read_file
 from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
@@ -109,8 +109,11 @@ def _read(path: Path) -> str:
         raise RecipeError(
             f"{path}:{line}: not UTF-8 text; save the recipe as UTF-8, or name another file"
         ) from None
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except OSError:
+        with os_errors(RecipeError, "read", path):
+            raise
+    except ValueError as error:  # a null character
+        raise RecipeError(f"{path}: cannot be read ({error})") from None
 
 
 def _neighbour(path: Path) -> str:

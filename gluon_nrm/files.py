@@ -21,7 +21,7 @@ import time
 import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Type, Union
+from typing import BinaryIO, Iterator, List, Optional, Type, Union, cast
 
 from gluon_nrm.errors import NRMError
 
@@ -169,13 +169,13 @@ def _status(path: Path, error: Type[NRMError], follow: bool = True) -> Optional[
             raise OSError(errno.EINVAL, "no file can have this name") from None
 
 
-def open_file(path: Union[str, Path], mode: str = "rb", buffering: int = -1) -> IO[Any]:
+def open_file(path: Union[str, Path], mode: str = "rb", buffering: int = -1) -> BinaryIO:
     """Open a file as ``open`` does, but only a regular one: reading a pipe or a device may never end.
 
     Raises:
         OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
     """
-    return open(path, mode, buffering, opener=_open_regular)
+    return cast(BinaryIO, open(path, mode, buffering, opener=_open_regular))
 
 
 def read_file(path: Union[str, Path], most: int = LARGEST) -> bytes:

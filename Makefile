@@ -1,5 +1,6 @@
 # make train    install what is needed, then train (RECIPE=..., ARGS="--seed 1 --set train.epochs=5")
 # make test     install what is needed, then ruff, mypy and pytest
+# make fuzz     damaged and hostile files for every reader (ARGS="--seconds 600 --seed 3")
 # `make` alone lists the rest. Works with GNU make 3.81 and later and any POSIX shell.
 
 RECIPE = recipes/digits_maxmin_mt.yaml
@@ -25,11 +26,12 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test results results-supervised results-skip results-paths bench deploy-check doctor clean
+.PHONY: help install install-dev train test fuzz results results-supervised results-skip results-paths bench deploy-check doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
 	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make fuzz     a minute of damaged and hostile files for every reader; ARGS="--seconds 600 --seed 3" for more'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths'
@@ -49,6 +51,10 @@ test: install-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy gluon_nrm tools
 	$(BIN)/python -m pytest -q $(ARGS)
+
+# What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
+fuzz: install-dev
+	$(BIN)/python tests/fuzz $(ARGS)
 
 # Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw, then the
 # table. Runs that are finished are left alone. JOBS runs go side by side, one thread each: the digits are too small for two.

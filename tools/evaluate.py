@@ -22,6 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     found = evaluate_run(options.run, devices=options.devices, part=options.part, data_dir=options.data_dir)
     print(f"run      {found.run} ({found.recipe}), after epoch {found.epoch} of {found.epochs}")
     print(f"data     {found.dataset}, {found.images} {found.part} images")
+    if found.skipped.number:
+        print(f"skipped  {found.skipped}")
     for name, errors in found.errors.items():
         print(f"{name}  error {_readable(errors)}")
     return 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.data.formats import FORMATS, is_image_name
+from gluon_nrm.data.entries import visible_entries
+from gluon_nrm.data.formats import FORMATS, left_out
 from gluon_nrm.data.pictures import decode
+from gluon_nrm.data.skipped import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.files import os_errors
 
@@ -41,30 +43,50 @@ class ImageFiles:
         return ImageFiles(self.folder, tuple(self.files[i] for i in indices), self.labels[indices])
 
 
-def class_names(folder: Path) -> Tuple[str, ...]:
-    """Names of the folders in ``folder``, in alphabetical order, but for hidden ones.
+def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[str, ...]:
+    """Names of the folders in ``folder``, in alphabetical order; hidden ones are no classes.
+
+    Parameters
+    ----------
+    skipped  Is told of everything else in there.
 
     Raises
     ------
     DataError  There is none, or the folder cannot be read.
     """
-    with os_errors(DataError, "read", folder):
-        names = tuple(entry.name for entry in _entries(folder) if entry.is_dir())
+    skipped = skipped or SkippedNames()
+    names = []
+    for entry in visible_entries(folder):
+        if entry.folder:
+            names.append(entry.name)
+        else:
+            skipped.add(str(folder / entry.name), entry.odd or "it is in no class folder")
     if not names:
-        raise DataError(f"{folder} holds no folder; put the images of each class into a folder of its own")
-    return names
+        raise DataError(
+            f"{folder} holds no folder; put the images of each class into a folder of its own"
+            f"{_besides(skipped)}"
+        )
+    return tuple(names)
 
 
-def list_images(folder: Path, classes: Sequence[str]) -> ImageFiles:
-    """List the images in the folders of the ``classes``, class by class, in alphabetical order.
+def list_images(
+    folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None
+) -> ImageFiles:
+    """List the images in the folders of the ``classes``, class by class.
 
-    Files that do not end like an image are passed over, and so is what lies in deeper folders.
+    The files of a folder come in alphabetical order, before those of the folders in it. Hidden ones are
+    passed over.
+
+    Parameters
+    ----------
+    skipped  Is told of everything that is not an image by its ending, is no regular file, or leads nowhere.
 
     Raises
     ------
     DataError  There is another folder too, or the folder of a class is missing or holds no image.
     """
-    found = class_names(folder)
+    skipped = skipped or SkippedNames()
+    found = class_names(folder, skipped)
     if set(found) != set(classes):
         odd = sorted(set(found) ^ set(classes))[0]
         here = "is there" if odd in found else "is missing"
@@ -72,17 +94,40 @@ def list_images(folder: Path, classes: Sequence[str]) -> ImageFiles:
     files: List[str] = []
     counts = []
     for name in classes:
-        names = [entry.name for entry in _entries(folder / name) if is_image_name(entry.name)]
+        names = list(_images(folder, name, skipped, ()))
         if not names:
-            raise DataError(f"{folder / name} holds no image ({', '.join(FORMATS)})")
-        files += [f"{name}/{file}" for file in names]
+            raise DataError(f"{folder / name} holds no image ({', '.join(FORMATS)}){_besides(skipped)}")
+        files += names
         counts.append(len(names))
     return ImageFiles(folder, tuple(files), np.repeat(np.arange(len(counts)), counts))
 
 
-def _entries(folder: Path) -> List[os.DirEntry[str]]:
-    """What is in a folder, in alphabetical order, but for hidden files and folders."""
-    with os_errors(DataError, "read", folder):
-        return sorted(
-            (entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda e: e.name
-        )
+def _images(
+    root: Path, below: str, skipped: SkippedNames, above: Tuple[Tuple[int, int], ...]
+) -> Iterator[str]:
+    """Paths below ``root`` of the images in one of its folders.
+
+    ``above`` holds device and number of each folder that this one is in.
+    """
+    with os_errors(DataError, "read", root / below):
+        status = os.stat(root / below)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        skipped.add(str(root / below), "a link to a folder that it is in")
+        return
+    folders = []
+    for entry in visible_entries(root / below):
+        path = f"{below}/{entry.name}"
+        reason = entry.odd or (None if entry.folder else left_out(entry.name))
+        if reason:
+            skipped.add(str(root / path), reason)
+        elif entry.folder:
+            folders.append(path)
+        else:
+            yield path
+    for path in folders:
+        yield from _images(root, path, skipped, (*above, here))
+
+
+def _besides(skipped: SkippedNames) -> str:
+    return f"; {skipped.record}" if skipped.record.number else ""

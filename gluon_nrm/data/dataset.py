@@ -7,6 +7,7 @@ from typing import NamedTuple, Tuple, Union
 
 import numpy as np
 
+from gluon_nrm.data.skipped import Skipped
 from gluon_nrm.data.streamed import StreamedImages
 from gluon_nrm.errors import DataError
 
@@ -42,6 +43,8 @@ class Dataset:
     test: ImageSet
     mean: np.ndarray
     std: np.ndarray
+    skipped: Skipped = Skipped()
+    """Files in the user's folder that are no part of it."""
 
     def __post_init__(self) -> None:
         """Refuse a data set that would only fail, or quietly mislead, during training."""
@@ -122,6 +125,12 @@ def _check_constants(name: str, mean: np.ndarray, std: np.ndarray, channels: int
         raise DataError(
             f"data set '{name}': mean of shape {mean.shape} and std of shape {std.shape}; "
             f"expected ({channels},), one per channel"
+        )
+    for channel in np.flatnonzero((std == 0) & np.isfinite(mean)):
+        raise DataError(
+            f"data set '{name}': channel {channel + 1} of {channels} is {mean[channel]:g} in every pixel of "
+            "the training images, so it cannot be normalised; leave it out (a grey image has one channel) or "
+            "give images that differ"
         )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise DataError(f"data set '{name}': mean {mean}, std {std}; both must be finite and std above 0")

@@ -55,6 +55,7 @@ def left_out(name: str) -> Optional[str]:
         return "its name has no ending"
     if ending not in _FORMAT_OF:
         return f"{ending} is not an ending of an image"
-    if _FORMAT_OF[ending] not in installed_formats():
+    Image.init()
+    if _FORMAT_OF[ending] not in Image.OPEN:
         return f"the installed Pillow does not read {ending}; a newer one may"
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from gluon_nrm.data.dataset import Dataset
-from gluon_nrm.data.folder import find_parts, streamed
+from gluon_nrm.data.folder import streamed
+from gluon_nrm.data.layout import find_parts, has_parts
 from gluon_nrm.data.places import missing
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import exists
 
 IMAGENET = DatasetSpec(
     "imagenet",
@@ -45,7 +45,7 @@ def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
     DataError    What is there is damaged, or not ImageNet.
     """
     folder = source.folder(spec.name)
-    if not any(exists(folder / name, DataError) for name in ("train.rec", "train")):
+    if not has_parts(folder):
         raise missing(source, spec.name, "train.rec")
     if source.streamed is False:
         raise DataError(f"data.streamed: false, but '{spec.name}' is always streamed; leave it out")

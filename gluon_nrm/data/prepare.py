@@ -49,9 +49,10 @@ def prepare(
             if not _there(remote, name, source):
                 fetch(remote, source.folder(name), mirror=mirror, stream=stream)
         dataset = load_dataset(name, source.data_dir)
+    skipped = f"; {dataset.skipped}" if dataset.skipped.number else ""
     return (
         f"{name}: {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images "
-        f"of {dataset.input_shape} in {dataset.classes} classes"
+        f"of {dataset.input_shape} in {dataset.classes} classes{skipped}"
     )
 
 

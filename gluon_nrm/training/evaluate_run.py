@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
+from gluon_nrm.data.skipped import Skipped
 from gluon_nrm.errors import DataError
 from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.training.evaluate import error_rates
@@ -26,6 +27,8 @@ class Evaluation(NamedTuple):
     images: int
     #: "student" and, where there is one, "teacher": per cent, as ``error_rates`` returns them
     errors: Dict[str, Dict[str, float]]
+    #: files in the user's folder that are no part of the data set
+    skipped: Skipped = Skipped()
 
 
 def evaluate_run(
@@ -67,4 +70,5 @@ def evaluate_run(
         part,
         len(parts.split.validation if part == VALIDATION else parts.dataset.test.labels),
         errors,
+        parts.dataset.skipped,
     )

@@ -138,9 +138,11 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
     labelled = f"{len(split.labelled)} labelled" + (
         f", {len(split.unlabelled)} unlabelled" if recipe.train.batch_unlabelled else ""
     )
+    skipped = str(parts.dataset.skipped)
     return [
         f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
+        *([f"skipped  {skipped}"] if skipped else []),
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
         f"terms    {', '.join(parts.objective.names)}",
         f"devices  {', '.join(map(str, parts.devices))}"

@@ -73,16 +73,20 @@ def forecast(
     def build(which: Recipe, noise: bool) -> Parts:
         return assemble(which, contexts, hybridise, data_dir=data_dir, noise=noise)
 
+    noise = False
     try:
         parts = build(recipe, False)
     except MissingData as problem:
         lines = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
+        noise = True
         parts = build(recipe, True)
+    if parts.dataset.skipped.number:
+        lines.append(f"skipped  {parts.dataset.skipped}")
     few = _few_images(recipe, contexts)
     if few is None:
         cost = _take_steps(parts)
     else:
-        small = build(few, bool(lines))
+        small = build(few, noise)
         cost = _take_steps(small, 1)
         whole = cost.memory * _images(recipe) / cost.images
         if whole < _free_memory():

@@ -15,6 +15,7 @@ import numpy as np
 
 from gluon_nrm.losses import TERMS, CrossEntropy, Objective
 from gluon_nrm.models import NRM, NRMOptions, Reconstructor, architecture_of
+from gluon_nrm.models.released import load_released, read_released, released_parameters
 
 WEIGHTS = {
     "cross_entropy": 1.0,
@@ -39,20 +40,7 @@ def build(arrays: Arrays) -> NRM:
 
 def parameters(net: NRM) -> Iterator[Tuple[str, mx.gluon.Parameter]]:
     """Pair the file's name of every parameter with ours."""
-    layers, names = list(net.layers), ("gamma", "beta", "running_mean", "running_var")
-    yield "classifier_weight", net.classifier.weight
-    yield "classifier_bias", net.classifier.bias
-    for i, layer in enumerate(layers, 1):
-        yield f"layer{i}_conv_weight", layer.convolution.weight
-        yield f"layer{i}_bias", layer.bias
-        for branch, infix in zip(layer.branches, ("bn", "bn_min")):
-            yield from ((f"layer{i}_{infix}_{name}", getattr(branch.norm, name)) for name in names)
-        yield from ((f"infer_instancenorm{i}_{name}", getattr(layer.zero.norm, name)) for name in names[:2])
-    top_down = [net.template_norms] + [layer.render_norms for layer in reversed(layers)]
-    for j, norms in enumerate(top_down, 1):
-        yield from ((f"render_bn{j}_{name}", getattr(norms.branches[0], name)) for name in names)
-        if j < len(top_down):
-            yield from ((f"render_instancenorm{j}_{name}", getattr(norms.zero, name)) for name in names[:2])
+    return ((each.name, each.parameter) for each in released_parameters(net))
 
 
 def load(net: NRM, arrays: Arrays) -> None:
@@ -61,8 +49,7 @@ def load(net: NRM, arrays: Arrays) -> None:
     assert len({id(p) for p in known.values()}) == len(net.collect_params().keys()), (
         "a parameter has no counterpart in the file"
     )
-    for name, parameter in known.items():
-        parameter.set_data(mx.nd.array(arrays[name].reshape(parameter.shape)))
+    load_released(net, arrays)
 
 
 def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -116,7 +103,7 @@ def _pass(arrays: Arrays, train: bool, labelled: bool) -> Dict[str, np.ndarray]:
     # MXNet moves the running statistics in the backward pass of the norm, behind the back of its own
     # scheduler
     mx.nd.waitall()
-    after = {name: p.data().asnumpy() for name, p in parameters(net)}
+    after = read_released(net)
     with mx.autograd.record(train_mode=train):
         inferences = net.infer(x)
     cross_entropy = CrossEntropy(net.classes, net.options.alphas)(y, *[each.logits for each in inferences])

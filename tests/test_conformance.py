@@ -18,8 +18,10 @@ import tiny
 from mxnet import autograd
 from reference import WEIGHTS
 
+from gluon_nrm.errors import ModelError
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.models.released import load_released, read_released, released_parameters
 from gluon_nrm.training.arrays import named_parameters
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "conformance"
@@ -87,6 +89,16 @@ def test_the_exceptions_in_the_released_numbers_are_the_named_ones() -> None:
     assert set(not_finite) <= set(off) <= set(not_finite + last)
 
 
+
+@pytest.mark.skipif(not RELEASED, reason=f"no released numbers in {SHARED}")
+def test_the_exceptions_in_the_released_max_min_numbers_are_zero_variances() -> None:
+    """Unlabelled images in evaluation are all given one class, so variances at the top are 0."""
+    path = SHARED / "maxmin_released_small.npz"
+    not_finite = {"eval_unlabelled_loss_mm", "eval_unlabelled_loss_total"}
+    assert {name for name, value in read(path).items() if not np.isfinite(value).all()} == not_finite
+    assert {name for name, error in compare_once(path).items() if not error < 2e-5} == not_finite
+
+
 def own_file(maxmin: bool) -> Dict[str, np.ndarray]:
     """A file in the released numbers' format: a network of ours and its training results, run eagerly."""
     net = tiny.build((3, "pool", 4), (2, 6, 8), maxmin=maxmin, released_bias=True)
@@ -97,11 +109,11 @@ def own_file(maxmin: bool) -> Dict[str, np.ndarray]:
         "x": x.asnumpy(),
         "y": y.asnumpy(),
     }
-    names = {id(parameter): name for name, parameter in reference.parameters(net)}
-    paths = {path: names[id(parameter)] for path, parameter in named_parameters(net).items()}
-    for name, parameter in reference.parameters(net):
+    released = {id(each.parameter): each for each in released_parameters(net)}
+    paths = {path: released[id(parameter)] for path, parameter in named_parameters(net).items()}
+    for name, values in read_released(net).items():
         wide = name.startswith("layer") and name.endswith("_bias")
-        arrays[name] = parameter.data().asnumpy().reshape((1, -1, 1, 1) if wide else parameter.shape)
+        arrays[name] = values.reshape((1, -1, 1, 1) if wide else values.shape)
     with autograd.train_mode():
         prediction, rendered = net(x), Reconstructor(net)(x, y).images
     if maxmin:
@@ -115,8 +127,9 @@ def own_file(maxmin: bool) -> Dict[str, np.ndarray]:
     )
     results["loss_rpn"] = outcome.terms[TERMS.index("path_norm")]
     results["loss_total"] = sum(WEIGHTS[name] * row for name, row in zip(TERMS, outcome.terms))
-    results.update({f"grad_{paths[path]}": value for path, value in outcome.gradients.items()})
-    results.update({f"after_{paths[path]}": value for path, value in outcome.statistics.items()})
+    results.update({f"grad_{paths[path].name}": value for path, value in outcome.gradients.items()})
+    for path, value in outcome.statistics.items():
+        results[f"after_{paths[path].name}"] = paths[path].sign * value
     return {**arrays, **{f"train_labelled_{name}": value for name, value in results.items()}}
 
 
@@ -173,5 +186,31 @@ def test_comparison_reads_each_parameter_into_its_own_place(tmp_path: Path) -> N
 def test_comparison_refuses_a_file_that_lacks_a_parameter(tmp_path: Path) -> None:
     arrays = own_file(False)
     del arrays["render_instancenorm2_beta"]
-    with pytest.raises(KeyError, match="render_instancenorm2_beta"):
+    with pytest.raises(ModelError, match="render_instancenorm2_beta is missing"):
         compare(arrays, tmp_path)
+
+
+def test_means_of_the_min_branch_are_written_with_the_released_sign() -> None:
+    """Behind its first layer the Min branch keeps means of negated features; nothing else has a sign."""
+    net = tiny.build((3, "pool", 4), (2, 6, 8), maxmin=True, released_bias=True)
+    for parameter in net.collect_params(".*running_mean").values():
+        parameter.set_data(mx.nd.ones(parameter.shape))
+    means = {name: set(value.ravel()) for name, value in read_released(net).items() if "running_mean" in name}
+    assert {name for name, values in means.items() if values == {-1.0}} == {"layer2_bn_min_running_mean"}
+    assert all(values == {1.0} for name, values in means.items() if name != "layer2_bn_min_running_mean")
+
+
+@pytest.mark.parametrize("maxmin", [False, True])
+def test_released_parameters_come_back_as_they_went(maxmin: bool) -> None:
+    one, other = (tiny.build((3, "pool", 4), (2, 6, 8), maxmin=maxmin, released_bias=True) for _ in range(2))
+    load_released(other, read_released(one))
+    copies = named_parameters(other)
+    for path, parameter in named_parameters(one).items():
+        np.testing.assert_array_equal(parameter.data().asnumpy(), copies[path].data().asnumpy())
+
+
+def test_released_parameters_of_another_network_are_refused() -> None:
+    net = tiny.build((3, "pool", 4), (2, 6, 8), released_bias=True)
+    arrays = {**read_released(net), "layer1_bias": np.zeros(7, np.float32)}
+    with pytest.raises(ModelError, match=r"layer1_bias has shape \(7,\)"):
+        load_released(net, arrays)

@@ -8,11 +8,19 @@ import sys
 import traceback
 from typing import Callable, NoReturn, Sequence
 
-from gluon_nrm.errors import NRMError
+from gluon_nrm.errors import NRMError, visible
 
 # As a shell reports a program that a signal ended: 128 + the signal's number.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Parser of a tool's arguments that quotes them so that they are safe to print."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2 and the message."""
+        super().error(visible(message))
 
 
 def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:

@@ -7,11 +7,39 @@ command-line tools print it without a traceback and leave with ``exit_code``; an
 
 from __future__ import annotations
 
+import re
+
+# What a terminal obeys or hides: control characters, other line ends, marks that turn text around, halves of
+# characters (bytes of a file name that are not UTF-8).
+_UNSAFE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff\\ud800-\\udfff]"
+)
+_NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# Line breaks of our own messages end a clause, or are followed by an indented line.
+_OWN_BREAK = re.compile(r"(?<=[;:.,])\n|\n(?=  )")
+
+
+def visible(text: str) -> str:
+    r"""Write control characters as escapes, such as ``\n`` and ``\x1b``, so that a text is safe to print."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: "re.Match[str]") -> str:
+    """Escape of one character."""
+    character, code = match.group(), ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return _NAMED.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
 
 class NRMError(Exception):
-    """Base of all errors a user can cause and mend."""
+    """Base of all errors a user can cause and mend; the message is safe to print, whatever it quotes."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The message on its one or two lines, control characters in what it quotes made visible."""
+        return "\n".join(visible(line) for line in _OWN_BREAK.split(super().__str__()))
 
 
 class SetupError(NRMError):

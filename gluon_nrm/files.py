@@ -175,6 +175,8 @@ def open_file(path: Union[str, Path], mode: str = "rb", buffering: int = -1) -> 
     Raises:
         OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
     """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "no file can have this name")
     return cast(BinaryIO, open(path, mode, buffering, opener=_open_regular))
 
 

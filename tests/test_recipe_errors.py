@@ -331,7 +331,7 @@ FILES: List[Tuple[str, Callable[[Path], object], Tuple[str, ...]]] = [
     ("folder.yaml", Path.mkdir, ("is a folder", "recipe.yaml")),
     ("latin.yaml", lambda path: path.write_bytes(b"# a\nname: \xe9\n"), ("latin.yaml:2: not UTF-8",)),
     ("big.yaml", lambda path: path.write_bytes(b"#" * 1_000_001), ("1000001 bytes", "another file")),
-    ("zero\0.yaml", lambda path: None, ("cannot be read",)),
+    ("zero\0.yaml", lambda path: None, ("cannot read", "zero\\x00.yaml", "without null characters")),
 ]
 
 

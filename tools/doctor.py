@@ -16,7 +16,7 @@ os.environ["GLUON_NRM_SKIP_CHECK"] = "1"
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.cli import ToolParser, run_tool
 from gluon_nrm.diagnosis import PROBLEM, diagnose
 from gluon_nrm.environment import describe_environment
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Look at this machine's set-up and say what has to be mended."
     )
     parser.add_argument(

@@ -15,7 +15,7 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.probability.generate import parse_classes
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.report.generation import draw_pictures, generate, table
@@ -24,7 +24,7 @@ from gluon_nrm.training.restore import restore
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")

@@ -17,13 +17,13 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.cli import ToolParser, run_tool
 from gluon_nrm.distributed.launch import launch
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("-n", type=_count, metavar="WORKERS", help="workers; under srun, mpirun: one a task")

@@ -12,7 +12,7 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.report.path_figures import plot_paths
 from gluon_nrm.report.paths import comparison, run_table, study, write_paths_csv
 from gluon_nrm.training.restore import restore
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, as training made it")

@@ -15,7 +15,7 @@ from typing import Sequence
 
 import _package  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.deploy.answers import to_json, to_table
 from gluon_nrm.deploy.backends import MXNET, ONNXRUNTIME
 from gluon_nrm.deploy.find_images import find_images
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("model", type=Path, metavar="RUN_OR_EXPORT", help="folder of a run or of an export")

@@ -13,7 +13,7 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.data import list_datasets, load_dataset
 from gluon_nrm.data.prepare import describe_files, prepare
 from gluon_nrm.data.split_files import TABLE_LABELS, write_splits
@@ -21,7 +21,7 @@ from gluon_nrm.data.split_files import TABLE_LABELS, write_splits
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(list_datasets())}")

@@ -15,7 +15,7 @@ from typing import Sequence
 
 import _checkout
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.report.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
 from gluon_nrm.training.reproduce import report, train_missing
@@ -52,7 +52,7 @@ def _paper(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     what = f"a run folder, a table written with --csv, or one of {', '.join(TABLES)}"

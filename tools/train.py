@@ -16,7 +16,7 @@ from typing import Sequence
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
 from gluon_nrm.distributed.names import COMMAND
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
@@ -26,7 +26,7 @@ from gluon_nrm.training.forecast import forecast
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file of recipes/")

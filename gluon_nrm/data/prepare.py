@@ -13,7 +13,7 @@ from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.files import exists
 
 IMAGENET_BY_HAND = (
-    "imagenet cannot be fetched: get ILSVRC2012 from https://image-net.org (an account is needed) and put\n"
+    "imagenet cannot be fetched: get ILSVRC2012 from https://image-net.org (an account is needed);\nput "
     "train.rec, train.idx, val.rec and val.idx, made by MXNet's im2rec, or the class folders train/ and val/ "
     "into {folder}; docs/data.md says how"
 )

@@ -18,10 +18,7 @@ from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe
-from gluon_nrm.recipe.yaml_io import Item, read_yaml, write_yaml
-
-#: Bytes of a recipe's file.
-LARGEST_RECIPE = 1_000_000
+from gluon_nrm.recipe.yaml_io import LARGEST, Item, read_yaml, write_yaml
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -97,7 +94,7 @@ def _named(tree: Item, source: str) -> Item:
 def _read(path: Path) -> str:
     """The text of a recipe file. Raises RecipeError unless it is readable UTF-8 of a recipe's size."""
     try:
-        return read_file(path, LARGEST_RECIPE).decode("utf-8-sig")
+        return read_file(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; {_neighbour(path)}") from None
     except IsADirectoryError:
@@ -112,8 +109,6 @@ def _read(path: Path) -> str:
     except OSError:
         with os_errors(RecipeError, "read", path):
             raise
-    except ValueError as error:  # a null character
-        raise RecipeError(f"{path}: cannot be read ({error})") from None
 
 
 def _neighbour(path: Path) -> str:

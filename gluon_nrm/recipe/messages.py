@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
-from gluon_nrm.errors import RecipeError
+from gluon_nrm.errors import RecipeError, visible
 
 
 class Problem(NamedTuple):
@@ -24,8 +24,8 @@ def recipe_error(place: str, problem: Problem) -> RecipeError:
 
 
 def shorten(text: str, width: int = 60) -> str:
-    """The text on one line of at most ``width`` characters, unprintable ones replaced."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    """The text on one line of at most ``width`` characters, unprintable ones as escapes."""
+    line = visible(" ".join(text[: 20 * width].split()))
     return line if len(line) <= width else line[: width - 3] + "..."
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Dict, List, Union
 
 from gluon_nrm.recipe.messages import Problem, recipe_error, shorten
 from gluon_nrm.recipe.yaml_io import Item, read_yaml
+
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+
+MOST_PARTS = 5
+"""Names in the longest dotted key, ``optimiser.phases.0.milestones.0``."""
 
 
 def override(tree: Item, text: str) -> Item:
@@ -21,6 +27,9 @@ def override(tree: Item, text: str) -> Item:
         raise recipe_error(
             place, Problem(shorten(key) or "no key", "expected KEY=VALUE, e.g. train.epochs=3")
         )
+    if len(parts) > MOST_PARTS:
+        what = f"{len(parts)} names joined by dots; the longest key of a recipe has {MOST_PARTS}"
+        raise recipe_error(place, Problem(shorten(key), what))
     item = read_yaml(value, lambda line: place)
     if item is None:
         raise recipe_error(place, Problem(shorten(key), "no value after '='; write null if none is meant"))
@@ -34,7 +43,7 @@ def _put(tree: Item, parts: List[str], depth: int, item: Item) -> Item:
     here, name = ".".join(parts[:depth]), parts[depth]
     entries: Union[Dict[str, Item], List[Item]]
     if isinstance(tree.value, list):
-        if not name.isdecimal() or int(name) >= len(tree.value):
+        if not _NUMBER.match(name) or int(name) >= len(tree.value):
             last = len(tree.value) - 1
             what = (
                 f"no entry '{shorten(name)}'; its entries are numbered 0 to {last}"

@@ -46,6 +46,12 @@ LARGEST = 200_000
 """Bytes of the longest text that is read."""
 
 
+_ODD = re.compile(
+    "[^\\x20-\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd\\U00010000-\\U0010ffff]|^ | $|  "
+)
+"""Line breaks of any kind, control characters and spaces that could be lost."""
+
+
 class Item(NamedTuple):
     """A value and where it was given."""
 
@@ -66,7 +72,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer that quotes whatever ``_Loader`` would not read back as the same text."""
+    """PyYAML's writer that quotes whatever any version of YAML would not read back as the same string."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Write every value out in full."""
@@ -84,10 +90,22 @@ def _write_float(dumper: yaml.SafeDumper, number: Any) -> yaml.Node:
     return dumper.represent_scalar(_TAG + "float", repr(number))
 
 
+def _write_string(dumper: yaml.SafeDumper, text: Any) -> yaml.Node:
+    """In double quotes, with escapes, what PyYAML would fold or lose in another style."""
+    style = '"' if _ODD.search(text) else None
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
 for _class in (_Loader, _Dumper):
     _class.yaml_implicit_resolvers = {}
     for _name, _pattern, _first in _PLAIN:
         _class.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
+# Other programs read YAML by its version 1.1 or 1.2: whatever these would not read as a string is quoted.
+_Dumper.add_implicit_resolver(_TAG + "other", re.compile(r"[-+]?0[oO][0-7_]+\Z|[yYnN]\Z"), list("-+0yYnN"))
+for _first_character, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
+    for _, _compiled in _resolvers:
+        _Dumper.add_implicit_resolver(_TAG + "other", _compiled, [_first_character])
+_Dumper.add_representer(str, _write_string)
 _Dumper.add_representer(list, _write_list)
 _Dumper.add_representer(float, _write_float)
 

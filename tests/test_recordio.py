@@ -93,7 +93,7 @@ NO_INDEX, DAMAGED = "a.idx is not the index of", "a.idx is damaged or not an ind
 CASES: Any = {
     "cut": (".rec", lambda data: data[:-5], r"a.rec, record 2: \d+ of \d+ bytes"),
     "magic": (".rec", lambda data: b"\0" + data[1:], "a.rec, record 0 does not begin with RecordIO's magic"),
-    "label": (".rec", put(12, struct.pack("<f", 0.5)), "record 0: label 0.5; expected a whole number"),
+    "label": (".rec", put(12, struct.pack("<f", 0.5)), "record 0: label 0.5; expected an integer"),
     "negative": (".rec", put(12, struct.pack("<f", -1)), "record 0: label -1.0"),
     "not a number": (".rec", put(12, struct.pack("<f", np.nan)), "record 0: label nan"),
     "two labels": (".rec", put(8, struct.pack("<I", 2)), "record 0: 2 labels; an image needs one class"),

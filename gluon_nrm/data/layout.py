@@ -20,7 +20,7 @@ from gluon_nrm.data.class_folders import ImageFiles, class_names, list_images
 from gluon_nrm.data.entries import Entry, visible_entries
 from gluon_nrm.data.formats import is_image_name
 from gluon_nrm.data.record_names import record_names
-from gluon_nrm.data.recordio import RecordFile
+from gluon_nrm.data.recordio import RecordFile, count_classes
 from gluon_nrm.data.skipped import Skipped, SkippedNames
 from gluon_nrm.data.splits import take_per_class
 from gluon_nrm.data.streamed import Pictures
@@ -124,7 +124,7 @@ def _recorded(folder: Path, entries: List[Entry], records: str, skipped: Skipped
     _skip_others(folder, folders, (records, other), f"the images are those of {records} and {other}", skipped)
     train, test = RecordFile(folder / records), RecordFile(folder / other)
     labels, test_labels = train.labels(), test.labels()
-    names = record_names(folder / records, folder / other, int(labels.max()) + 1)
+    names = record_names(folder / records, folder / other, count_classes(labels, train.path))
     return Parts(names, train, labels, test, test_labels, skipped.record)
 
 

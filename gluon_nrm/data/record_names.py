@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 from gluon_nrm.data.reading import reading
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import is_file
+from gluon_nrm.files import is_file, open_file
 
 
 def record_names(train: Path, test: Path, classes: int) -> Tuple[str, ...]:
@@ -42,8 +43,8 @@ def _folders(path: Path) -> Optional[Dict[int, str]]:
     if not is_file(path, DataError):
         return None
     folders: Dict[int, str] = {}
-    with reading(path, "a list of im2rec", ValueError), open(path, encoding="utf-8") as lines:
-        for line in lines:
+    with reading(path, "a list of im2rec", ValueError), open_file(path) as file:
+        for line in io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape"):
             fields = line.rstrip("\n").split("\t")
             if len(fields) != 3:
                 continue

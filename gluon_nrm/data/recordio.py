@@ -7,23 +7,33 @@ import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 from PIL import Image
 
 from gluon_nrm.data.pictures import decode
 from gluon_nrm.data.reading import UNREADABLE, reading
+from gluon_nrm.data.record_index import read_index, read_list
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import is_file, open_file, read_file
+from gluon_nrm.files import is_file, open_file
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 _FRAME = struct.Struct("<4sI")  # magic number; 3 bits of what part of a record this is, 29 of its length
 _HEADER = struct.Struct("<IfQQ")  # number of further labels, label, key, second key
-#: Bytes of an index: that of ImageNet has 26 million.
-LARGEST_INDEX = 2**31
+#: Beginning of a record that is in one part: its frame, its header and the first further label.
+_BEGINNING = np.dtype([("magic", "S4"), ("frame", "<u4"), ("further", "<u4"), ("label", "<f4"),
+                       ("key", "<u8"), ("second", "<u8"), ("first", "<f4")])  # fmt: skip
 #: Threads that read labels: a disk answers many small requests at once.
 READERS = 16
+#: Records whose labels a thread reads at a time.
+CHUNK = 4096
+#: Records whose labels are compared with NAME.lst at the start; each is compared when its image is read.
+COMPARED = 50_000
+#: Bytes of one image.
+LARGEST = 2**28
+
+_AGAIN = "make NAME.rec and NAME.idx again with im2rec"
 
 
 class Record(NamedTuple):
@@ -31,6 +41,7 @@ class Record(NamedTuple):
 
     label: float
     image: bytes
+    key: int
 
 
 class RecordFile:
@@ -40,7 +51,7 @@ class RecordFile:
 
     Raises
     ------
-    DataError  A file cannot be read, or the index is damaged or of another file.
+    DataError  A file cannot be read, or the index is damaged, of another file or repeats a key.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,9 +60,10 @@ class RecordFile:
             self._file = open_file(path, buffering=0)
             self._descriptor = self._file.fileno()
             size = os.fstat(self._descriptor).st_size
-        self.keys, self.starts = _read_index(path.with_suffix(".idx"), size)
+        self.keys, self.starts = read_index(path.with_suffix(".idx"), size)
         ends = np.append(np.sort(self.starts), size)
         self.ends = ends[np.searchsorted(ends, self.starts, side="right")]
+        self._listed: Optional[np.ndarray] = None
 
     def __del__(self) -> None:
         """Close the file."""
@@ -67,93 +79,165 @@ class RecordFile:
         return f"{self.path}, record {self.keys[index]}"
 
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:
-        """Return an image, of the size it was stored with."""
-        return decode(io.BytesIO(self.record(index).image), self.where(index), mode)
-
-    def record(self, index: int, most: Optional[int] = None) -> Record:
-        """Read a record, or no more than its ``most`` first bytes.
+        """Return an image, of the size it was stored with.
 
         Raises
         ------
-        DataError  It is damaged.
+        DataError  It is damaged, or its label is not the one in NAME.lst.
+        """
+        record = self.record(index)
+        if self._listed is not None:
+            self._compare(index, record.label, record.key)
+        return decode(io.BytesIO(record.image), self.where(index), mode)
+
+    def record(self, index: int) -> Record:
+        """Read a record.
+
+        Raises
+        ------
+        DataError  It is damaged, or there is more before the next one of the index.
         """
         start, length = int(self.starts[index]), int(self.ends[index] - self.starts[index])
+        if length > LARGEST:
+            raise DataError(f"{self.where(index)}: {length} bytes to the next one in NAME.idx; {_AGAIN}")
         with reading(self.where(index), "a record"):
-            data = os.pread(self._descriptor, length if most is None else min(length, most), start)
-        content = b"".join(_parts(data, self.where(index), most is not None))
+            data = os.pread(self._descriptor, length, start)
+        content = MAGIC.join(_parts(data, self.where(index)))
         if len(content) < _HEADER.size:
             raise DataError(f"{self.where(index)}: only {len(content)} bytes; {UNREADABLE}")
-        labels, label, _, _ = _HEADER.unpack_from(content)
-        if labels > 1:
-            raise DataError(f"{self.where(index)}: {labels} labels; an image needs one class")
-        if labels == 1:
+        further, label, key, _ = _HEADER.unpack_from(content)
+        if further > 1:
+            raise DataError(f"{self.where(index)}: {further} labels; an image needs one class")
+        if further == 1:
+            if len(content) < _HEADER.size + 4:
+                raise DataError(f"{self.where(index)}: only {len(content)} bytes; {UNREADABLE}")
             (label,) = struct.unpack_from("<f", content, _HEADER.size)
-        return Record(label, content[_HEADER.size + 4 * labels :])
+        return Record(label, content[_HEADER.size + 4 * further :], key)
 
     def labels(self) -> np.ndarray:
         """Class of every image, (N,) int64: from NAME.lst where im2rec left it, else from the records.
 
+        Of a long NAME.lst a part is compared with the records at once, and the rest as images are read.
+
         Raises
         ------
-        DataError  A label is no whole number of 0 or more, or NAME.lst is of other files.
+        DataError  A label is no integer of 0 or more, or NAME.lst does not agree with the records.
         """
         listed = self.path.with_suffix(".lst")
-        values = self._listed(listed) if is_file(listed, DataError) else self._stored()
-        if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (values >= 0).all()):
-            bad = np.flatnonzero(~((values == np.rint(values)) & (values >= 0)))[0]
-            raise DataError(f"{self.where(bad)}: label {values[bad]}; expected a whole number of 0 or more")
-        return values.astype(np.int64)
+        if not is_file(listed, DataError):
+            return self._classes(self._headers(np.arange(len(self)))[0])
+        keys, labels = read_list(listed)
+        order = np.argsort(keys)
+        places = np.minimum(np.searchsorted(keys, self.keys, sorter=order), max(0, len(keys) - 1))
+        absent = np.ones(len(self), bool) if len(keys) == 0 else keys[order[places]] != self.keys
+        if absent.any():
+            raise DataError(
+                f"{listed} is not the list of {self.path}: key {self.keys[absent.argmax()]} is not in it; "
+                "remove it, or make both again"
+            )
+        self._listed = self._classes(labels[order[places]])
+        some = np.unique(np.linspace(0, len(self) - 1, min(len(self), COMPARED)).astype(np.int64))
+        stored, stored_keys = self._headers(some)
+        for at in np.flatnonzero((stored != self._listed[some]) | (stored_keys != self.keys[some]))[:1]:
+            self._compare(int(some[at]), float(stored[at]), int(stored_keys[at]))
+        return self._listed
 
-    def _stored(self) -> np.ndarray:
-        """The labels in the records' headers, (N,)."""
-        first = _FRAME.size + _HEADER.size + 4
+    def _compare(self, index: int, label: float, key: int) -> None:
+        """Compare label and key of a record with NAME.lst and NAME.idx.
+
+        Raises
+        ------
+        DataError  They are not the same.
+        """
+        listed = self.path.with_suffix(".lst")
+        if self._listed is not None and label != self._listed[index]:
+            raise DataError(
+                f"{listed} is not the list of {self.path}: key {self.keys[index]} has label "
+                f"{self._listed[index]} in it, and the record has {label:g}; remove the list to take the "
+                "labels of the records, or make both again"
+            )
+        if key != self.keys[index]:
+            raise DataError(
+                f"{self.where(index)}: the record itself has key {key}; remove {listed} to take the labels "
+                "of the records, or make all three files again"
+            )
+
+    def _classes(self, labels: np.ndarray) -> np.ndarray:
+        """Labels as int64.
+
+        Raises
+        ------
+        DataError  One is no integer of 0 or more.
+        """
+        with np.errstate(invalid="ignore"):
+            bad = ~((labels == np.rint(labels)) & (labels >= 0) & (labels < 2**31))
+        for index in np.flatnonzero(bad)[:1]:
+            raise DataError(
+                f"{self.where(index)}: label {labels[index]}; expected an integer from 0 to 2147483647"
+            )
+        return labels.astype(np.int64)
+
+    def _headers(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Labels (n,) float64 and keys (n,) int64 that some records hold themselves."""
+        chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
         with ThreadPoolExecutor(READERS) as threads:
-            found = threads.map(lambda index: self.record(index, first).label, range(len(self)))
-            return np.fromiter(found, dtype=np.float64, count=len(self))
+            labels, keys = zip(*threads.map(self._some_headers, chunks))
+        return np.concatenate(labels), np.concatenate(keys)
 
-    def _listed(self, path: Path) -> np.ndarray:
-        """The labels in im2rec's list, lines of key, label and path with tabs between; the first is tried."""
-        with reading(path, "a list of im2rec", ValueError), open_file(path) as file:
-            lines = io.TextIOWrapper(file, encoding="utf-8")
-            fields = (line.rstrip("\n").split("\t") for line in lines)
-            by_key: Dict[int, float] = {int(each[0]): float(each[1]) for each in fields if len(each) == 3}
-        absent = [key for key in self.keys.tolist() if key not in by_key]
-        if absent or by_key[int(self.keys[0])] != self.record(0).label:
-            raise DataError(f"{path} is not the list of {self.path}; remove it, or make both again")
-        return np.array([by_key[key] for key in self.keys.tolist()])
+    def _some_headers(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """The same, read by one thread."""
+        starts, size = self.starts[indices], _BEGINNING.itemsize
+        with reading(self.path, "a RecordIO file"):
+            data = [os.pread(self._descriptor, size, start).ljust(size, b"\0") for start in starts.tolist()]
+        found = np.frombuffer(b"".join(data), dtype=_BEGINNING)
+        kind, length = np.divmod(found["frame"].astype(np.int64), 1 << 29)
+        ends = starts + _FRAME.size + length + -length % 4
+        least = _HEADER.size + 4 * found["further"].astype(np.int64)
+        plain = (found["magic"] == MAGIC) & (kind == 0) & (ends == self.ends[indices])
+        plain &= (found["further"] <= 1) & (length >= least)
+        labels = np.where(found["further"] == 1, found["first"], found["label"]).astype(np.float64)
+        keys = found["key"].astype(np.int64)
+        # what is in several parts is read as a whole, and what is damaged is named
+        for at in np.flatnonzero(~plain).tolist():
+            record = self.record(int(indices[at]))
+            labels[at], keys[at] = record.label, np.uint64(record.key).astype(np.int64)
+        return labels, keys
 
 
-def _parts(data: bytes, where: str, beginning: bool) -> Iterator[bytes]:
-    """Yield the parts of one record: it is split where its content looks like the magic number.
+def count_classes(labels: np.ndarray, path: Path) -> int:
+    """Number of classes of the training records, which are numbered 0, 1, 2, ...
 
-    With ``beginning``, ``data`` may end within the first part.
+    Raises
+    ------
+    DataError  A class between the first and the last has no record.
     """
-    place, kind = 0, 0
+    highest = int(labels.max())
+    there = np.unique(labels)
+    if len(there) <= highest:
+        absent = np.flatnonzero(there != np.arange(len(there)))[0]
+        raise DataError(
+            f"{path}: labels go up to {highest}, and no record has label {absent}; number the classes 0, 1, "
+            "2, ... without gaps"
+        )
+    return highest + 1
+
+
+def _parts(data: bytes, where: str) -> Iterator[bytes]:
+    """Yield the parts of one record: it is split where its content looks like the magic number."""
+    place, kinds = 0, (0, 1)  # whole, or the first part
     while True:
         if len(data) < place + _FRAME.size or data[place : place + 4] != MAGIC:
             raise DataError(f"{where} does not begin with RecordIO's magic number; {UNREADABLE}")
         kind, length = divmod(_FRAME.unpack_from(data, place)[1], 1 << 29)
+        if kind not in kinds:
+            raise DataError(f"{where} begins within a record, or ends too early; {UNREADABLE}")
         place += _FRAME.size
-        if len(data) < place + length and not beginning:
+        if len(data) < place + length:
             raise DataError(f"{where}: {len(data) - place} of {length} bytes; {UNREADABLE}")
         yield data[place : place + length]
-        if beginning or kind in (0, 3):  # whole, or the last part
-            return
-        yield MAGIC
         place += length + -length % 4
-
-
-def _read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Keys and places of the records, (N,) int64 each, from lines of key and place with a tab between."""
-    if not is_file(path, DataError):
-        raise DataError(
-            f"{path} is missing; im2rec writes it beside the .rec file; make both again"
-        )
-    with reading(path, "an index of im2rec", ValueError, OverflowError):
-        words: List[bytes] = read_file(path, LARGEST_INDEX).split()
-        table = np.array(words, dtype=np.int64).reshape(-1, 2)
-    keys, starts = table.T
-    sound = len(keys) and starts.min() >= 0 and starts.max() + _FRAME.size <= size
-    if not sound or len(np.unique(starts)) < len(starts):
-        raise DataError(f"{path} is not the index of {path.with_suffix('.rec')}; make both again")
-    return keys, np.ascontiguousarray(starts)
+        if kind in (0, 3):  # whole, or the last part
+            break
+        kinds = (2, 3)
+    if place != len(data):
+        raise DataError(f"{where}: {len(data) - place} bytes after it are in no record of NAME.idx; {_AGAIN}")

@@ -26,7 +26,8 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test fuzz results results-supervised results-skip results-paths bench deploy-check doctor clean
+.PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench deploy-check \
+	doctor clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -37,6 +38,7 @@ help:
 	@echo '              results-paths'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
+	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
 	@echo 'make doctor   look at the set-up and say what has to be mended'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
@@ -99,6 +101,10 @@ bench: install
 # Trains the digits for three epochs unless ARGS names a run on them.
 deploy-check: install-dev
 	$(BIN)/python tests/fresh_environment.py $(ARGS)
+
+# About 180 kills; ten minutes on an idle machine.
+kill-test: install-dev
+	$(BIN)/python tests/kills.py $(ARGS)
 
 # Without installing first: it is for when that has failed.
 doctor:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
-from typing import Callable, NoReturn, Sequence
+from pathlib import Path
+from typing import Callable, NoReturn, Sequence, TextIO
 
+from gluon_nrm.display import say
 from gluon_nrm.errors import NRMError, visible
+from gluon_nrm.files import expand_home
+from gluon_nrm.interrupts import INTERRUPTED, Interrupt, interruptible
 
-# As a shell reports a program that a signal ended: 128 + the signal's number.
-INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -27,34 +32,77 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a tool's ``main`` on the command line's arguments and leave with its exit code.
 
     A user's mistake (``NRMError``) becomes ``error: message`` and the error's own exit code; Ctrl-C one word
-    and 130; a reader that went away (``| head``) ends the tool without a word. Anything else is a defect of
-    ours: its traceback stays. A worker of a distributed job that fails ends at once.
+    and 130 (143 and 129 where training was stopped by SIGTERM or SIGHUP); a reader that went away
+    (``| head``) ends the tool without a word. Anything else is a defect of ours: its traceback stays. A
+    worker of a distributed job that fails ends at once.
     """
+    with interruptible() as interrupt:
+        try:
+            code = _call(main, interrupt)
+        except KeyboardInterrupt:  # one that came while the first was dealt with
+            code = INTERRUPTED
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                _let_go(stream)
+        if code and _is_worker():
+            # in order, MXNet would wait for all other workers, which may wait for this one
+            os._exit(code)
+    raise SystemExit(code)
+
+
+def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
+    """Run ``main``, say how it ended where that needs words, and return the exit code."""
     try:
-        code = main(sys.argv[1:])
+        code = _exit_code(main)
         # Here, and not when Python shuts down, where a closed pipe could no longer be dealt with.
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except NRMError as error:
-        sys.stderr.write(f"error: {error}\n")
-        code = error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        code = INTERRUPTED
+        say(f"error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt as stop:
+        say("interrupted")
+        return getattr(stop, "exit_code", INTERRUPTED)
     except BrokenPipeError:
-        # What is still buffered has to go somewhere when Python shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = PIPE_CLOSED
-    except Exception:
+        return PIPE_CLOSED
+    except Exception as problem:
+        if interrupt.came:  # a library has made another error of it
+            say("interrupted")
+            return INTERRUPTED
+        # errors of files name them: this one is of what was printed
+        if isinstance(problem, OSError) and problem.errno in _FULL and problem.filename is None:
+            say(f"error: cannot write the output: {problem.strerror}; free some space and start again")
+            return NRMError.exit_code
         if not _is_worker():
             raise
         traceback.print_exc()
-        code = 1
-    if code and _is_worker():
-        # in order, MXNet would wait for all other workers, which may wait for this one
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    raise SystemExit(code)
+        return 1
+
+
+def _exit_code(main: Callable[[Sequence[str]], int]) -> int:
+    """Run ``main``; the exit code that argparse leaves with (--help, a mistake it has told) is one too."""
+    try:
+        return main(sys.argv[1:])
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else bool(leave.code)
+
+
+def _is_lost(stream: TextIO) -> bool:
+    """Whether what was printed cannot be written."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        return True
+    return False
+
+
+def _let_go(stream: TextIO) -> None:
+    """Send what cannot be written to nowhere: it would change the exit code when Python shuts down."""
+    if _is_lost(stream):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def _is_worker() -> bool:
@@ -62,8 +110,26 @@ def _is_worker() -> bool:
     return os.environ.get("DMLC_ROLE") == "worker"
 
 
+def place(text: str) -> Path:
+    """The path that an option gives, with ``~`` and ``$VAR`` replaced (a shell leaves them in ``--out=~/x``).
+
+    Raises:
+        NRMError: a variable is not set, or there is no such home folder.
+    """
+    return expand_home(Path(text), NRMError)
+
+
+def pattern(text: str) -> str:
+    """The same for a path that may be a pattern, kept to the letter where nothing is replaced."""
+    expanded = place(text)
+    return text if expanded == Path(text) else str(expanded)
+
+
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Give a tool the option ``--data-dir``; it is None where it is not used."""
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="folder of all data sets (default: $GLUON_NRM_DATA, else data)"
+        "--data-dir",
+        type=place,
+        metavar="DIR",
+        help="folder of all data sets (default: $GLUON_NRM_DATA, else data)",
     )

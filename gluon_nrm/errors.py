@@ -86,3 +86,11 @@ class NonFiniteLoss(NRMError):
     """A loss term or a parameter became infinite or not-a-number; the last good checkpoint is kept."""
 
     exit_code = 3
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to stop; ``exit_code`` is the one a shell reports for that signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number

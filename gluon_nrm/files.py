@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
 import stat
@@ -30,6 +31,8 @@ TEMPORARY_PREFIX = ".gluon_nrm-"
 LARGEST = 2**28
 #: Seconds after which waiting for a lock is said.
 PATIENCE = 1.0
+
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and start again",
@@ -134,13 +137,20 @@ def find_files(folder: Path, pattern: str, error: Type[NRMError]) -> List[Path]:
 
 
 def expand_home(path: Path, error: Type[NRMError]) -> Path:
-    """Put the home folder where a path begins with ``~`` or ``~NAME``.
+    """Put in the home folder for a leading ``~`` or ``~NAME``, and values for ``$VAR`` and ``${VAR}``.
+
+    A path that exists as it stands is left as it is.
 
     Raises:
-        NRMError: of the given class, if there is no such home folder.
+        NRMError: of the given class, if there is no such home folder, or a variable is not set.
     """
+    if os.path.lexists(path):
+        return path
+    unset = [name for name in _VARIABLE.findall(str(path)) if name.strip("{}") not in os.environ]
+    if unset:
+        raise error(f"{path}: the variable {unset[0].strip('{}')} is not set; set it, or write the path out")
     try:
-        return path.expanduser()
+        return Path(os.path.expandvars(path.expanduser()))
     except RuntimeError:
         raise error(f"{path}: no home folder is known for {path.parts[0]}; write it out") from None
 

@@ -36,7 +36,6 @@ from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.run_folder import RunFolder
 from gluon_nrm.training.runs import load_run
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.stopping import StopRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
@@ -243,16 +242,6 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path,
     parts = built(FULL, *settings)
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays[name], name)  # refuses what is not finite
-
-
-def test_a_second_ctrl_c_does_not_wait() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with StopRequest() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.asked
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:

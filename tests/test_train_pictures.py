@@ -57,7 +57,7 @@ def test_a_streamed_run_goes_on_to_the_same_bits(monkeypatch: pytest.MonkeyPatch
             for place, step in enumerate(original(number, first), first):
                 yield step
                 if (number, place) == (1, 1):  # the second step of the second epoch is done
-                    save(loop)
+                    save(loop, stop)
                     raise KeyboardInterrupt
 
         loop.parts.streams.epoch = epoch  # type: ignore[method-assign]

@@ -7,14 +7,16 @@ Exit code 0 where training would work, 2 where something has to be mended first.
 
 from __future__ import annotations
 
-import argparse
 import os
-from typing import Sequence
 
 # The doctor has to look at set-ups in which the package refuses to be imported.
 os.environ["GLUON_NRM_SKIP_CHECK"] = "1"
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+# isort: split
+import argparse
+from typing import Sequence
 
 from gluon_nrm.cli import ToolParser, run_tool
 from gluon_nrm.diagnosis import PROBLEM, diagnose

@@ -6,13 +6,13 @@ python tools/evaluate.py runs/digits_maxmin_mt-s0 --part test --devices cpu
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Mapping, Sequence
-
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Mapping, Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.training.evaluate_run import TEST, VALIDATION, evaluate_run
 
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
     parser.add_argument(
         "--devices", help="cpu or gpu(0); of several the first is used; default: a GPU, or the CPU"
     )

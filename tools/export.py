@@ -7,13 +7,13 @@ python tools/export.py runs/digits_nrm_rpn-s0 --format symbol onnx --with-render
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Sequence
-
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.deploy.export import FORMATS, SYMBOL, export_run
 from gluon_nrm.deploy.manifest import BOTH, MANIFEST, MAX, MIN
 
@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder, as training made it")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
+    parser.add_argument("run", type=place, metavar="RUN", help="a finished run's folder, as training made it")
+    parser.add_argument("--out", type=place, required=True, metavar="DIR", help="the folder to make")
     parser.add_argument(
         "--format", nargs="+", choices=(*FORMATS, "all"), default=[SYMBOL],
         help="one or several (default: symbol)",

@@ -9,13 +9,13 @@ test image, its class along that image's path, a zero image's, the most probable
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Sequence
-
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.probability.generate import parse_classes
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.report.generation import draw_pictures, generate, table
@@ -27,7 +27,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
     parser.add_argument("--classes", metavar="LIST", help="such as 0-9 or 0,3,5-7 (default: the first ten)")
     parser.add_argument("--samples", type=int, default=8, metavar="N", help="images a class (default: 8)")
     parser.add_argument("--sweeps", type=int, default=200, metavar="N", help="of burn-in (default: 200)")
@@ -37,7 +37,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--noise", action="store_true", help="add the pixel noise N(0, sigma^2)")
     parser.add_argument("--image", type=int, default=0, metavar="N", help="test image of each class, from 0")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="for the pictures (default: RUN/figures)")
+    parser.add_argument("--out", type=place, metavar="DIR", help="for the pictures (default: RUN/figures)")
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)
     options = parser.parse_args(arguments)

@@ -10,14 +10,15 @@ passed on: training finishes its step, saves and stops. More: docs/distributed.m
 
 from __future__ import annotations
 
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+# isort: split
 import argparse
 import shlex
 import sys
 from typing import Sequence
 
-import _checkout  # noqa: F401  (first: finds gluon_nrm)
-
-from gluon_nrm.cli import ToolParser, run_tool
+from gluon_nrm.cli import ToolParser, place, run_tool
 from gluon_nrm.distributed.launch import launch
 
 
@@ -28,7 +29,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("-n", type=_count, metavar="WORKERS", help="workers; under srun, mpirun: one a task")
     parser.add_argument("-s", type=_count, metavar="SERVERS", help="servers (default: one a host)")
-    parser.add_argument("--hosts", metavar="FILE", help="hosts to use through ssh, one a line")
+    parser.add_argument("--hosts", type=place, metavar="FILE", help="hosts to use through ssh, one a line")
     parser.add_argument("--port", type=_port, help="the scheduler's (default: a free one)")
     parser.add_argument("--root", metavar="HOST", help="under mpirun on several machines: the one of rank 0")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what every worker runs")

@@ -6,13 +6,13 @@ python tools/paths.py runs/digits_nrm-s? runs/digits_nrm_rpn-s? --csv paths.csv 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Sequence
-
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.report.path_figures import plot_paths
 from gluon_nrm.report.paths import comparison, run_table, study, write_paths_csv
 from gluon_nrm.training.restore import restore
@@ -40,9 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, as training made it")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a run and layer")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw margins and entropies (PNG)")
+    parser.add_argument(
+        "runs", nargs="+", type=place, metavar="RUN", help="a run folder, as training made it"
+    )
+    parser.add_argument("--csv", type=place, metavar="FILE", help="also write a line a run and layer")
+    parser.add_argument("--plot", type=place, metavar="FILE", help="also draw margins and entropies (PNG)")
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)
     return parser

@@ -9,13 +9,13 @@ An export needs numpy, Pillow and either onnxruntime or MXNet; a run needs all t
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Sequence
-
 import _package  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, pattern, place, run_tool
 from gluon_nrm.deploy.answers import to_json, to_table
 from gluon_nrm.deploy.backends import MXNET, ONNXRUNTIME
 from gluon_nrm.deploy.find_images import find_images
@@ -48,8 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("model", type=Path, metavar="RUN_OR_EXPORT", help="folder of a run or of an export")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern")
+    parser.add_argument("model", type=place, metavar="RUN_OR_EXPORT", help="folder of a run or of an export")
+    parser.add_argument(
+        "images", nargs="+", type=pattern, metavar="IMAGE", help="a file, a folder, a pattern"
+    )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
     parser.add_argument("--network", choices=("student", "teacher"), help="default: the teacher, if any")
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--int8", action="store_true", help="the quantised files of an export")
     parser.add_argument("--resize", action="store_true", help="scale other sizes, cut out the middle")
     parser.add_argument(
-        "--render", type=Path, metavar="FILE.png", help="draw images beside their renderings"
+        "--render", type=place, metavar="FILE.png", help="draw images beside their renderings"
     )
     parser.add_argument("--devices", help="for MXNet: cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)

@@ -7,13 +7,14 @@ python tools/prepare_data.py digits --splits     write the labelled subsets of t
 
 from __future__ import annotations
 
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+# isort: split
 import argparse
 from pathlib import Path
 from typing import Sequence
 
-import _checkout  # noqa: F401  (first: finds gluon_nrm)
-
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.data import list_datasets, load_dataset
 from gluon_nrm.data.prepare import describe_files, prepare
 from gluon_nrm.data.split_files import TABLE_LABELS, write_splits
@@ -32,7 +33,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     only = parser.add_argument_group("with --splits")
     only.add_argument("--labels", type=int, nargs="+", metavar="N", help="default: those of the tables")
     only.add_argument("--seeds", type=int, nargs="+", default=range(5), metavar="N", help="default: 0 to 4")
-    only.add_argument("--split-dir", default="recipes/splits", metavar="DIR", help="default: recipes/splits")
+    only.add_argument("--split-dir", type=place, default=Path("recipes/splits"), metavar="DIR",
+                      help="default: recipes/splits")  # fmt: skip
     options = parser.parse_args(arguments)
     if not options.names and not options.list:
         parser.error("give a data set, such as cifar10")
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         dataset = load_dataset(name, options.data_dir)
         counts = options.labels or TABLE_LABELS[name]
-        for path in write_splits(dataset, counts, options.seeds, Path(options.split_dir)):
+        for path in write_splits(dataset, counts, options.seeds, options.split_dir):
             print(path)
     return 0
 

@@ -6,13 +6,13 @@ python tools/render.py runs/mnist_nrm_rpn_all-s0 --images 10 --out figure4.png
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Sequence
-
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+# isort: split
+import argparse
+from typing import Sequence
+
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.training.drawing import render_run
 
 
@@ -31,10 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
     parser.add_argument("--images", type=int, default=10, metavar="N", help="test images (default: 10)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="PNG file (default: figures/figure4.png in the run's folder)"
+        "--out", type=place, metavar="FILE", help="PNG (default: figures/figure4.png in the run's folder)"
     )
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)

@@ -9,13 +9,14 @@ python tools/table.py table3 --data digits --from results/table3_digits_runs.csv
 
 from __future__ import annotations
 
+import _checkout
+
+# isort: split
 import argparse
 from pathlib import Path
 from typing import Sequence
 
-import _checkout
-
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.report.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
 from gluon_nrm.training.reproduce import report, train_missing
@@ -56,15 +57,15 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     what = f"a run folder, a table written with --csv, or one of {', '.join(TABLES)}"
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line a run to this file")
+    parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help=what)
+    parser.add_argument("--csv", type=place, metavar="FILE", help="also write one line a run to this file")
     paper = parser.add_argument_group("with a table of the paper")
     paper.add_argument("--data", help="make it on another data set: digits")
     paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")
     paper.add_argument("--train", action="store_true", help="train the runs that are missing (seeds 0 1 2)")
-    paper.add_argument("--root", type=Path, default=Path("runs"), metavar="DIR", help="of all runs (runs)")
-    paper.add_argument("--from", type=Path, dest="rows", metavar="CSV", help="further runs, as --csv writes")
-    paper.add_argument("--out", type=Path, metavar="DIR", help="for table, CSV and plot (default: --root)")
+    paper.add_argument("--root", type=place, default=Path("runs"), metavar="DIR", help="of all runs (runs)")
+    paper.add_argument("--from", type=place, dest="rows", metavar="CSV", help="further runs, as --csv writes")
+    paper.add_argument("--out", type=place, metavar="DIR", help="for table, CSV and plot (default: --root)")
     paper.add_argument("--devices", help="with --train, as for tools/train.py")
     add_data_dir(parser)
     return parser

@@ -6,6 +6,9 @@ python tools/train.py recipes/digits_maxmin_mt.yaml --seeds 0 1 2 --set data.lab
 
 from __future__ import annotations
 
+import _checkout  # noqa: F401  (first: finds gluon_nrm)
+
+# isort: split
 import argparse
 import os
 import shlex
@@ -14,9 +17,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-import _checkout  # noqa: F401  (first: finds gluon_nrm)
-
-from gluon_nrm.cli import ToolParser, add_data_dir, run_tool
+from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.distributed.names import COMMAND
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
@@ -29,7 +30,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file of recipes/")
+    parser.add_argument("recipe", nargs="?", type=place, metavar="RECIPE", help="a YAML file of recipes/")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, e.g. train.epochs=5"
     )
@@ -39,7 +40,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--devices", help="cpu(0),cpu(1) or gpu(0-3); default: every GPU, or the CPU")
     parser.add_argument("--kvstore", help="in place of train.kvstore")
     add_data_dir(parser)
-    parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of all runs (default: runs)")
+    parser.add_argument(
+        "--runs", type=place, default="runs", metavar="DIR", help="folder of all runs (default: runs)"
+    )
     parser.add_argument("--fresh", action="store_true", help="start a new folder, leaving what is there")
     parser.add_argument("--eager", action="store_true", help="run operator by operator, for debugging")
     parser.add_argument(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from typing import Any, List, Optional, TextIO
 from tqdm import tqdm
 
 from gluon_nrm.data.remote import Remote
+from gluon_nrm.display import Display
 from gluon_nrm.errors import DataError
 from gluon_nrm.files import FileLock, exists, file_size, open_file, os_errors, sync
 
@@ -168,7 +170,7 @@ def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
     """Progress in bytes, with rate and time left; on no terminal a line every ten seconds at most."""
     bar = tqdm(
         total=remote.size, initial=have, desc=remote.name, unit="B", unit_scale=True, unit_divisor=1024,
-        file=stream, dynamic_ncols=True, leave=True,
+        file=Display(sys.stderr if stream is None else stream), dynamic_ncols=True, leave=True,
     )  # fmt: skip
     if not bar.fp.isatty():
         bar.mininterval = 10.0

@@ -29,7 +29,7 @@ import numpy as np
 from gluon_nrm.data.dataset import Dataset
 from gluon_nrm.data.splits import Split, check_split, draw_split
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import exists, os_errors, read_file, write_text
+from gluon_nrm.files import exists, expand_home, os_errors, read_file, write_text
 
 TITLE = "gluon_nrm split 1"
 KEYS = ("data", "labels", "seed", "images", "labels_sha256", "positions_sha256")
@@ -88,7 +88,7 @@ def read_split(
     DataError  The file cannot be read, is damaged, or is of another data set, number or seed; positions are
                out of range, repeated, or not the same number of each class.
     """
-    path = Path(path)
+    path = expand_home(Path(path), DataError)
     header, positions = _parse(path)
     classes = dataset.train.labels
     expected = {

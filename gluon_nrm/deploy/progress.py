@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Callable, Optional, TextIO
 
+from gluon_nrm.display import Display
+
 
 class ImageProgress:
     """Shows a line such as ``640 of 10000 images, 350 img/s, ETA 27 s``, written over until all is done.
@@ -17,7 +19,7 @@ class ImageProgress:
         self, stream: Optional[TextIO] = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Start the clock; ``stream``: standard error if None."""
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = Display(sys.stderr if stream is None else stream)
         self._clock = clock
         self._start = self._last = clock()
         self._terminal, self._shown = self._stream.isatty(), False

@@ -11,6 +11,7 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import IO, Deque, List, Optional, TextIO
 
+from gluon_nrm.display import Display
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.errors import DistributedError
 
@@ -43,8 +44,8 @@ class Child:
         except OSError as problem:
             raise DistributedError(f"cannot start {plan.name}: {problem.strerror}") from None
         streams = (
-            (self._process.stdout, sys.stdout, self._said),
-            (self._process.stderr, sys.stderr, self._errors),
+            (self._process.stdout, Display(sys.stdout), self._said),
+            (self._process.stderr, Display(sys.stderr), self._errors),
         )
         self._readers = [Thread(target=self._relay, args=stream, daemon=True) for stream in streams]
         for reader in self._readers:

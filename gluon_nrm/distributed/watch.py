@@ -8,10 +8,11 @@ dies, however it dies, breaks its link.
 from __future__ import annotations
 
 import os
-import sys
 from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Dict
+
+from gluon_nrm.display import say
 
 #: Exit code of a worker that ends because another one is gone.
 LEFT_ALONE = 74
@@ -46,8 +47,7 @@ class Watch:
         if message == _BYE or self._closed:
             return
         self._tell(message)
-        sys.stderr.write(f"error: {message.decode('utf-8')}; this worker ends too\n")
-        sys.stderr.flush()
+        say(f"error: {message.decode('utf-8')}; this worker ends too")
         os._exit(LEFT_ALONE)  # in order, MXNet would wait for the dead one
 
     def _tell(self, message: bytes) -> None:

@@ -8,6 +8,8 @@ from typing import Callable, Optional, TextIO
 
 from tqdm import tqdm
 
+from gluon_nrm.display import Display
+
 #: Seconds between lines where there is no bar.
 BETWEEN_LINES = 20.0
 
@@ -29,7 +31,7 @@ class Watch:
         stream: Optional[TextIO] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = Display(sys.stderr if stream is None else stream)
         self._total, self._what, self._clock = total, what, clock
         self._done, self._started, self._shown = 0, clock(), clock()
         terminal = self._stream.isatty()

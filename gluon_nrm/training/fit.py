@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, TextIO, Union
 
 import numpy as np
 
+from gluon_nrm.display import Display
 from gluon_nrm.distributed.agreement import check_data, check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
@@ -24,6 +25,7 @@ from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
 from gluon_nrm.training.silence import Silence
+from gluon_nrm.training.stopping import StopRequest
 
 #: Test images, and at most so many layers, in the picture of renderings.
 SHOWN, SHOWN_LAYERS = 6, 8
@@ -65,7 +67,7 @@ def fit(
 
     Raises:
         NRMError: see its subclasses; the message says what to do.
-        KeyboardInterrupt: stopped by the user, after saving.
+        Stopped: a ``KeyboardInterrupt``; Ctrl-C, SIGTERM or SIGHUP came, and the last step was saved.
     """
     changes: Dict[str, Any] = {
         key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None
@@ -83,7 +85,7 @@ def fit(
         with run:
             if workers.from_first(run.finished):
                 if workers.first:
-                    (stream or sys.stderr).write(
+                    Display(sys.stderr if stream is None else stream).write(
                         f"{run.path} is finished; give --fresh to train it again in a new folder\n"
                     )
                 return run
@@ -112,11 +114,12 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -
         Progress(epochs, loop.epoch_steps, loop.number // loop.epoch_steps, run.log_path, stream=stream)
         if first
         else Silence()
-    ) as progress:
+    ) as progress, StopRequest(progress.show) as stop:
         for line in opening_lines(parts, run, loop.number):
             progress.note(line)
         try:
-            loop.train(progress)
+            loop.train(progress, stop)
+            stop.release()  # nothing is left to be saved
             if first:
                 draw(parts, run)
                 run.mark_finished(summarise(run))
@@ -127,6 +130,8 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -
             progress.note(str(problem))
             raise
         progress.note(f"finished: {run.path}")
+        if stop.asked:  # in the last epoch, too late to stop this run; the caller may have others
+            raise stop.stopped()
 
 
 def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:

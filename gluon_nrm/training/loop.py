@@ -60,16 +60,19 @@ class Loop:
         if self.workers.first:
             run.truncate_metrics(self.number // self.epoch_steps)
 
-    def train(self, progress: Progress) -> None:
+    def train(self, progress: Progress, stop: StopRequest) -> None:
         """Run the epochs that are left.
+
+        Args:
+            progress: shows and logs what is done.
+            stop: looked at after every step.
 
         Raises:
             NonFiniteLoss: a loss term is infinite or not a number; the last checkpoint stands.
-            KeyboardInterrupt: asked to stop; the step under way was finished and saved.
+            Stopped: asked to stop; the step under way was finished and saved.
         """
-        with StopRequest() as stop:
-            while self.number < self.recipe.train.epochs * self.epoch_steps:
-                self._train_epoch(progress, stop)
+        while self.number < self.recipe.train.epochs * self.epoch_steps:
+            self._train_epoch(progress, stop)
 
     def _train_epoch(self, progress: Progress, stop: StopRequest) -> None:
         epoch, done = divmod(self.number, self.epoch_steps)
@@ -88,14 +91,14 @@ class Loop:
             # all stop after the same step; with dist_async no two are at the same step before the epoch's end
             asked = not self.workers.asynchronous and self.workers.any(stop.asked)
             if asked and self.number % self.epoch_steps:
-                self._save()
-                raise KeyboardInterrupt
-        self._end_epoch(progress, time.monotonic() - started, images)
+                self._save(stop)
+                raise stop.stopped()
+        self._end_epoch(progress, stop, time.monotonic() - started, images)
         if self.workers.any(stop.asked) and epoch + 1 < self.recipe.train.epochs:
-            self._save()
-            raise KeyboardInterrupt
+            self._save(stop)
+            raise stop.stopped()
 
-    def _end_epoch(self, progress: Progress, seconds: float, images: int) -> None:
+    def _end_epoch(self, progress: Progress, stop: StopRequest, seconds: float, images: int) -> None:
         if isinstance(self._trainer, ServerUpdates):
             self._bring_together(self._trainer)
         for net in self.parts.networks.values():
@@ -119,7 +122,7 @@ class Loop:
             self.run.append_metrics(row)
         progress.epoch(row)
         if epoch % self.recipe.train.checkpoint_every_epochs == 0 or epoch == self.recipe.train.epochs:
-            self._save()
+            self._save(stop)
 
     def _bring_together(self, updates: ServerUpdates) -> None:
         """Give all workers of dist_async the same parameters, and the mean of what each kept by itself."""
@@ -159,7 +162,11 @@ class Loop:
             )
         return make_trainer(self._parameters, optimiser, stretch.phase, self.recipe.train.kvstore)
 
-    def _save(self) -> None:
+    def _save(self, stop: StopRequest) -> None:
+        with stop.saving():
+            self._save_uninterrupted()
+
+    def _save_uninterrupted(self) -> None:
         networks = self.parts.networks
         arrays = {name: finite_arrays(net, name, self.number) for name, net in networks.items()}
         if len(self.parts.devices) * self.workers.size > 1 and self.number % self.epoch_steps:

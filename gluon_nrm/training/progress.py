@@ -10,6 +10,7 @@ from typing import Any, Callable, List, Mapping, Optional, TextIO
 
 from tqdm import tqdm
 
+from gluon_nrm.display import Display
 from gluon_nrm.errors import RunError
 from gluon_nrm.files import open_file, os_errors
 
@@ -44,7 +45,7 @@ class Progress:
             steps_per_epoch: steps of one epoch.
             start_epoch: epochs completed before this start (0 for a new run).
             log_path: the log, appended to.
-            stream: where lines and bar go; standard error if None.
+            stream: where lines and bar go; standard error if None. Its loss ends nothing.
             clock: seconds that only go forward.
 
         Raises:
@@ -53,7 +54,7 @@ class Progress:
         self.total_epochs = total_epochs
         self.steps_per_epoch = steps_per_epoch
         self.log_path = log_path
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = Display(sys.stderr if stream is None else stream)
         self._clock = clock
         self._epochs_done = start_epoch
         self._ends: List[float] = [clock()]  # of this start, then of each epoch
@@ -87,7 +88,7 @@ class Progress:
         elif now - self._last_line >= BETWEEN_LINES and self._steps < self.steps_per_epoch:
             self._last_line = now
             where = f"epoch {self._epochs_done + 1}/{self.total_epochs}"
-            self._show(f"{where}  step {self._steps}/{self.steps_per_epoch}  {speed:.0f} img/s")
+            self.show(f"{where}  step {self._steps}/{self.steps_per_epoch}  {speed:.0f} img/s")
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """An epoch is done: write its line to the stream and to the log.
@@ -114,7 +115,7 @@ class Progress:
         Raises:
             RunError: the log cannot be written.
         """
-        self._show(text)
+        self.show(text)
         date = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = "".join(f"{date}  {line}\n" for line in text.splitlines())
         with os_errors(RunError, "write to", self.log_path), open_file(self.log_path, "ab") as log:
@@ -129,7 +130,8 @@ class Progress:
         each = (self._ends[-1] - self._ends[begin]) / (len(self._ends) - 1 - begin)
         return each * (self.total_epochs - self._epochs_done)
 
-    def _show(self, text: str) -> None:
+    def show(self, text: str) -> None:
+        """Write a text to the stream alone."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         else:

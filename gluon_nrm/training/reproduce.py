@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from gluon_nrm.display import say
 from gluon_nrm.errors import RunError
 from gluon_nrm.files import os_errors, write_text
 from gluon_nrm.recipe import Recipe
@@ -93,7 +93,7 @@ def train_missing(
     missing = missing_runs(table, seeds, runs, recipes, rows)
     for number, (cell, seed) in enumerate(missing, start=1):
         what = f"{cell.method}, {cell.column.name} labels, seed {seed}"
-        sys.stderr.write(f"run {number} of {len(missing)}: {what}\n")
+        say(f"run {number} of {len(missing)}: {what}")
         fit(
             _seeded(cell.load(recipes), seed),
             devices=devices,

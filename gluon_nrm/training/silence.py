@@ -24,3 +24,6 @@ class Silence(Progress):
 
     def note(self, text: str) -> None:
         pass
+
+    def show(self, text: str) -> None:
+        pass

@@ -224,7 +224,9 @@ def test_yaml_is_complete() -> None:
 
 def test_check_works_for_a_recipe_built_in_python() -> None:
     """Ranges and rules hold there too, with the source in place of a line."""
-    with pytest.raises(RecipeError, match="^mine: train.epochs: must be at least 1, found 0$"):
+    with pytest.raises(
+        RecipeError, match="^mine: train.epochs: must be at least 1 and at most 1000000, found 0"
+    ):
         check(replace(small(), train=Train(0, 32)), source="mine")
 
 

@@ -127,7 +127,7 @@ def test_forecast_where_the_batch_does_not_fit(monkeypatch: pytest.MonkeyPatch) 
     seen = []
     take_steps = forecast_module._take_steps
     # less than nothing: what a step takes may have been taken by an earlier test
-    monkeypatch.setattr(forecast_module, "_free_memory", lambda: -1.0)
+    monkeypatch.setattr(forecast_module, "free_memory", lambda: -1.0)
     monkeypatch.setattr(
         forecast_module, "_take_steps", lambda parts, *steps: seen.append(parts) or take_steps(parts, *steps)
     )

@@ -113,7 +113,7 @@ def test_take_per_class_follows_the_order():
         ({"labelled": -20}, "data.labels: -20 .* such as 10$"),
         (
             {"labelled": 1250},
-            "125 images of each class, but class 8 has only 124 .* give 1240 or fewer",
+            "125 images of each class, but class 8 has only 124 .* give a multiple of 10 up to 1240",
         ),
         (
             {"labelled": 1000, "validation": 400},

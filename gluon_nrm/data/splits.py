@@ -153,20 +153,27 @@ def _draw_labelled(
     labels: np.ndarray, rest: np.ndarray, labelled: int, split_seed: int, classes: int
 ) -> np.ndarray:
     """Draw ``labelled`` positions, ascending, the same number of each class, from the positions ``rest``."""
+    available = np.bincount(labels[rest], minlength=classes)
+    scarcest = int(available.argmin())
+    most = int(available[scarcest]) * classes
+    if not most:
+        held_out = len(rest) < len(labels)
+        remedy = "lower data.validation" if held_out else "add images of it, or remove the class"
+        what = f"class {scarcest} has no image{' left to label' * held_out}"
+        raise DataError(f"data.labels: {labelled}, but {what}; {remedy}")
     each, beyond = divmod(labelled, classes)
     if labelled < 1 or beyond:
-        below, above = max(each, 1) * classes, max(each + 1, 1) * classes
-        nearest = f"{below}" if below == above else f"{below} or {above}"
+        near = (min(max(each + more, 1) * classes, most) for more in (0, 1))
+        nearest = " or ".join(str(number) for number in sorted(set(near)))
         raise DataError(
             f"data.labels: {labelled} is not the same number of each of the {classes} classes; "
             f"choose a multiple of {classes}, such as {nearest}"
         )
-    available = np.bincount(labels[rest], minlength=classes)
-    scarcest = int(available.argmin())
-    if available[scarcest] < each:
+    if each * classes > most:
+        upto = f"a multiple of {classes} up to " if most > classes else ""
         raise DataError(
             f"data.labels: {labelled} needs {each} images of each class, but class {scarcest} has only "
-            f"{available[scarcest]} that are not held out; give {available[scarcest] * classes} or fewer"
+            f"{available[scarcest]} that are not held out; give {upto}{most}"
         )
     # One permutation of all images, so that holding out a validation part changes the draw but little.
     order = np.random.RandomState([split_seed, _LABELLED_DRAW]).permutation(len(labels))

@@ -11,6 +11,9 @@ from gluon_nrm.recipe.messages import Problem, Problems, did_you_mean, join, rec
 from gluon_nrm.recipe.rules import RULES
 from gluon_nrm.recipe.schema import Recipe
 
+SMALLEST, LARGEST = 1e-37, 1e38
+"""Size of a number other than 0: training computes in float32, which would make less 0, and more infinite."""
+
 
 def check(recipe: Recipe, places: Optional[Mapping[str, str]] = None, source: str = "recipe") -> None:
     """Raise RecipeError for the first problem of a recipe; works for one built in Python too.
@@ -51,6 +54,12 @@ def _value_problems(key: str, value: Any, choices: Sequence[str], allowed: Range
             yield Problem(key, f"must be a finite number, found {value}")
         elif not allowed.holds(value):
             yield Problem(key, f"must be {allowed}, found {value}")
+        elif isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+            zero = "0 or " if allowed.holds(0) else ""
+            yield Problem(
+                key,
+                f"must be {zero}from {SMALLEST:g} to {LARGEST:g} for 32-bit floats, found {value}",
+            )
 
 
 def _place(key: str, places: Mapping[str, str], source: str) -> str:

@@ -46,7 +46,8 @@ class Vat:
         metadata=about("length of the step at which its direction is found, in the same units", above=0),
     )
     power_iterations: int = field(
-        default=1, metadata=about("steps of the power method that finds the direction", at_least=1)
+        default=1,
+        metadata=about("steps of the power method that finds the direction", at_least=1, at_most=1000),
     )
 
 

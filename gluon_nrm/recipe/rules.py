@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Callable, Sequence, Tuple
 
@@ -57,10 +58,12 @@ def model_problems(recipe: Recipe) -> Problems:
         )
     if not model.bias and model.released_bias:
         yield Problem("model.released_bias", "true, but model.bias is false; set one of them the other way")
+    if len(model.channels or []) > MOST_LAYERS:
+        yield Problem("model.channels", f"{len(model.channels or [])} layers; give at most {MOST_LAYERS}")
     if model.channels is not None and not any(isinstance(entry, int) for entry in model.channels):
         yield Problem(
             "model.channels",
-            f"needs at least one convolution (a number of feature maps), found {model.channels}",
+            f"needs at least one convolution (a number of feature maps), found {_found(model.channels)}",
         )
 
 
@@ -197,6 +200,26 @@ PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
 """What must not be in a phase: when, the key at fault, the message."""
 
 
+MOST_LAYERS = 1000
+"""Entries of ``model.channels``."""
+
+
+def growth_problems(recipe: Recipe) -> Problems:
+    """A rate that grows stays a number until the end of its phase."""
+    for i, phase in enumerate(recipe.optimiser.phases):
+        epochs = min(phase.epochs or recipe.train.epochs, recipe.train.epochs)
+        power, key = math.log10(phase.lr), "factor"
+        if phase.schedule == "steps":
+            power += math.log10(phase.factor) * len(phase.milestones)
+        elif phase.schedule == "exponential" and phase.final_lr:
+            times, key = epochs / (phase.decay_epochs or epochs), "decay_epochs"
+            power += (math.log10(phase.final_lr) - math.log10(phase.lr)) * times
+        if power > 38:
+            what = f"the rate would grow to 1e{power:.0f} by the end of the phase"
+            remedy = "give at most 1" if key == "factor" else "give more epochs, or a final_lr below lr"
+            yield Problem(f"optimiser.phases.{i}.{key}", f"{what}; {remedy}")
+
+
 def phase_problems(recipe: Recipe) -> Problems:
     """Keys that do not go with the optimiser or the schedule of their phase."""
     for i, phase in enumerate(recipe.optimiser.phases):
@@ -220,5 +243,6 @@ RULES: Sequence[Callable[[Recipe], Problems]] = (
     teacher_problems,
     phase_list_problems,
     phase_problems,
+    growth_problems,
 )
 """The rules that involve several keys, in the order in which they are tried."""

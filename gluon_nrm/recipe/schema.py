@@ -30,6 +30,13 @@ __all__ = [
 MAX_SEED = 2**31 - 1
 """MXNet keeps seeds in a signed 32-bit integer."""
 
+MAX_BATCH = 1_000_000
+MAX_EPOCHS = 1_000_000
+MAX_STEPS = 100_000_000
+MAX_SIDE = 10_000
+MAX_CHANNELS = 100_000
+"""Far above any use: what is larger is a slip, and would be allocated or counted through."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -60,7 +67,9 @@ class Data:
     shift: int = field(
         default=0,
         metadata=about(
-            "largest random translation in pixels, each way; the border is filled with raw 0", at_least=0
+            "largest random translation in pixels, each way; the border is filled with raw 0",
+            at_least=0,
+            at_most=MAX_SIDE,
         ),
     )
     mirror: bool = field(default=False, metadata=about("random horizontal mirror"))
@@ -76,6 +85,7 @@ class Data:
         metadata=about(
             "side in pixels of the images of folder (null: as they are; streamed, 224) and imagenet (224)",
             at_least=1,
+            at_most=MAX_SIDE,
         ),
     )
     streamed: Optional[bool] = field(
@@ -99,6 +109,7 @@ class Data:
             "streamed images: largest ratio of a crop's width to its height, and of its height to its width, "
             "before it is resized; null: 4/3",
             at_least=1,
+            at_most=1000,
         ),
     )
     jitter: Optional[float] = field(
@@ -115,6 +126,7 @@ class Data:
             "streamed images: standard deviation of the random shift along each principal component of "
             "ImageNet's colours; null: 0.1",
             at_least=0,
+            at_most=1000,
         ),
     )
     split_file: Optional[str] = field(
@@ -130,6 +142,7 @@ class Data:
             "Cutout: side in pixels of a square, centred anywhere in the image, that is set to the training "
             "images' mean (to 0 after normalisation); 0: none",
             at_least=0,
+            at_most=MAX_SIDE,
         ),
     )
 
@@ -196,6 +209,7 @@ class Model:
             "average_pool for averaging, e.g. [32, 32, pool, 64, 64]",
             choices=("pool", "average_pool"),
             at_least=1,
+            at_most=MAX_CHANNELS,
         ),
     )
     render: bool = field(
@@ -246,7 +260,10 @@ class Phase:
         metadata=about("learning rate at the start of the phase, after its warm-up", above=0, at_most=1e38)
     )
     epochs: Optional[int] = field(
-        default=None, metadata=about("length; null, in the last phase only, lasts until the end", at_least=1)
+        default=None,
+        metadata=about(
+            "length; null, in the last phase only, lasts until the end", at_least=1, at_most=MAX_EPOCHS
+        ),
     )
     momentum: float = field(default=0.0, metadata=about("momentum of sgd and nag", at_least=0, below=1))
     schedule: str = field(
@@ -271,7 +288,9 @@ class Phase:
     milestones: List[int] = field(
         default_factory=list,
         metadata=about(
-            "steps: epochs, counted over the whole run, at which the rate is multiplied by factor", at_least=1
+            "steps: epochs, counted over the whole run, at which the rate is multiplied by factor",
+            at_least=1,
+            at_most=MAX_EPOCHS,
         ),
     )
     factor: float = field(default=0.1, metadata=about("steps: factor at each milestone", above=0))
@@ -284,6 +303,7 @@ class Phase:
             "cosine: epochs of the first cycle, after which the rate starts again from lr; null: one cycle, "
             "as long as the phase",
             at_least=1,
+            at_most=MAX_EPOCHS,
         ),
     )
     restart_factor: float = field(
@@ -313,19 +333,30 @@ class Optimiser:
 class Train:
     """Length, batches and bookkeeping of the run."""
 
-    epochs: int = field(metadata=about("epochs in all", at_least=1))
-    batch_labelled: int = field(metadata=about("labelled images per step, over all devices", at_least=1))
+    epochs: int = field(metadata=about("epochs in all", at_least=1, at_most=MAX_EPOCHS))
+    batch_labelled: int = field(
+        metadata=about("labelled images per step, over all devices", at_least=1, at_most=MAX_BATCH)
+    )
     batch_unlabelled: int = field(
         default=0,
         metadata=about(
-            "unlabelled images per step, over all devices; 0 leaves the unlabelled stream out", at_least=0
+            "unlabelled images per step, over all devices; 0 leaves the unlabelled stream out",
+            at_least=0,
+            at_most=MAX_BATCH,
         ),
     )
     epoch_steps: Optional[int] = field(
-        default=None, metadata=about("steps per epoch; null is one pass over the longer stream", at_least=1)
+        default=None,
+        metadata=about(
+            "steps per epoch; null is one pass over the longer stream", at_least=1, at_most=MAX_STEPS
+        ),
     )
-    eval_batch: int = field(default=500, metadata=about("images per evaluation batch", at_least=1))
-    checkpoint_every_epochs: int = field(default=1, metadata=about("epochs between checkpoints", at_least=1))
+    eval_batch: int = field(
+        default=500, metadata=about("images per evaluation batch", at_least=1, at_most=MAX_BATCH)
+    )
+    checkpoint_every_epochs: int = field(
+        default=1, metadata=about("epochs between checkpoints", at_least=1, at_most=MAX_EPOCHS)
+    )
     kvstore: str = field(
         default="device",
         metadata=about(

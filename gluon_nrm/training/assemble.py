@@ -36,6 +36,7 @@ from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
+from gluon_nrm.training.sizes import check_batches, check_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.teacher import Teacher
@@ -116,6 +117,7 @@ def assemble(
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices, workers.size)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices, workers.size)
     dataset = _dataset(recipe, data_dir, noise)
+    check_batches(recipe, dataset, workers.size)
     split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
     second = _second(recipe, dataset, net, devices)
@@ -183,6 +185,7 @@ def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     net = get_model(
         name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings
     )
+    check_parameters(net.collect_params().values())
     return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
 
 

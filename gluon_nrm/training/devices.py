@@ -88,8 +88,11 @@ def check_batch(key: str, batch: int, devices: List[Any], workers: int = 1) -> N
     every = len(devices) * workers
     if batch % every:
         detail = f" ({len(devices)} of each of {workers} workers)" if workers > 1 else ""
+        below, above = batch // every * every, (batch // every + 1) * every
+        nearest = f"{below} or {above}" if below else f"{above}"
         raise DeviceError(
-            f"{key}: {batch} images do not divide over {every} devices{detail}; batches are global"
+            f"{key}: {batch} images do not divide over {every} devices{detail}; batches are global: "
+            f"give {nearest}"
         )
 
 

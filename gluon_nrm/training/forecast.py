@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import statistics
 import sys
@@ -19,6 +18,7 @@ from gluon_nrm.training.devices import parse_devices
 from gluon_nrm.training.optimisers import make_trainer
 from gluon_nrm.training.progress import format_duration
 from gluon_nrm.training.schedules import loss_weights
+from gluon_nrm.training.sizes import free_memory
 
 #: Steps taken; the first ones build graphs and are not timed.
 STEPS, WARM_UP = 20, 3
@@ -89,14 +89,14 @@ def forecast(
         small = build(few, noise)
         cost = _take_steps(small, 1)
         whole = cost.memory * _images(recipe) / cost.images
-        if whole < _free_memory():
+        if whole < free_memory():
             cost = _take_steps(parts)
         else:
             cost = _take_steps(small)
             lines.append(
                 f"batch    {cost.images} images a step in place of {_images(recipe)}, which would need about "
                 f"{whole / 2**30:.1f} GiB\n"
-                f"         ({_free_memory() / 2**30:.1f} are free); reckoned from those:"
+                f"         ({free_memory() / 2**30:.1f} are free); reckoned from those:"
             )
     each = cost.seconds * _images(recipe) / cost.images
     rate = _images(recipe) / each
@@ -161,16 +161,6 @@ def _held_memory() -> int:
     except OSError:
         return 0
     return int(pages) * resource.getpagesize()
-
-
-def _free_memory() -> float:
-    """Memory that is free on the host, in bytes; without a bound where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return math.inf
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return float(found[0]) * 1024 if found else math.inf
 
 
 def peak_memory() -> int:

@@ -15,6 +15,9 @@ import numpy as np
 from gluon_nrm.data.reading import UNREADABLE
 from gluon_nrm.errors import DataError
 
+#: Instructions of a pickle; the largest official one has some 300,000.
+MOST = 1_000_000
+
 _RECONSTRUCT, _ARRAY, _TYPE = "numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"
 
 
@@ -60,7 +63,11 @@ class _Machine:
 
     def since_mark(self) -> List[Any]:
         """Take everything above the last mark off the stack, and the mark."""
-        place = max(i for i, value in enumerate(self.stack) if isinstance(value, _Mark))
+        place = len(self.stack) - 1
+        while not isinstance(self.stack[place], _Mark):
+            place -= 1
+            if place < 0:
+                raise IndexError("it takes arguments where none begin")
         taken = self.stack[place + 1 :]
         del self.stack[place:]
         return taken
@@ -131,7 +138,9 @@ def read_dictionary(data: bytes, where: str) -> Dict[str, Any]:
     """
     machine = _Machine()
     try:
-        for instruction, argument, _ in pickletools.genops(data):
+        for number, (instruction, argument, _) in enumerate(pickletools.genops(data)):
+            if number >= MOST:
+                raise _RefusedError(f"it has more than {MOST} instructions")
             if instruction.name not in _INSTRUCTIONS:
                 raise _RefusedError(f"it has the instruction {instruction.name}")
             _INSTRUCTIONS[instruction.name](machine, argument)
@@ -139,5 +148,5 @@ def read_dictionary(data: bytes, where: str) -> Dict[str, Any]:
         return {key: value.array() if isinstance(value, _Built) else value for key, value in result.items()}
     except _RefusedError as refused:
         raise DataError(f"{where}: no batch of CIFAR: {refused}; {UNREADABLE}") from None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeError) as problem:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as problem:
         raise DataError(f"{where}: damaged, or no pickle ({problem}); {UNREADABLE}") from problem

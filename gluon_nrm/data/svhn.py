@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics
+from gluon_nrm.data.matlab import read_arrays
 from gluon_nrm.data.places import find, missing
-from gluon_nrm.data.reading import UNREADABLE, reading
+from gluon_nrm.data.reading import UNREADABLE
 from gluon_nrm.data.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import open_file
 
 SVHN = DatasetSpec(
     "svhn",
@@ -53,14 +53,9 @@ def read_svhn(spec: DatasetSpec, source: Source) -> Dataset:
 
 def _read(path: Path, count: int) -> ImageSet:
     """One file: X (32, 32, 3, count) uint8, y (count, 1) from 1 to 10."""
-    # Imported here, so that no other data set needs it; it is slow to import.
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    damage = (ValueError, TypeError, LookupError, NotImplementedError, MatReadError)
-    with reading(path, "a MATLAB file", *damage), open_file(path) as file:
-        arrays = loadmat(file, variable_names=["X", "y"])
-    images, labels = (np.asarray(arrays.get(name, ())) for name in ("X", "y"))
+    # A label takes up to 8 bytes; names and the like take little.
+    arrays = read_arrays(path, ("X", "y"), most=count * (32 * 32 * 3 + 8) + 2**20)
+    images, labels = (arrays.get(name, np.empty(0)) for name in ("X", "y"))
     if images.shape != (32, 32, 3, count) or images.dtype != np.uint8 or labels.shape != (count, 1):
         raise DataError(
             f"{path}: X of shape {images.shape} ({images.dtype}) and y of shape {labels.shape}; "

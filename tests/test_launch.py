@@ -101,7 +101,7 @@ def test_commands_that_are_refused(words: List[str], message: str, tmp_path: Pat
 
 
 def test_a_port_that_is_taken(listening: int, tmp_path: Path) -> None:
-    done = launch(tmp_path, "-n", "1", "--port", str(listening), *SAY)
+    done = launch(tmp_path, "-n", "1", "--loopback", "--port", str(listening), *SAY)
     refused(done, f"--port: {listening} on 127.0.0.1 cannot be listened on: Address already in use")
 
 

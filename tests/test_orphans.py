@@ -63,10 +63,16 @@ def wait(condition, seconds: float) -> bool:
     return True
 
 
+def tell(guard: subprocess.Popen, text: str) -> None:
+    assert guard.stdin is not None
+    guard.stdin.write(text.encode())
+    guard.stdin.flush()
+
+
 def kill(victim: str, moment: str, folder: Path) -> List[str]:
     """Start a job, kill one of its processes at a moment, and return what is wrong afterwards."""
     mark, port = f"{victim}-{moment}-{os.getpid()}", free_port()
-    words = [*LAUNCH, "-n", "1", "-s", "1", "--port", str(port), sys.executable, "-c", WORKER]
+    words = [*LAUNCH, "-n", "1", "-s", "1", "--loopback", "--port", str(port), sys.executable, "-c", WORKER]
     job = subprocess.Popen(
         words, cwd=folder, env=shell(MARK=mark), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -119,6 +125,7 @@ def test_a_guard_that_is_killed_takes_its_whole_group_along(moment: float, tmp_p
     guard = subprocess.Popen(
         [sys.executable, GUARD, "sh", "-c", script], stdin=subprocess.PIPE, env=shell(MARK=mark)
     )
+    tell(guard, "{}\n")
     try:
         assert wait(lambda: "sleep 600" in str(marked(mark)) or moment < 0.1, 10)
         time.sleep(moment)
@@ -135,6 +142,7 @@ def test_a_guard_whose_watch_is_killed_still_ends_its_command(tmp_path: Path) ->
     guard = subprocess.Popen(
         [sys.executable, GUARD, "sleep", "600"], stdin=subprocess.PIPE, env=shell(MARK=mark)
     )
+    tell(guard, "{}\n")
     assert wait(lambda: len(marked(mark)) == 3, 10)
     watch = next(pid for pid, words in marked(mark).items() if "guard.py" in words and pid != guard.pid)
     os.kill(watch, signal.SIGKILL)

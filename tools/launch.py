@@ -19,7 +19,7 @@ import sys
 from typing import Sequence
 
 from gluon_nrm.cli import ToolParser, place, run_tool
-from gluon_nrm.distributed.launch import launch
+from gluon_nrm.distributed.launch import Options, launch
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -32,6 +32,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--hosts", type=place, metavar="FILE", help="hosts to use through ssh, one a line")
     parser.add_argument("--port", type=_port, help="the scheduler's (default: a free one)")
     parser.add_argument("--root", metavar="HOST", help="under mpirun on several machines: the one of rank 0")
+    parser.add_argument(
+        "--patience", type=_seconds, metavar="SECONDS",
+        help="how long each process waits for the others when the job starts (default: 120; 0: without end)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--loopback", action="store_true",
+        help="on one machine: do without a network of the job's own, where workers need the machine's; all "
+        "users of the machine can then reach the job's ports",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-public", action="store_true",
+        help="allow public addresses. DANGER: whoever reaches the ports can end the job, read its parameters "
+        "and change them; let a firewall admit the job's hosts alone",
+    )  # fmt: skip
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what every worker runs")
     options = parser.parse_args(arguments)
     if not options.command:
@@ -51,14 +65,26 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+    return seconds
+
+
 def main(arguments: Sequence[str]) -> int:
     """Start the job and stay until it has ended."""
     options = parse(arguments)
     words = [sys.executable, sys.argv[0], *arguments]
-    launch(
-        options.command, workers=options.n, servers=options.s, hosts=options.hosts, port=options.port,
-        root=options.root, started_by=shlex.join(word for word in words if word != "--fresh"),
+    how = Options(
+        workers=options.n, servers=options.s, port=options.port, patience=options.patience,
+        public=options.allow_public, enclosed=not options.loopback,
+        started_by=shlex.join(word for word in words if word != "--fresh"),
     )  # fmt: skip
+    launch(options.command, how, hosts=options.hosts, root=options.root)
     return 0
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import socket
 import time
 from typing import Callable, Optional
 
+from gluon_nrm.distributed.names import PUBLIC
 from gluon_nrm.errors import DistributedError
 
 LOOPBACK = "127.0.0.1"
+#: Networks that no router of the internet leads to: the loopback, the private ones, and link-local.
+PRIVATE = [
+    ipaddress.ip_network(text)
+    for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+]
 
 
 def resolve(host: str) -> str:
@@ -33,6 +41,33 @@ def address_towards(host: str) -> str:
             reason = problem.strerror or str(problem)
             raise DistributedError(f"no way leads from here to {host}: {reason}; check the network") from None
         return str(probe.getsockname()[0])
+
+
+def check_private(address: str, whose: str, allowed: bool = False) -> None:
+    """Check that MXNet may listen on an address.
+
+    Whoever reaches its ports can end the job, read its parameters and change them.
+
+    Args:
+        address: the one.
+        whose: a host, or the variable that holds the address, for the message.
+        allowed: whether the user allows a public one; so does the environment variable.
+
+    Raises:
+        DistributedError: it is a public one, none at all, or stands for all of a machine's.
+    """
+    if allowed or os.environ.get(PUBLIC) == "1":
+        return
+    try:
+        private = any(ipaddress.ip_address(resolve(address)) in network for network in PRIVATE)
+    except ValueError:
+        private = False
+    if not private or not address:
+        raise DistributedError(
+            f"{whose}: {address or 'no address'} is not private, and whoever reaches MXNet's ports can end "
+            "the job or change it;\n"
+            "use addresses of a private network, or give tools/launch.py --allow-public"
+        )
 
 
 def free_port(address: str = LOOPBACK) -> int:
@@ -73,13 +108,13 @@ def wait_until_it_answers(
     problem: Optional[OSError] = None
     while clock() < end:
         try:
-            with socket.create_connection((address, port), timeout=max(end - clock(), 0.1)):
+            with socket.create_connection((address, port), timeout=min(max(end - clock(), 0.1), 10)):
                 return
         except OSError as caught:
             problem = caught
         time.sleep(0.1)
     reason = getattr(problem, "strerror", None) or str(problem)
     raise DistributedError(
-        f"no scheduler answers at {address}:{port} ({reason}) after {seconds:.0f} s; "
-        "start the job with tools/launch.py, or check DMLC_PS_ROOT_URI and DMLC_PS_ROOT_PORT"
+        f"no scheduler answers at {address}:{port} ({reason}) after {seconds:.0f} s;\nlook for its error, or "
+        "wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
     )

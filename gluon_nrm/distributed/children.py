@@ -50,6 +50,7 @@ class Child:
         self._readers = [Thread(target=self._relay, args=stream, daemon=True) for stream in streams]
         for reader in self._readers:
             reader.start()
+        self._tell(plan.whisper())
 
     @property
     def title(self) -> str:
@@ -72,9 +73,9 @@ class Child:
                     reader.join(timeout=2)  # a grandchild may hold the pipe open
         return self.code is not None
 
-    def interrupt(self) -> None:
-        """Pass a Ctrl-C on."""
-        self._tell(f"{int(signal.SIGINT)}\n")
+    def interrupt(self, number: int) -> None:
+        """Pass on a signal that asks to stop."""
+        self._tell(f"{number}\n")
 
     def end(self) -> None:
         """Have its guard kill it, with all that it has started."""

@@ -1,8 +1,10 @@
 """Stands beside one process of a job, on whichever host: ``python guard.py COMMAND...``.
 
 The command runs in a process group of its own. The launcher holds the other end of the guard's standard
-input, through ssh where need be. A line there is the number of a signal for the group. When the input ends,
-for whatever reason, the group is killed. So nothing is left behind on any host, however the launcher ends.
+input, through ssh where need be. The first line there holds variables for the command, as JSON: a key must
+not be on a command line, which all users see. A later line is the number of a signal for the group. When the
+input ends, for whatever reason, the group is killed. So nothing is left behind on any host, however the
+launcher ends.
 
 The guard itself may be killed too. Linux then kills the command (parent-death signal), and a second process,
 the watch, kills what else is left in the group.
@@ -15,6 +17,7 @@ Run as a script, by hosts that need nothing but Python: only the standard librar
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -29,6 +32,10 @@ PR_SET_PDEATHSIG = 1
 
 def main(command: List[str]) -> int:
     """Run the command to its end."""
+    first = sys.stdin.readline()
+    if not first:
+        return 128 + signal.SIGKILL  # the launcher is gone already
+    os.environ.update(json.loads(first))
     watch = start_watch()
     try:
         process = subprocess.Popen(

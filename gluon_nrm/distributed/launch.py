@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shutil
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
-from gluon_nrm.distributed.addresses import LOOPBACK, address_towards, check_port, free_port, resolve
+from gluon_nrm.display import say
+from gluon_nrm.distributed.addresses import (
+    LOOPBACK,
+    address_towards,
+    check_port,
+    check_private,
+    free_port,
+    resolve,
+)
+from gluon_nrm.distributed.enclosure import enclose
 from gluon_nrm.distributed.hosts import Host, check_hosts, read_hosts
+from gluon_nrm.distributed.names import DEFAULT_PATIENCE, KEY, PATIENCE
 from gluon_nrm.distributed.plan import Job, Process, plan
 from gluon_nrm.distributed.supervise import supervise
 from gluon_nrm.distributed.task import Task, find_task
 from gluon_nrm.errors import DistributedError
 
 
+class Options(NamedTuple):
+    """How a job is to be started."""
+
+    #: None: one a task, under Slurm and MPI
+    workers: Optional[int] = None
+    #: None: one a host
+    servers: Optional[int] = None
+    #: the scheduler's; worker 0 has the next one. None: free ones, or under Slurm and MPI reckoned ones
+    port: Optional[int] = None
+    #: the command line, for messages that say how to go on
+    started_by: str = "the same command"
+    #: seconds that each process waits for the others at the start; 0: without end
+    patience: Optional[float] = None
+    #: whether public addresses are allowed
+    public: bool = False
+    #: whether a job on this machine gets a network of its own
+    enclosed: bool = False
+
+
 def launch(
     command: Sequence[str],
+    options: Options,
     *,
-    workers: Optional[int] = None,
-    servers: Optional[int] = None,
     hosts: Union[str, Path, None] = None,
-    port: Optional[int] = None,
     root: Optional[str] = None,
-    started_by: str = "the same command",
 ) -> None:
     """Run ``command`` as every worker of a job, with MXNet's scheduler and servers, until all have ended.
 
     Args:
         command: what a worker runs, e.g. ``["python", "tools/train.py", RECIPE, "--kvstore", "dist_sync"]``.
-        workers: how many; None: one a task, under Slurm and MPI.
-        servers: how many; None: one a host.
+        options: how. An enclosed job moves this process, for good, into a network namespace.
         hosts: file of hosts (``hosts.read_hosts``); None: this machine.
-        port: of the scheduler; None: a free one, or under Slurm and MPI one that all tasks reckon.
         root: under MPI on several machines, the one of task 0.
-        started_by: the command line, for messages that say how to go on.
 
     Raises:
         DistributedError: the job cannot be started; nothing of it runs.
@@ -45,59 +70,89 @@ def launch(
         raise DistributedError(f"{command[0]!r} is no command here; give the one that a worker is to run")
     task = find_task(os.environ, root) if hosts is None else None
     if task is not None:
-        supervise(_of_task(command, task, workers, servers, port, started_by))
+        supervise(_of_task(command, task, options))
         return
-    if workers is None:
+    if options.workers is None:
         raise DistributedError("-n: give the number of workers, such as -n 2")
     if root is not None:
         raise DistributedError("--root: is for tasks of mpirun; leave it out")
-    supervise(_of_hosts(command, read_hosts(hosts) if hosts else [], workers, servers, port, started_by))
+    supervise(_of_hosts(command, read_hosts(hosts) if hosts else [], options))
 
 
-def _of_hosts(
-    command: Sequence[str],
-    hosts: List[Host],
-    workers: int,
-    servers: Optional[int],
-    port: Optional[int],
-    started_by: str,
-) -> List[Process]:
+def _of_hosts(command: Sequence[str], hosts: List[Host], options: Options) -> List[Process]:
     """All processes of a job that this process starts alone."""
-    check_hosts(hosts)
     address = address_towards(hosts[0].name) if hosts else LOOPBACK
-    if port is not None:
+    for host in [*hosts, Host("this machine", address)]:
+        check_private(host.address, host.name, options.public)
+    check_hosts(hosts)
+    if not hosts and options.enclosed:
+        _enclose()
+    port = options.port or free_port(address)
+    if options.port is not None:
         check_port(address, port)
     here = Host("this machine", address)
-    job = Job(
-        workers, servers or max(len(hosts), 1), address, port or free_port(address), command, started_by
-    )
+    hub = (hosts or [here])[0].address
+    hub_port = port + 1 if options.port is not None else free_port(address)
+    servers = options.servers or max(len(hosts), 1)
+    job = _job(command, options, options.workers or 1, servers, f"{address}:{port}", f"{hub}:{hub_port}")
     return plan(job, hosts or [here], here)
 
 
-def _of_task(
-    command: Sequence[str],
-    task: Task,
-    workers: Optional[int],
-    servers: Optional[int],
-    port: Optional[int],
-    started_by: str,
-) -> List[Process]:
+def _enclose() -> None:
+    """Give the job a network of its own, or say that it has none."""
+    reason = enclose()
+    if reason is not None:
+        say(
+            f"note: no network of its own for this job ({reason}); all users of this machine reach its ports"
+        )
+
+
+def _job(
+    command: Sequence[str], options: Options, workers: int, servers: int, scheduler: str, hub: str
+) -> Job:
+    address, _, port = scheduler.rpartition(":")
+    patience = options.patience
+    if patience is None:
+        patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
+    key = os.environ.get(KEY) or secrets.token_hex(32)
+    return Job(
+        workers, servers, address, int(port), command, options.started_by, hub, key, patience, options.public
+    )
+
+
+def _of_task(command: Sequence[str], task: Task, options: Options) -> List[Process]:
     """The processes of one task: a worker, its share of the servers, and with task 0 the scheduler."""
-    if workers not in (None, task.size):
+    if options.workers not in (None, task.size):
         raise DistributedError(
-            f"-n: {workers} workers, but there are {task.size} tasks, of which each is a worker; leave -n out"
+            f"-n: {options.workers} workers, but there are {task.size} tasks, of which each is a worker; "
+            "leave -n out"
         )
     address, own = task_addresses(task)
-    port = port or task.port
+    check_private(address, "the address of task 0", options.public)
+    check_private(own, "the address of this task", options.public)
+    port = options.port or task.port
     if task.rank == 0:
         check_port(address, port)
-    job = Job(task.size, servers or max(len(task.nodes), 1), address, port, command, started_by)
+    servers = options.servers or max(len(task.nodes), 1)
+    job = _job(command, options, task.size, servers, f"{address}:{port}", f"{address}:{port + 1}")
+    if KEY not in os.environ:
+        job = job._replace(key=_reckoned_key(task))
     here = Host("this machine", own)
     return [
         *([job.scheduler(here)] if task.rank == 0 else []),
         *(job.server(number, here) for number in range(task.rank, job.servers, task.size)),
         job.worker(task.rank, here),
     ]
+
+
+def _reckoned_key(task: Task) -> str:
+    """A key that all tasks can reckon, and so can others: the user should give one."""
+    if task.rank == 0:
+        say(
+            f"note: {KEY} is not set, so that other users can reckon the job's key; in the job's script:\n"
+            f"  export {KEY}=$(openssl rand -hex 32)"
+        )
+    return hashlib.sha256(f"{task.port} {task.size}".encode()).hexdigest()
 
 
 def task_addresses(task: Task) -> List[str]:

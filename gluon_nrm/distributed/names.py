@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
-#: The worker's number; without it, MXNet's own, which is the outcome of a race.
+import os
+
+from gluon_nrm.errors import DistributedError
+
+#: The worker's or server's number.
 RANK = "GLUON_NRM_WORKER"
+SERVER = "GLUON_NRM_SERVER"
 #: The command that started the job, for messages that say how to go on.
 COMMAND = "GLUON_NRM_COMMAND"
 #: Workers on the same machine, which share its cores.
 NEIGHBOURS = "GLUON_NRM_WORKERS_HERE"
-#: Seconds that a worker waits for the scheduler.
+#: Seconds that a process waits for the others when a job starts; 0: without end.
 PATIENCE = "GLUON_NRM_PATIENCE"
+#: ADDRESS:PORT of the hub, which is worker 0.
+HUB = "GLUON_NRM_HUB"
+#: The job's key, known to its processes alone.
+KEY = "GLUON_NRM_KEY"
+#: Hosts of the job's processes, for messages: ``worker 1=n2;server 0=n1``.
+PLACES = "GLUON_NRM_PLACES"
+#: Set to 1 where public addresses are allowed.
+PUBLIC = "GLUON_NRM_ALLOW_PUBLIC"
+
+#: Seconds, where the user has not said.
+DEFAULT_PATIENCE = 120.0
+
+
+def patience() -> float:
+    """Read how many seconds to wait for the other processes; infinity where there is no limit.
+
+    Raises:
+        DistributedError: the variable holds no number from 0 on.
+    """
+    text = os.environ.get(PATIENCE, "")
+    try:
+        seconds = float(text or DEFAULT_PATIENCE)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise DistributedError(f"{PATIENCE}: {text!r} is no number of seconds; give one from 0 on")
+    return seconds or float("inf")

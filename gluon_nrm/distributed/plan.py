@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
 from gluon_nrm.distributed.hosts import Host
-from gluon_nrm.distributed.names import COMMAND, NEIGHBOURS, RANK
+from gluon_nrm.distributed.names import (
+    COMMAND,
+    DEFAULT_PATIENCE,
+    HUB,
+    KEY,
+    NEIGHBOURS,
+    PATIENCE,
+    PLACES,
+    PUBLIC,
+    RANK,
+    SERVER,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = str(Path(__file__).resolve().with_name("guard.py"))
@@ -25,6 +37,8 @@ class Process(NamedTuple):
     host: Host
     arguments: Sequence[str]
     variables: Dict[str, str]
+    #: variables that no command line may show, for other users can read those
+    secrets: Dict[str, str]
 
     @property
     def name(self) -> str:
@@ -33,12 +47,21 @@ class Process(NamedTuple):
 
     def command(self) -> List[str]:
         """The command that starts it, guarded, from this machine."""
-        passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+        passed = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(PASSED_ON) and name not in self.secrets
+        }
         return self.host.command([sys.executable, GUARD, *self.arguments], {**passed, **self.variables})
 
     def environment(self) -> Dict[str, str]:
         """The environment in which that command is to be run here."""
-        return {**os.environ, **({} if self.host.remote else self.variables)}
+        kept = {name: value for name, value in os.environ.items() if name not in self.secrets}
+        return {**kept, **({} if self.host.remote else self.variables)}
+
+    def whisper(self) -> str:
+        """The first line that its guard reads: the secret variables."""
+        return json.dumps(self.secrets) + "\n"
 
 
 class Job(NamedTuple):
@@ -53,6 +76,14 @@ class Job(NamedTuple):
     command: Sequence[str]
     #: the whole command line that starts the job, for a message
     started_by: str
+    #: HOST:PORT of worker 0, which all processes join
+    hub: str = ""
+    #: known to the job's processes alone
+    key: str = ""
+    #: seconds that each process waits for the others at the start
+    patience: float = DEFAULT_PATIENCE
+    #: whether public addresses are allowed
+    public: bool = False
 
     def scheduler(self, host: Host) -> Process:
         """The scheduler, which has to be on the machine of ``address``."""
@@ -75,15 +106,21 @@ class Job(NamedTuple):
             "DMLC_NUM_SERVER": str(self.servers),
             # where it listens: without it, MXNet takes the first address that is not the loopback's
             "DMLC_NODE_HOST": host.address,
+            HUB: self.hub,
+            PATIENCE: f"{self.patience:g}",
+            PUBLIC: "1" if self.public else "0",
         }
+        secrets = {KEY: self.key}
         if role == "worker":
             return Process(
                 role, number, host, self.command,
-                {**variables, RANK: str(number), COMMAND: self.started_by},
+                {**variables, RANK: str(number), COMMAND: self.started_by}, secrets,
             )  # fmt: skip
+        if role == "server":
+            variables[SERVER] = str(number)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         arguments = [sys.executable, "-m", "gluon_nrm.distributed.serve"]
-        return Process(role, number, host, arguments, {**variables, "PYTHONPATH": path})
+        return Process(role, number, host, arguments, {**variables, "PYTHONPATH": path}, secrets)
 
 
 def plan(job: Job, hosts: Sequence[Host], launching: Host) -> List[Process]:
@@ -91,8 +128,10 @@ def plan(job: Job, hosts: Sequence[Host], launching: Host) -> List[Process]:
     workers = [job.worker(number, hosts[number % len(hosts)]) for number in range(job.workers)]
     for worker in workers:
         worker.variables[NEIGHBOURS] = str(sum(other.host == worker.host for other in workers))
-    return [
+    processes = [
         job.scheduler(launching),
         *(job.server(number, hosts[number % len(hosts)]) for number in range(job.servers)),
         *workers,
     ]
+    workers[0].variables[PLACES] = ";".join(f"{process.name}={process.host.name}" for process in processes)
+    return processes

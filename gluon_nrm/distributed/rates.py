@@ -1,8 +1,4 @@
-"""The learning rates of a phase by the count of updates, for MXNet's servers.
-
-A server gets it inside its optimiser, by pickle, while it is still importing MXNet: nothing here, nor in what
-is imported here, may need MXNet.
-"""
+"""The learning rates of a phase by the count of updates, for MXNet's servers."""
 
 from __future__ import annotations
 

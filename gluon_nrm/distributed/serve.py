@@ -1,12 +1,107 @@
 """A scheduler or a server of MXNet's, as DMLC_ROLE says: ``python -m gluon_nrm.distributed.serve``.
 
-Importing MXNet in one of these roles serves until the job ends, and then ends the process.
+MXNet's own server runs whatever pickle it is sent. Here MXNet is imported without a role, and the server gets
+a controller of ours, which reads signed JSON and refuses all else.
 """
 
 from __future__ import annotations
 
-# the schedule that dist_async sends has to be there before MXNet is
-import gluon_nrm.distributed.rates  # noqa: F401
+import ctypes
+import os
+import traceback
+from threading import Event, Thread
+from typing import Any, Callable, List, Optional, Sequence
+
+from gluon_nrm.cli import run_tool
+from gluon_nrm.display import say
+from gluon_nrm.distributed.addresses import check_private
+from gluon_nrm.distributed.commands import read_command
+from gluon_nrm.distributed.members import WATCH, link_to_hub, own_key, title
+from gluon_nrm.distributed.names import SERVER
+from gluon_nrm.distributed.watch import Watch
+from gluon_nrm.errors import DistributedError
+
+#: Refused commands that are shown.
+SHOWN = 10
+
+
+class Membership:
+    """The link to the hub, made in a thread beside MXNet; the process ends where it cannot be had."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._watch: Optional[Watch] = None
+        self._linked = Event()
+        Thread(target=self._link, name="membership", daemon=True).start()
+
+    def _link(self) -> None:
+        try:
+            links = link_to_hub(self._name, WATCH)
+        except DistributedError as error:
+            say(f"error: {error}")
+            os._exit(error.exit_code)  # MXNet cannot be interrupted
+        self._watch = Watch(links.watch, links.titles, title(self._name))
+        self._linked.set()
+        if self._name == "scheduler":
+            self._watch.arrive()  # no command will reach it
+
+    def arrive(self) -> None:
+        """Tell the hub that a worker of this job has reached this process through MXNet."""
+        self._linked.wait()
+        if self._watch is not None:
+            self._watch.arrive()
+
+
+def main(_: Sequence[str]) -> int:
+    """Serve until the job ends."""
+    role = os.environ.pop("DMLC_ROLE")  # with it, importing MXNet would serve, with MXNet's own controller
+    check_private(os.environ.get("DMLC_NODE_HOST", ""), "DMLC_NODE_HOST")
+    member = Membership(f"server {os.environ.get(SERVER, '0')}" if role == "server" else role)
+    import mxnet as mx
+    from mxnet.base import _LIB, check_call
+
+    os.environ["DMLC_ROLE"] = role
+    store = mx.kv.create("dist")
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+    controller = kind(make_controller(own_key(), store, member.arrive))
+    check_call(_LIB.MXKVStoreRunServer(store.handle, controller, None))
+    return 0
+
+
+def make_controller(
+    key: bytes, store: Any, greeted: Callable[[], None]
+) -> Callable[[int, Optional[bytes], Any], None]:
+    """Make the function that MXNet calls with every command that a server gets.
+
+    Args:
+        key: of the job.
+        store: the server's.
+        greeted: called at the first greeting of a worker of this job.
+    """
+    done: List[str] = []
+    refused: List[int] = []
+
+    def control(number: int, body: Optional[bytes], _: Any) -> None:
+        try:
+            command = read_command(key, body or b"")
+            name = (command or {}).get("command")
+            if command is None or name in done or name not in ("greeting", "optimiser"):
+                refused.append(number)
+                if len(refused) <= SHOWN:
+                    say("refused a command: it does not bear the job's key")
+                return
+            done.append(str(name))
+            if name == "greeting":
+                greeted()
+            else:
+                from gluon_nrm.distributed.server_optimiser import make_optimiser
+
+                store.set_optimizer(make_optimiser(command["optimiser"]))
+        except Exception:  # an exception would be lost in MXNet
+            traceback.print_exc()
+
+    return control
+
 
 if __name__ == "__main__":
-    import mxnet  # noqa: F401
+    run_tool(main)

@@ -7,7 +7,9 @@ from typing import List
 import mxnet as mx
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.distributed.rates import Rates
+from gluon_nrm.distributed.commands import sign
+from gluon_nrm.distributed.members import own_key
+from gluon_nrm.distributed.server_optimiser import describe_optimiser
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DeviceError
 from gluon_nrm.recipe.schema import Optimiser, Recipe
@@ -39,9 +41,10 @@ def check_asynchronous(recipe: Recipe) -> None:
 class ServerUpdates:
     """Takes the place of ``gluon.Trainer``: sends gradients, and gets the parameters that they made.
 
-    The optimiser, with its schedule, is sent to the servers once; its state stays there and cannot be read
-    back. Between a worker's gradient and the parameters it gets lie the others' updates, in the order in
-    which they arrive: no two runs are alike, and no two workers have the same parameters until ``pull``.
+    The optimiser, with its schedule, is described to the servers once, in signed JSON and never as a
+    pickle. Its state stays there and cannot be read back. Between a worker's gradient and the parameters it
+    gets lie the others' updates, in the order in which they arrive: no two runs are alike, and no two workers
+    have the same parameters until ``pull``.
 
     Args:
         workers: of the job.
@@ -64,14 +67,13 @@ class ServerUpdates:
         self._workers, self._store, self._params = workers, workers.kvstore, parameters
         self.learning_rate = stretch.phase.lr
         set_weight_decay(parameters, optimiser)
-        settings = {
-            **optimiser_settings(optimiser, stretch.phase),
-            "lr_scheduler": Rates(stretch, epoch_steps, workers.size, first),
-        }
-        server_side = mx.optimizer.create(stretch.phase.name, **settings)
-        server_side.wd_mult = {key: parameter.wd_mult for key, parameter in enumerate(parameters)}
+        description = describe_optimiser(
+            optimiser_settings(optimiser, stretch.phase), [p.wd_mult for p in parameters], stretch,
+            epoch_steps=epoch_steps, workers=workers.size, first=first,
+        )  # fmt: skip
         if self._store.rank == 0:
-            self._store.set_optimizer(server_side)
+            command = {"command": "optimiser", "optimiser": description}
+            self._store._send_command_to_servers(0, sign(own_key(), command))
         workers.barrier()
         for key, parameter in enumerate(parameters):
             self._store.init(key, parameter.list_data()[0])

@@ -10,7 +10,7 @@ from typing import Any, Iterator, List, Optional, Sequence
 from gluon_nrm.distributed.children import Child
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.distributed.watch import LEFT_ALONE
-from gluon_nrm.errors import DistributedError
+from gluon_nrm.errors import DistributedError, Stopped
 
 #: Seconds between looks at the processes.
 LOOK = 0.05
@@ -31,20 +31,22 @@ class _Interrupts:
     """How often the user has asked to stop."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.number = 0
 
     def __call__(self, number: int, frame: Any) -> None:
         self.count += 1
+        self.number = self.number or number  # the first one decides the exit code
 
 
 def supervise(processes: Sequence[Process]) -> None:
     """Start the processes and stay until all have ended.
 
-    The first Ctrl-C is passed on to the workers, which finish their step and save; the second ends all.
+    The first Ctrl-C, SIGTERM or SIGHUP is passed on to the workers, which finish their step and save; the
+    second ends all.
 
     Raises:
         JobError: a process failed; by then all have ended, and the message holds its last lines.
-        KeyboardInterrupt: the user stopped the job.
+        Stopped: the user stopped the job; it is a KeyboardInterrupt.
     """
     children: List[Child] = []
     with _interrupts() as interrupts:
@@ -54,7 +56,7 @@ def supervise(processes: Sequence[Process]) -> None:
         finally:
             _end(children)
     if interrupts.count:
-        raise KeyboardInterrupt
+        raise Stopped(interrupts.number)
     if failed is not None:
         lines = "".join(f"\n  {line}" for line in failed.last)
         raise JobError(
@@ -67,7 +69,11 @@ def supervise(processes: Sequence[Process]) -> None:
 @contextmanager
 def _interrupts() -> Iterator[_Interrupts]:
     interrupts = _Interrupts()
-    previous = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, interrupts)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN  # nohup
+    }
     try:
         yield interrupts
     finally:
@@ -86,7 +92,7 @@ def _watch(children: Sequence[Child], interrupts: _Interrupts) -> Optional[Child
         if interrupts.count and not passed_on:
             passed_on = True
             for worker in workers:
-                worker.interrupt()
+                worker.interrupt(interrupts.number)
         if ended and deadline == float("inf"):
             failed = any(child.code for child in ended)
             if passed_on:

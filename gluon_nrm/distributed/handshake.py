@@ -1,0 +1,164 @@
+"""Links between a job's processes: taken only from who proves in time to know the job's key.
+
+The proof is that of Python's ``multiprocessing``: each side answers a random challenge of the other's with a
+keyed digest of it. Every connection proves itself in a thread of its own and has a deadline, so one that is
+silent, or sends anything else, holds up nobody and is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from contextlib import suppress
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from threading import Condition, Thread
+from typing import Collection, Dict, List, NamedTuple, Optional
+
+from gluon_nrm.errors import DistributedError
+
+#: Seconds that a connection has for its proof.
+DEADLINE = 5.0
+#: Connections that may be proving themselves at once; more are closed, and have to try again.
+CROWD = 128
+#: Longest name of a link, in bytes.
+LONGEST = 1024
+
+
+class Link(NamedTuple):
+    """A link that has proved itself."""
+
+    connection: Connection
+    #: what messages call the process at its other end
+    title: str
+
+
+class Gate:
+    """The hub's side: listens, and lets in who knows the key.
+
+    Args:
+        address: to listen on.
+        port: to listen on; 0 takes a free one.
+        key: of the job.
+        wanted: names of the links to wait for; others are refused.
+
+    Raises:
+        DistributedError: the port cannot be listened on.
+    """
+
+    def __init__(self, address: str, port: int, key: bytes, wanted: Collection[str]) -> None:
+        self._key, self._wanted = key, set(wanted)
+        self._links: Dict[str, Link] = {}
+        #: connections that are proving themselves, and until when
+        self._proving: Dict[socket.socket, float] = {}
+        self._changed = Condition()
+        self._open = True
+        #: connections that did not prove to be of the job
+        self.refused = 0
+        #: names that two processes came with
+        self.twice: List[str] = []
+        self._socket = socket.socket()
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((address, port))
+            self._socket.listen(CROWD)
+        except OSError as problem:
+            self._socket.close()
+            raise DistributedError(
+                f"worker 0 cannot listen on {address}:{port}: {problem.strerror};\n"
+                "start the job again, or give tools/launch.py another --port"
+            ) from None
+        self.port = int(self._socket.getsockname()[1])
+        self._socket.settimeout(0.2)
+        Thread(target=self._listen, name="gate", daemon=True).start()
+
+    def collect(self, seconds: float) -> Dict[str, Link]:
+        """Wait until all links are there, or for so many seconds; return those that are, and close."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while len(self._links) < len(self._wanted) and not self.twice and time.monotonic() < end:
+                self._changed.wait(min(end - time.monotonic(), 1.0))
+            self._open = False
+            self._drop_older_than(float("inf"))
+            return dict(self._links)
+
+    def _listen(self) -> None:
+        with self._socket:
+            while self._open:
+                sock: Optional[socket.socket] = None
+                with suppress(OSError):  # nobody came
+                    sock, _ = self._socket.accept()
+                with self._changed:
+                    self._drop_older_than(time.monotonic())
+                    if sock is None:
+                        continue
+                    if not self._open or len(self._proving) >= CROWD:
+                        sock.close()
+                        continue
+                    self._proving[sock] = time.monotonic() + DEADLINE
+                Thread(target=self._prove, args=(sock,), name="gate", daemon=True).start()
+
+    def _drop_older_than(self, now: float) -> None:
+        for sock, end in self._proving.items():
+            if end < now:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)  # its thread finds the end
+
+    def _prove(self, sock: socket.socket) -> None:
+        link = Connection(os.dup(sock.fileno()))
+        try:
+            deliver_challenge(link, self._key)
+            answer_challenge(link, self._key)
+            name, title = (part.decode("utf-8") for part in link.recv_bytes(LONGEST).split(b"\n"))
+        except Exception:  # whatever a stranger may send
+            name = ""
+        with self._changed:
+            self._proving.pop(sock)
+            sock.close()
+            if name in self._links:
+                self.twice.append(name)
+            if self._open and name in self._wanted and name not in self._links:
+                self._links[name] = Link(link, title)
+            else:
+                self.refused += 1
+                link.close()
+            self._changed.notify_all()
+
+
+def join(address: str, port: int, key: bytes, name: str, title: str, seconds: float) -> Connection:
+    """Link to the hub, trying for so many seconds.
+
+    Raises:
+        DistributedError: it does not answer in time, or has another key.
+    """
+    end = time.monotonic() + seconds
+    reason = "no answer"
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection((address, port), timeout=DEADLINE) as sock:
+                sock.settimeout(None)
+                _limit(sock, min(DEADLINE, max(end - time.monotonic(), 0.2)))
+                link = Connection(os.dup(sock.fileno()))
+                answer_challenge(link, key)
+                deliver_challenge(link, key)
+                link.send_bytes(f"{name}\n{title}".encode())
+                _limit(sock, 0)
+                return link
+        except AuthenticationError:
+            reason = "it has another key (GLUON_NRM_KEY), or is another program"
+        except (EOFError, OSError, AssertionError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or "it does not speak as worker 0 does"
+        time.sleep(min(0.2, max(end - time.monotonic(), 0)))
+    raise DistributedError(
+        f"worker 0 does not take {title} in at {address}:{port} ({reason}) after {seconds:.0f} s;\n"
+        "look for its error, or wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
+    )
+
+
+def _limit(sock: socket.socket, seconds: float) -> None:
+    """Limit every reading and writing of a socket, through whichever object; 0: no limit."""
+    interval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, interval)

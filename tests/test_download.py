@@ -6,6 +6,7 @@ import errno
 import hashlib
 import importlib
 import io
+import os
 import shutil
 import threading
 import time
@@ -222,6 +223,25 @@ def test_a_part_longer_than_the_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(CONTENT + b"x")
     fetch(remote(server), tmp_path, stream=io.StringIO())
     assert contents(tmp_path) == {"a.bin": CONTENT}
+
+
+def test_a_part_that_cannot_be_removed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "a.bin.part").write_bytes(CONTENT + b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(DataError, match="cannot remove .*a.bin.part: Permission denied"):
+            fetch(remote(server), tmp_path, stream=io.StringIO())
+
+
+def test_a_part_that_is_a_pipe_is_refused(server: Server, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.bin.part")
+    with pytest.raises(DataError, match="cannot write .*a.bin.part: it is a named pipe, no regular file"):
+        fetch(remote(server), tmp_path, stream=io.StringIO())
 
 
 def test_a_disk_too_small(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
     with pytest.raises(DataError, match="is no split file"):
         read_split(tmp_path / "binary.txt", DIGITS, labels=50, seed=0)
+    (tmp_path / "large.txt").write_bytes(b"1 " * 600_000)
+    with pytest.raises(DataError, match="it has 1200000 bytes, and at most 1069328 are expected"):
+        read_split(tmp_path / "large.txt", DIGITS, labels=50, seed=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
         write_splits(DIGITS, [50], [0], tmp_path / "file")

@@ -114,7 +114,7 @@ def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[T
     while file_size(partial, DataError) != remote.size:
         before = file_size(partial, DataError)
         if before > remote.size:
-            partial.unlink()  # of another file
+            _remove(partial)  # of another file
             before = 0
         _check_space(partial, remote.size - before)
         try:
@@ -127,8 +127,14 @@ def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[T
                 raise _ServerError(str(reason) or type(problem).__name__) from problem
             time.sleep(PAUSE)
     if sha256(partial) != remote.sha256:
-        partial.unlink()  # nothing of it can be trusted
+        _remove(partial)  # nothing of it can be trusted
         raise _ServerError(f"what came has not the SHA-256 {remote.sha256}")
+
+
+def _remove(partial: Path) -> None:
+    """Remove a file, or raise DataError."""
+    with os_errors(DataError, "remove", partial):
+        partial.unlink()
 
 
 def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:

@@ -33,7 +33,8 @@ from gluon_nrm.files import exists, expand_home, os_errors, read_file, write_tex
 
 TITLE = "gluon_nrm split 1"
 KEYS = ("data", "labels", "seed", "images", "labels_sha256", "positions_sha256")
-LARGEST = 50_000_000
+#: Bytes of the lines with keys, or of a file of another data set, and of a position with a space.
+HEADER, POSITION = 2**20, 16
 
 #: Labelled images in the cells of the paper's tables, and of ours.
 TABLE_LABELS: Dict[str, Tuple[int, ...]] = {
@@ -67,7 +68,7 @@ def write_splits(dataset: Dataset, counts: Sequence[int], seeds: Sequence[int], 
                 folder.mkdir(parents=True, exist_ok=True)
                 if not exists(path, DataError):
                     write_text(path, text)
-                elif read_file(path, LARGEST).decode("utf-8", errors="replace") != text:
+                elif read_file(path).decode("utf-8", errors="replace") != text:
                     raise DataError(f"{path} is there and holds another split; move it away and start again")
             paths.append(path)
     return paths
@@ -89,8 +90,8 @@ def read_split(
                out of range, repeated, or not the same number of each class.
     """
     path = expand_home(Path(path), DataError)
-    header, positions = _parse(path)
     classes = dataset.train.labels
+    header, positions = _parse(path, HEADER + POSITION * len(classes))
     expected = {
         "data": dataset.name,
         "labels": str(labels),
@@ -130,10 +131,10 @@ def _to_text(dataset: Dataset, labels: int, seed: int) -> str:
     return "\n".join(lines + textwrap.wrap(" ".join(map(str, split.labelled)), 100)) + "\n"
 
 
-def _parse(path: Path) -> Tuple[Dict[str, str], np.ndarray]:
-    """Header and positions (n,) int64 of a file."""
+def _parse(path: Path, most: int) -> Tuple[Dict[str, str], np.ndarray]:
+    """Header and positions (n,) int64 of a file of at most ``most`` bytes."""
     with os_errors(DataError, "read", path):
-        lines = read_file(path, LARGEST).decode("utf-8", errors="replace").splitlines()
+        lines = read_file(path, most).decode("utf-8", errors="replace").splitlines()
     head, body = lines[: 1 + len(KEYS)], " ".join(lines[1 + len(KEYS) :])
     header = dict(line.split(" ", 1) for line in head[1:] if " " in line)
     if head[:1] != [TITLE] or tuple(header) != KEYS:

@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from gluon_nrm.distributed.addresses import resolve
 from gluon_nrm.errors import DistributedError
-from gluon_nrm.files import read_file
+from gluon_nrm.files import os_errors, read_file
 
 #: Seconds that a host has to answer.
 PATIENCE = 15
@@ -36,7 +36,9 @@ class Host(NamedTuple):
         if not self.remote:
             return list(arguments)
         assignments = [f"{name}={value}" for name, value in sorted(variables.items())]
-        remote = f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *assignments, *arguments])}"
+        with os_errors(DistributedError, "find", "the working folder"):
+            here = os.getcwd()
+        remote = f"cd {shlex.quote(here)} && exec {shlex.join(['env', *assignments, *arguments])}"
         return [*self._ssh(), remote]
 
     def problem(self) -> Optional[str]:

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, NoReturn, Sequence, TextIO
 
+from gluon_nrm.console import make_streams_safe
 from gluon_nrm.display import say
 from gluon_nrm.errors import NRMError, visible
 from gluon_nrm.files import expand_home
@@ -36,6 +37,7 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
     (``| head``) ends the tool without a word. Anything else is a defect of ours: its traceback stays. A
     worker of a distributed job that fails ends at once.
     """
+    make_streams_safe()
     with interruptible() as interrupt:
         try:
             code = _call(main, interrupt)
@@ -61,6 +63,15 @@ def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
     except NRMError as error:
         say(f"error: {error}")
         return error.exit_code
+    except UnicodeEncodeError as problem:
+        # of the system's calls: a path has a character that the encoding of file names lacks
+        if sys.getfilesystemencoding().lower() in ("utf-8", "utf8"):
+            raise
+        say(
+            f"error: {problem.object!r} cannot be a name of a file here, where names are in "
+            f"{problem.encoding}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        )
+        return NRMError.exit_code
     except KeyboardInterrupt as stop:
         say("interrupted")
         return getattr(stop, "exit_code", INTERRUPTED)

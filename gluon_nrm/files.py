@@ -270,8 +270,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file atomically, as UTF-8 with the line ends as given."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write a whole text file atomically, as UTF-8 with the line ends as given.
+
+    A byte of a file name that is not UTF-8 becomes ``\udcff``, which JSON and YAML read back as it was.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_bounded(path: Path, error: Type[NRMError], largest: int) -> bytes:

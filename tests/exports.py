@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_nrm.deploy.inference_graph import IMAGE, InferenceGraph
 from gluon_nrm.deploy.source import read_symbols
-from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_block, to_symbol, write_files
+from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry
 from gluon_nrm.models import Network, get_model, initialise
@@ -84,7 +84,7 @@ def runners(graph: InferenceGraph, folder: Path, shape: Tuple[int, ...]) -> Dict
     paths = folder / "net-symbol.json", folder / "net-0000.params"
     write_files(paths, *to_symbol(graph))
     return {
-        "SymbolBlock": lambda x: run_block(paths, x),
+        "SymbolBlock": lambda x: run_once(paths, x),
         "Module": BoundModel(read_files(paths), 1, shape),
     }
 

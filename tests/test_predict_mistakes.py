@@ -137,7 +137,7 @@ def test_mistakes_with_an_onnx_file(
         ("plain-run", ["--render", "x.png"], r"--render: the network of .*plain-run does not render"),
         ("full-run", ["--backend", "onnxruntime"], r"--backend onnxruntime: .* is a run, and this is"),
         ("full-run", ["--int8"], r"--int8: .* is a run, and this is for exports"),
-        ("full-run", [], r"images/0\.png: an image in colour, .* convert it to grey"),
+        ("full-run", ["--strict"], r"images/0\.png: an image in colour, .* convert it to grey"),
         ("none", [], r"none: there is no such folder; give the folder of a run or of an export"),
     ],
 )

@@ -13,22 +13,29 @@ import _package  # noqa: F401  (first: finds gluon_nrm)
 
 # isort: split
 import argparse
-from typing import Sequence
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
 
 from gluon_nrm.cli import ToolParser, add_data_dir, pattern, place, run_tool
-from gluon_nrm.deploy.answers import to_json, to_table
+from gluon_nrm.deploy.answers import ANSWERS, TABLE, Answers
 from gluon_nrm.deploy.backends import MXNET, ONNXRUNTIME
 from gluon_nrm.deploy.find_images import find_images
 from gluon_nrm.deploy.manifest import BOTH, MAX, MIN
 from gluon_nrm.deploy.opening import open_classifier
 from gluon_nrm.deploy.picture import check_picture, draw
-from gluon_nrm.deploy.predict import predict
+from gluon_nrm.deploy.predict import Prediction, predict
 from gluon_nrm.deploy.progress import ImageProgress
 from gluon_nrm.deploy.request import Request
+from gluon_nrm.display import say
+from gluon_nrm.errors import DataError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the classes of the images; draw the renderings where asked to."""
+    """Print the classes of the images as they are computed; draw the renderings where asked to.
+
+    Raises:
+        NRMError: nothing can be classified, or, at the end, some image could not be.
+    """
     options = _parser().parse_args(arguments)
     files = find_images(options.images)
     if options.render:
@@ -36,12 +43,47 @@ def main(arguments: Sequence[str]) -> int:
     asked = Request(options.network, options.head, options.render is not None, options.backend, options.int8,
                     options.devices, options.data_dir)  # fmt: skip
     classifier = open_classifier(options.model, asked)
-    found = list(predict(classifier, files, top=options.top, batch=options.batch, resize=options.resize,
-                         pictures=asked.rendering, progress=ImageProgress()))  # fmt: skip
-    print(to_json(classifier, found) if options.format == "json" else to_table(found))
-    if options.render:
+    refused = _Refused(options.strict)
+    answers = ANSWERS[options.format](classifier, files, options.top)
+    found: List[Prediction] = []
+    try:
+        for prediction in predict(
+            classifier, files, top=options.top, batch=options.batch, resize=options.resize,
+            pictures=asked.rendering, progress=ImageProgress(), refuse=refused.of(answers),
+        ):  # fmt: skip
+            answers.write(prediction)
+            if asked.rendering:
+                found.append(prediction)
+    finally:
+        answers.close()
+    if options.render and found:
         draw(found, classifier.rendered, options.render)
+    refused.check(len(files))
     return 0
+
+
+class _Refused:
+    """Counts the images that cannot be classified, and names each on standard error."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict, self._count = strict, 0
+
+    def of(self, answers: Answers) -> Optional[Callable[[Path, DataError], None]]:
+        """Return what is told of each image; None where the first one is to end the tool."""
+
+        def refuse(file: Path, problem: DataError) -> None:
+            self._count += 1
+            answers.refuse(file, str(problem))
+            say(f"error: {problem}")
+
+        return None if self._strict else refuse
+
+    def check(self, files: int) -> None:
+        """Raise DataError if there was any."""
+        if self._count:
+            raise DataError(
+                f"{self._count} of {files} images are not classified; each is named above with its reason"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "images", nargs="+", type=pattern, metavar="IMAGE", help="a file, a folder, a pattern"
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    parser.add_argument("--format", choices=tuple(ANSWERS), default=TABLE, help="default: table")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
     parser.add_argument("--network", choices=("student", "teacher"), help="default: the teacher, if any")
     parser.add_argument(
@@ -63,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", choices=(MXNET, ONNXRUNTIME), help="default: onnxruntime if it is there, else mxnet"
     )
     parser.add_argument("--int8", action="store_true", help="the quantised files of an export")
+    parser.add_argument("--strict", action="store_true", help="end at the first image that cannot be read")
     parser.add_argument("--resize", action="store_true", help="scale other sizes, cut out the middle")
     parser.add_argument(
         "--render", type=place, metavar="FILE.png", help="draw images beside their renderings"

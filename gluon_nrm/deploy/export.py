@@ -17,7 +17,7 @@ from gluon_nrm.deploy.manifest import File, Manifest, Quantised, describe_file, 
 from gluon_nrm.deploy.prepare import prepare_graph
 from gluon_nrm.deploy.quantise import CALIBRATION_IMAGES, MODE, quantise
 from gluon_nrm.deploy.source import reference
-from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_block, to_symbol, write_files
+from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
 from gluon_nrm.deploy.to_onnx.convert import import_onnx, write_onnx
 from gluon_nrm.deploy.to_onnx.runtime import OnnxModel, import_onnxruntime
 from gluon_nrm.deploy.verify import (
@@ -161,7 +161,7 @@ class _Exporter:
     def _write_symbol(self) -> None:
         paths = self._paths()
         write_files(paths, *to_symbol(self._graph))
-        worst = self._comparison.check("SymbolBlock", lambda images: run_block(paths, images))
+        worst = self._comparison.check("SymbolBlock", lambda images: run_once(paths, images))
         bound = BoundModel(read_files(paths), 1, self._image)
         worst = max(worst, self._comparison.check("Module", bound))
         self._keep(paths[0], "symbol")
@@ -179,7 +179,7 @@ class _Exporter:
         paths, chosen = self._paths("-int8"), self._chosen
         calibration = chosen.training_images(CALIBRATION_IMAGES)
         quantise(self._graph, calibration, paths)
-        run_block(paths, self._comparison.images[:1])
+        run_once(paths, self._comparison.images[:1])
         errors = [
             self._count(what, BoundModel(model, BATCH, self._image))
             for what, model in (("float32", to_symbol(self._graph)), ("int8", read_files(paths)))

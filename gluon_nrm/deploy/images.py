@@ -11,6 +11,7 @@ from typing import Sequence, Tuple
 import numpy as np
 from PIL import Image
 
+from gluon_nrm.console import on_one_line
 from gluon_nrm.data.pictures import centre_square, decode, to_array
 from gluon_nrm.deploy.manifest import GRAPH, Input
 from gluon_nrm.errors import DataError
@@ -38,15 +39,16 @@ def read_pixels(path: Path, expected: Input, resize: bool = False) -> Array:
         DataError: the file cannot be read or is no image, or its size or channels are others than expected.
     """
     channels, height, width = _shape(expected)
+    where = on_one_line(path)
     if channels not in _NAMES:
-        raise DataError(f"{path}: the network takes {channels} channels, and an image file has 1 or 3")
-    image = _right_channels(decode(path, path, "" if channels == 1 else "RGB"), path, channels)
+        raise DataError(f"{where}: the network takes {channels} channels, and an image file has 1 or 3")
+    image = _right_channels(decode(path, where, "" if channels == 1 else "RGB"), where, channels)
     shorter = expected.shorter_side or (min(height, width) if resize else None)
     if shorter is not None:
         image = cover(image, shorter, height, width)
     elif image.size != (width, height):
         raise DataError(
-            f"{path}: {image.size[0]} x {image.size[1]} pixels (width x height), and the network takes "
+            f"{where}: {image.size[0]} x {image.size[1]} pixels (width x height), and the network takes "
             f"{width} x {height}; give --resize to scale it and cut out the middle"
         )
     return _scale(to_array(image), expected)
@@ -87,7 +89,7 @@ def cover(image: Image.Image, shorter: int, height: int, width: int) -> Image.Im
     return image.crop((left, top, left + width, top + height))
 
 
-def _right_channels(image: Image.Image, path: Path, channels: int) -> Image.Image:
+def _right_channels(image: Image.Image, where: str, channels: int) -> Image.Image:
     """The image in the mode for so many channels."""
     if channels == len(image.getbands()):
         return image
@@ -95,7 +97,7 @@ def _right_channels(image: Image.Image, path: Path, channels: int) -> Image.Imag
     # many programs save grey pictures with three equal channels or with a palette
     if any(band.tobytes() != bands[0].tobytes() for band in bands[1:]):
         raise DataError(
-            f"{path}: an image {_NAMES[len(bands)]}, and the network takes images that are "
+            f"{where}: an image {_NAMES[len(bands)]}, and the network takes images that are "
             f"{_NAMES[channels]} (1 channel); convert it to grey"
         )
     return bands[0]

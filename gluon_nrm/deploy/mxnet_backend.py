@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import mxnet as mx
 
 from gluon_nrm.deploy.backends import Arrays, Run
 from gluon_nrm.deploy.manifest import Manifest, check_files
+from gluon_nrm.deploy.symbol_block import check_memory, last_line, make_block, read_pair, run_block, to_arrays
 from gluon_nrm.errors import DeployError
 from gluon_nrm.training.devices import parse_devices
 
 FORMATS = {False: ("symbol", "params"), True: ("int8-symbol", "int8-params")}
+Shapes = Dict[str, Tuple[int, ...]]
 
 
 def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional[str] = None) -> Run:
@@ -29,43 +30,37 @@ def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional
         DeployError: a file is missing or damaged, MXNet cannot read it, or the two do not belong together.
     """
     symbol_path, params_path = check_files(folder, manifest, *FORMATS[int8])
-    symbol = _read(mx.sym.load, symbol_path)
-    _check(symbol, _read(mx.nd.load, params_path), manifest, (symbol_path, params_path))
-    return run_files((symbol_path, params_path), manifest.input.name, parse_devices(devices)[0])
+    paths = (symbol_path, params_path)
+    symbol, arrays = read_pair(paths)
+    _check(symbol, arrays, manifest, paths)
+    return _run(symbol, arrays, manifest.input.name, parse_devices(devices)[0])
 
 
 def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
-    """Run a symbol and its parameters, unchecked, on an MXNet context; ``name``: of the input."""
-    with warnings.catch_warnings():
-        # of every input whose type the file does not say
-        warnings.filterwarnings("ignore", message="Cannot decide type")
-        block = mx.gluon.SymbolBlock.imports(str(paths[0]), [name], str(paths[1]), ctx=device)
-    block.hybridize(static_alloc=True, static_shape=True)
+    """Run a symbol and its parameters on an MXNet context, not compared with each other.
 
-    def run(images: Arrays) -> List[Arrays]:
-        found = block(mx.nd.array(images, ctx=device))
-        return [each.asnumpy() for each in (found if isinstance(found, (list, tuple)) else [found])]
-
-    return run
+    Args:
+        paths: of the two files.
+        name: of the input.
+        device: an MXNet context.
+    """
+    return _run(*read_pair(paths), name, device)
 
 
-def _read(reader: Any, path: Path) -> Any:
-    try:
-        return reader(str(path))
-    except (mx.MXNetError, ValueError, UnicodeDecodeError) as problem:
-        reason = str(problem).strip().splitlines()[-1]
-        raise DeployError(f"{path}: MXNet cannot read it ({reason}); export the run again") from problem
+def _run(symbol: Any, arrays: Mapping[str, Arrays], name: str, device: Any) -> Run:
+    block = make_block(symbol, to_arrays(arrays), name, device)
+    return lambda images: run_block(block, mx.nd.array(images, ctx=device))
 
 
-def _check(symbol: Any, arrays: Any, manifest: Manifest, paths: Tuple[Path, Path]) -> None:
+def _check(
+    symbol: Any, arrays: Mapping[str, Arrays], manifest: Manifest, paths: Tuple[Path, Path]
+) -> None:
     """Raise DeployError unless the parameters are the symbol's, and the symbol is the manifest's."""
     apart = f"{paths[0]} and {paths[1].name} do not belong together"
     wanted = _shapes(symbol, manifest, apart)
-    found: Dict[str, Tuple[int, ...]] = (
-        {name.partition(":")[2]: tuple(array.shape) for name, array in arrays.items()}
-        if isinstance(arrays, dict)
-        else {}
-    )
+    found = {name.partition(":")[2]: tuple(array.shape) for name, array in arrays.items()}
+    if len(found) != len(arrays):
+        raise DeployError(f"{paths[1]}: two parameters have one name; export the run again")
     for name in sorted({*wanted, *found}):
         here, there = wanted.get(name), found.get(name)
         if here is None or there is None:
@@ -78,9 +73,10 @@ def _check(symbol: Any, arrays: Any, manifest: Manifest, paths: Tuple[Path, Path
         raise DeployError(
             f"{paths[0]}: {outputs} outputs, and {len(manifest.outputs)} are listed; export the run again"
         )
+    check_memory(symbol, {**found, manifest.input.name: (1, *manifest.input_shape)}, str(paths[0]))
 
 
-def _shapes(symbol: Any, manifest: Manifest, apart: str) -> Dict[str, Tuple[int, ...]]:
+def _shapes(symbol: Any, manifest: Manifest, apart: str) -> Shapes:
     """Shape of each parameter that a symbol reads, as far as it can be told."""
     arguments, states = symbol.list_arguments(), symbol.list_auxiliary_states()
     if manifest.input.name not in arguments:
@@ -88,9 +84,9 @@ def _shapes(symbol: Any, manifest: Manifest, apart: str) -> Dict[str, Tuple[int,
     try:
         shapes, _, of_states = symbol.infer_shape_partial(**{manifest.input.name: (1, *manifest.input_shape)})
     except mx.MXNetError as problem:
-        reason = str(problem).strip().splitlines()[-1]
         raise DeployError(
-            f"{apart}: the symbol does not take the manifest's images ({reason}); export the run again"
+            f"{apart}: the symbol does not take the manifest's images ({last_line(problem)}); "
+            "export the run again"
         ) from problem
-    named = {**dict(zip(arguments, shapes)), **dict(zip(states, of_states))}
+    named = {**dict(zip(arguments, shapes or ())), **dict(zip(states, of_states or ()))}
     return {name: tuple(shape) for name, shape in named.items() if name != manifest.input.name}

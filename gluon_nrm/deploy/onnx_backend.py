@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Union
 
 import onnxruntime
 
+from gluon_nrm import files
 from gluon_nrm.deploy.backends import Arrays, Run
 from gluon_nrm.deploy.manifest import Manifest, check_files
+from gluon_nrm.deploy.onnx_check import check_onnx
 from gluon_nrm.errors import DeployError
 
 
@@ -16,13 +18,17 @@ def load(folder: Path, manifest: Manifest) -> Run:
     """Load the file and check that it is the one that the manifest describes.
 
     Raises:
-        DeployError: it is missing or damaged, onnxruntime refuses it, or it is not what the manifest says.
+        DeployError: it is missing or damaged, needs another file, onnxruntime refuses it, or it is not what
+            the manifest says.
     """
     (path,) = check_files(folder, manifest, "onnx")
+    with files.os_errors(DeployError, "read", path):
+        data = path.read_bytes()
+    check_onnx(data, str(path))
     try:
-        session = open_session(path)
+        session = open_session(data)
     except Exception as problem:  # onnxruntime's own exceptions have no base but this
-        reason = str(problem).strip().splitlines()[0]
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise DeployError(f"{path}: onnxruntime refuses it ({reason}); export the run again") from problem
     names = [output.name for output in manifest.outputs]
     taken = [(each.name, _known(each.shape[1:])) for each in session.get_inputs()]
@@ -41,9 +47,13 @@ def load(folder: Path, manifest: Manifest) -> Run:
     return run
 
 
-def open_session(path: Path) -> Any:
-    """Load a file, unchecked."""
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def open_session(model: Union[Path, bytes]) -> Any:
+    """Load a file, or the bytes of one, unchecked.
+
+    Bytes have no folder, so nothing beside them is read, and the folder may have any name.
+    """
+    given = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])
 
 
 def _known(lengths: List[Any]) -> List[Any]:

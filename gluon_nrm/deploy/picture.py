@@ -9,6 +9,7 @@ from typing import Any, List, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gluon_nrm.console import on_one_line
 from gluon_nrm.deploy.predict import Prediction
 from gluon_nrm.errors import DeployError
 from gluon_nrm.files import atomic_path, exists, os_errors
@@ -86,5 +87,5 @@ def _lines(prediction: Prediction) -> List[str]:
     """What stands beside a row, in the letters that Pillow's own font has in every version."""
     name, best = prediction.file.name, prediction.top[0]
     shown = name if len(name) <= LETTERS else f"{name[: LETTERS - 3]}..."
-    texts = (shown, f"{best.name}  {100 * best.probability:.2f} %")
+    texts = (on_one_line(shown), f"{on_one_line(best.name)}  {100 * best.probability:.2f} %")
     return [text.encode("latin-1", "replace").decode("latin-1") for text in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from gluon_nrm.data.prefetch import prefetch
 from gluon_nrm.deploy.classifier import Classifier
 from gluon_nrm.deploy.images import read_pixels
 from gluon_nrm.deploy.manifest import Input
-from gluon_nrm.errors import DeployError
+from gluon_nrm.errors import DataError, DeployError
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def predict(
     resize: bool = False,
     pictures: bool = False,
     progress: Optional[Callable[[int, int], None]] = None,
+    refuse: Optional[Callable[[Path, DataError], None]] = None,
 ) -> Iterator[Prediction]:
     """Classify image files, in order; decoding goes on while the network runs.
 
@@ -56,9 +57,11 @@ def predict(
         resize: as for ``read_pixels``.
         pictures: whether to keep what the network took and rendered.
         progress: told how many images of how many are done.
+        refuse: told of each image that cannot be read or does not fit, which is then left out; None: the
+            first one is an error.
 
     Raises:
-        DataError: an image cannot be read or does not fit; the message names it.
+        DataError: without ``refuse``, an image cannot be read or does not fit; the message names it.
         DeployError: ``top`` or ``batch`` is below 1.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -66,32 +69,67 @@ def predict(
             raise DeployError(f"--{name}: {value}; at least 1 is needed")
     tell = progress or (lambda done, total: None)
     batches = prefetch(_batches(classifier.given, files, batch, resize))
-    return _predict(classifier, files, top, batches, pictures, tell)
+    return _predict(classifier, files, top, batches, pictures, tell, refuse)
+
+
+class _Read(NamedTuple):
+    """Files of one batch, each as pixels (C, H, W) or as the error of reading it."""
+
+    files: Sequence[Path]
+    found: List[Union[np.ndarray, DataError]]
 
 
 def _predict(
     classifier: Classifier,
     files: Sequence[Path],
     top: int,
-    batches: Iterator[np.ndarray],
+    batches: Iterator[_Read],
     keep: bool,
     progress: Callable[[int, int], None],
+    refuse: Optional[Callable[[Path, DataError], None]],
 ) -> Iterator[Prediction]:
     done = 0
-    for pixels in batches:
-        answer = classifier.answer(pixels)
-        for place, file in enumerate(files[done : done + len(pixels)]):
-            found = best(answer.probabilities[place], classifier.class_names, top)
-            pictures = [pixels[place], *(each[place] for each in answer.renderings)]
-            yield Prediction(file, found, pictures if keep else [])
-        done += len(pixels)
+    for read in batches:
+        names, images = _sort_out(read, refuse)
+        if images:
+            pixels = np.stack(images)
+            answer = classifier.answer(pixels)
+            for place, file in enumerate(names):
+                found = best(answer.probabilities[place], classifier.class_names, top)
+                pictures = [pixels[place], *(each[place] for each in answer.renderings)]
+                yield Prediction(file, found, pictures if keep else [])
+        done += len(read.files)
         progress(done, len(files))
 
 
-def _batches(given: Input, files: Sequence[Path], batch: int, resize: bool) -> Iterator[np.ndarray]:
-    """Images (B, C, H, W) in pixels, read when they are asked for."""
+def _sort_out(
+    read: _Read, refuse: Optional[Callable[[Path, DataError], None]]
+) -> Tuple[List[Path], List[np.ndarray]]:
+    """Return the files that were read, and their pixels; tell of the others."""
+    names, images = [], []
+    for file, image in zip(read.files, read.found):
+        if not isinstance(image, DataError):
+            names.append(file)
+            images.append(image)
+        elif refuse is None:
+            raise image
+        else:
+            refuse(file, image)
+    return names, images
+
+
+def _batches(given: Input, files: Sequence[Path], batch: int, resize: bool) -> Iterator[_Read]:
+    """Images in pixels, read when they are asked for."""
     for start in range(0, len(files), batch):
-        yield np.stack([read_pixels(path, given, resize) for path in files[start : start + batch]])
+        chosen = files[start : start + batch]
+        yield _Read(chosen, [_read(path, given, resize) for path in chosen])
+
+
+def _read(path: Path, given: Input, resize: bool) -> Union[np.ndarray, DataError]:
+    try:
+        return read_pixels(path, given, resize)
+    except DataError as problem:
+        return problem
 
 
 def best(probabilities: np.ndarray, names: Sequence[str], count: int) -> List[Guess]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm import files
 from gluon_nrm.deploy.inference_graph import IMAGE, InferenceGraph
+from gluon_nrm.deploy.params_file import PREFIXES, to_bytes
 from gluon_nrm.deploy.shapes import to_symbols
+from gluon_nrm.deploy.symbol_block import make_block, read_pair, run_block, to_arrays
+from gluon_nrm.errors import DeployError
 
 # MXNet says on every binding that it fuses operators.
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
@@ -33,31 +36,45 @@ def to_symbol(graph: InferenceGraph) -> Tuple[Any, Arrays, Arrays]:
 
 
 def write_files(paths: Tuple[Path, Path], symbol: Any, arguments: Arrays, states: Arrays) -> None:
-    """Write a symbol and its arrays, under the names that MXNet's own readers expect in them."""
-    symbol.save(str(paths[0]))
-    named = {f"arg:{name}": value for name, value in arguments.items()}
-    named.update({f"aux:{name}": value for name, value in states.items()})
-    mx.nd.save(str(paths[1]), named)
+    """Write a symbol and its arrays, under the names that MXNet's own readers expect in them.
+
+    The bytes are those of ``symbol.save`` and ``mx.nd.save``, which end in an error of MXNet's where the disk
+    is full, and take no path that is not UTF-8.
+
+    Raises:
+        DeployError: they cannot be written; neither file is then left half-written.
+    """
+    named = {f"arg:{name}": value.asnumpy() for name, value in arguments.items()}
+    named.update({f"aux:{name}": value.asnumpy() for name, value in states.items()})
+    for path, data in zip(paths, (symbol.tojson().encode("utf-8"), to_bytes(named))):
+        with files.os_errors(DeployError, "write", path):
+            files.write_bytes(path, data)
 
 
 def read_files(paths: Tuple[Path, Path]) -> Tuple[Any, Arrays, Arrays]:
-    """Read what ``write_files`` wrote."""
-    symbol, arrays = mx.sym.load(str(paths[0])), mx.nd.load(str(paths[1]))
+    """Read what ``write_files`` wrote.
+
+    Raises:
+        DeployError: as ``read_pair``.
+    """
+    symbol, read = read_pair(paths)
+    arrays = to_arrays(read)
     arguments, states = (
         {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-        for prefix in ("arg:", "aux:")
+        for prefix in PREFIXES
     )
     return symbol, arguments, states
 
 
-def run_block(paths: Tuple[Path, Path], images: np.ndarray[Any, Any]) -> List[np.ndarray[Any, Any]]:
-    """Run the files as ``gluon.SymbolBlock`` reads them, hybridised."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it cannot tell types beforehand
-        block = mx.gluon.SymbolBlock.imports(str(paths[0]), [IMAGE], str(paths[1]))
-    block.hybridize(static_alloc=True, static_shape=True)
-    made = block(mx.nd.array(images))
-    return [value.asnumpy() for value in (made if isinstance(made, (list, tuple)) else [made])]
+def run_once(paths: Tuple[Path, Path], images: np.ndarray[Any, Any]) -> List[np.ndarray[Any, Any]]:
+    """Run the files on the CPU as ``gluon.SymbolBlock.imports`` does, hybridised.
+
+    Raises:
+        DeployError: as ``read_pair``.
+    """
+    symbol, arrays = read_pair(paths)
+    block = make_block(symbol, to_arrays(arrays), IMAGE, mx.cpu())
+    return run_block(block, mx.nd.array(images))
 
 
 class BoundModel:

@@ -119,7 +119,7 @@ class Progress:
         date = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = "".join(f"{date}  {line}\n" for line in text.splitlines())
         with os_errors(RunError, "write to", self.log_path), open_file(self.log_path, "ab") as log:
-            log.write(lines.encode("utf-8"))
+            log.write(lines.encode("utf-8", "backslashreplace"))
 
     def eta_seconds(self) -> Optional[float]:
         """Seconds to the end of the run, by the epochs of this start; None before the first has ended."""

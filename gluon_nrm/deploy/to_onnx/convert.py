@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from gluon_nrm import files
 from gluon_nrm.deploy.inference_graph import InferenceGraph
 from gluon_nrm.deploy.shapes import infer_shapes
 from gluon_nrm.deploy.to_onnx import arrays, elementwise, layers  # noqa: F401  (they register converters)
@@ -107,12 +108,14 @@ def write_onnx(graph: InferenceGraph, image: Tuple[int, int, int], path: Path, t
         made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="gluon_nrm"
     )
     try:
-        path.write_bytes(proto.SerializeToString())
-        onnx.checker.check_model(str(path), full_check=True)
+        data = proto.SerializeToString()
+        onnx.checker.check_model(data, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
         raise DeployError(
             f"{path.name} is no valid ONNX model ({problem}); export with --format symbol"
         ) from problem
+    with files.os_errors(DeployError, "write", path):
+        files.write_bytes(path, data)
 
 
 def _image(graph: InferenceGraph) -> int:

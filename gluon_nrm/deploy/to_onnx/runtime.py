@@ -41,7 +41,12 @@ class OnnxModel:
         # threads that spin while they wait slow down everything else on a busy machine, themselves included
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            # as bytes, for a folder may have a name that is not UTF-8
+            session = runtime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except OSError:
+            raise
         except Exception as problem:  # of many classes, all its own
             raise DeployError(f"onnxruntime refuses {path.name} ({problem})") from problem
         self._session, self._input = session, session.get_inputs()[0].name

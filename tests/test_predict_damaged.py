@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, List
+from typing import Any
 
 import pytest
-from fakes import ROOT
 from linear_export import write_export
 from picture_files import encoded, pixels
 from predicting import COUNT, NET, call, work_in
+
+from gluon_nrm.deploy import manifest as m
+from gluon_nrm.deploy import predict as predicting
+from gluon_nrm.deploy.answers import ANSWERS
+from gluon_nrm.deploy.classifier import Classifier
+from gluon_nrm.deploy.predict import Guess, Prediction
 
 
 @pytest.fixture
@@ -80,18 +83,42 @@ def test_what_was_read_is_drawn(here: Path, monkeypatch: Any) -> None:
     assert (here / "seen.png").exists()
 
 
-def test_results_come_as_they_are_computed(here: Path, monkeypatch: Any) -> None:
-    """The first line is there, in a pipe, while the last image, a pipe itself, is still waited for."""
-    os.mkfifo(here / "late.png")
-    tool = [sys.executable, str(ROOT / "tools" / "predict.py")]
-    command = [*tool, "net", "images/0.png", "images/1.png", "images/2.png", "late.png", "--batch", "1"]
-    environ = {**os.environ, "PYTHONUNBUFFERED": ""}
-    with subprocess.Popen(command, cwd=here, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines: List[str] = [process.stdout.readline() for _ in range(2)]
-        assert [line.split()[0] for line in lines] == ["image", "images/0.png"]
-        assert process.poll() is None
-        (here / "late.png").write_bytes((here / "images" / "4.png").read_bytes())
-        rest = process.stdout.read().splitlines()
-    assert process.returncode == 0
-    assert [line.split()[0] for line in rest] == ["images/1.png", "images/2.png", "late.png"]
+def test_results_come_as_they_are_computed(here: Path, monkeypatch: Any, capsys: Any) -> None:
+    """When the last image is read, the lines of those before it, but for two batches, are written."""
+    read_pixels, written = predicting.read_pixels, []
+
+    def read(path: Path, *arguments: Any) -> Any:
+        if path.name == f"{COUNT - 1}.png":
+            written.append(capsys.readouterr().out)
+        return read_pixels(path, *arguments)
+
+    monkeypatch.setattr(predicting, "read_pixels", read)
+    assert call(monkeypatch, "net", "images", "--batch", "1") == 0
+    names = [line.split()[0] for line in written[0].splitlines()]
+    assert names[: COUNT - 3] == ["image", *(f"images/{number}.png" for number in range(COUNT - 4))]
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"images/{COUNT - 1}.png ")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_every_image_is_flushed(form: str) -> None:
+    class Stream(io.StringIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    stream = Stream()
+    answers = ANSWERS[form](fake(), [Path("a.png"), Path("b.png")], 1, stream)
+    for number, name in enumerate(("a.png", "b.png")):
+        before = stream.flushed
+        answers.write(Prediction(Path(name), [Guess(0, "ant", 0.5)], []))
+        assert stream.flushed > before, number
+        assert name in stream.getvalue()
+
+
+def fake() -> Classifier:
+    given = m.Input("data", [None, 1, 2, 2], "float32", [0, 255], m.CALLER, [0], [1])
+    outputs = [m.Output("logits", m.LOGITS, m.MAX)]
+    return Classifier(
+        Path("net"), "net", "student", "mxnet", given, outputs, ["ant", "bee"], lambda images: []
+    )

@@ -13,6 +13,9 @@ from gluon_nrm.deploy.manifest import Manifest, check_files
 from gluon_nrm.deploy.onnx_check import check_onnx
 from gluon_nrm.errors import DeployError
 
+#: A protocol buffer is no larger.
+MOST_BYTES = 2**31
+
 
 def load(folder: Path, manifest: Manifest) -> Run:
     """Load the file and check that it is the one that the manifest describes.
@@ -23,7 +26,7 @@ def load(folder: Path, manifest: Manifest) -> Run:
     """
     (path,) = check_files(folder, manifest, "onnx")
     with files.os_errors(DeployError, "read", path):
-        data = path.read_bytes()
+        data = files.read_file(path, MOST_BYTES)
     check_onnx(data, str(path))
     try:
         session = open_session(data)

@@ -15,6 +15,8 @@ from gluon_nrm.deploy.symbol_check import check_symbol
 from gluon_nrm.errors import DeployError
 
 Arrays = np.ndarray
+#: Larger than any file of parameters.
+MOST_BYTES = 2**32
 #: Most bytes that all values inside a network may have, for one image.
 MOST_MEMORY = 2**31
 
@@ -28,9 +30,9 @@ def read_pair(paths: Tuple[Path, Path]) -> Tuple[Any, Dict[str, Arrays]]:
         DeployError: one of the files cannot be read, is damaged, or is not what an export has.
     """
     with files.os_errors(DeployError, "read", paths[0]):
-        text = check_symbol(paths[0].read_bytes(), str(paths[0]))
+        text = check_symbol(files.read_file(paths[0]), str(paths[0]))
     with files.os_errors(DeployError, "read", paths[1]):
-        arrays = from_bytes(paths[1].read_bytes(), str(paths[1]))
+        arrays = from_bytes(files.read_file(paths[1], MOST_BYTES), str(paths[1]))
     try:
         return mx.sym.load_json(text), arrays
     except (mx.MXNetError, ValueError) as problem:

@@ -7,6 +7,7 @@ from typing import Any, List
 
 import numpy as np
 
+from gluon_nrm import files
 from gluon_nrm.deploy.to_onnx.convert import EXTRA
 from gluon_nrm.errors import DeployError
 
@@ -40,13 +41,10 @@ class OnnxModel:
         options.log_severity_level = 3  # errors; it warns of what it optimises
         # threads that spin while they wait slow down everything else on a busy machine, themselves included
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        with files.os_errors(DeployError, "read", path):
+            data = files.read_file(path, 2**31)  # as bytes, for a folder may have a name that is not UTF-8
         try:
-            # as bytes, for a folder may have a name that is not UTF-8
-            session = runtime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except OSError:
-            raise
+            session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as problem:  # of many classes, all its own
             raise DeployError(f"onnxruntime refuses {path.name} ({problem})") from problem
         self._session, self._input = session, session.get_inputs()[0].name

@@ -63,15 +63,6 @@ def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
     except NRMError as error:
         say(f"error: {error}")
         return error.exit_code
-    except UnicodeEncodeError as problem:
-        # of the system's calls: a path has a character that the encoding of file names lacks
-        if sys.getfilesystemencoding().lower() in ("utf-8", "utf8"):
-            raise
-        say(
-            f"error: {problem.object!r} cannot be a name of a file here, where names are in "
-            f"{problem.encoding}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
-        )
-        return NRMError.exit_code
     except KeyboardInterrupt as stop:
         say("interrupted")
         return getattr(stop, "exit_code", INTERRUPTED)
@@ -92,11 +83,23 @@ def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
 
 
 def _exit_code(main: Callable[[Sequence[str]], int]) -> int:
-    """Run ``main``; the exit code that argparse leaves with (--help, a mistake it has told) is one too."""
+    """Run ``main``; the exit code that argparse leaves with (--help, a mistake it has told) is one too.
+
+    Raises:
+        NRMError: a name does not fit the encoding of file names.
+    """
     try:
         return main(sys.argv[1:])
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else bool(leave.code)
+    except UnicodeEncodeError as problem:
+        # of the system's calls: a path has a character that the encoding of file names lacks
+        if sys.getfilesystemencoding().lower() in ("utf-8", "utf8"):
+            raise
+        raise NRMError(
+            f"{problem.object!r} cannot be a name of a file here, where names are in {problem.encoding}; "
+            "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        ) from problem
 
 
 def _is_lost(stream: TextIO) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 import numpy as np
+import picture_files as files
 import pytest
 from matplotlib.image import imread
 from short_runs import FULL, SUPERVISED, recipe
@@ -31,9 +32,18 @@ def train(root: Path, text: str, *overrides: str) -> RunFolder:
 
 def test_one_of_each_class_after_the_other() -> None:
     labels = np.array([1, 0, 2, 0, 1, 1, 0, 2, 1, 0])
-    assert one_of_each(labels, 3, 3) == [1, 4, 7]
-    assert one_of_each(labels, 3, 10) == [1, 4, 7, 9]
-    assert one_of_each(labels, 2, 4) == [1, 4, 6, 8]
+    assert one_of_each(labels, 3, 3).tolist() == [1, 4, 7]
+    assert one_of_each(labels, 2, 4).tolist() == [1, 4, 6, 8]
+    # behind the last, from the beginning again; of class 2 there are two
+    assert one_of_each(labels, 3, 10).tolist() == [1, 4, 7, 9, 0, 2, 3, 5, 6, 8]
+
+
+def test_images_sorted_by_class_are_picked_by_class() -> None:
+    labels = np.repeat([0, 1, 2], 4)
+    assert one_of_each(labels, 3, 10).tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3]
+    assert one_of_each(labels[::-1], 3, 4).tolist() == [8, 4, 0, 9]
+    assert one_of_each(np.array([0, 2, 2]), 3, 10).tolist() == [0, 1, 2]  # none of class 1
+    assert sorted(one_of_each(labels, 3, 99)) == list(range(12))
 
 
 def test_shown_layers() -> None:
@@ -67,8 +77,8 @@ def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
     run = train(tmp_path, FULL)
     picture = render_run(run.path, 3, tmp_path / "mine.png", devices="cpu")
     assert imread(str(picture)).shape[0] > 300
-    with pytest.raises(RunError, match=r"--images: 400, but going .* gives \d+; ask for fewer"):
-        render_run(run.path, 400, devices="cpu")
+    with pytest.raises(RunError, match=r"--images: 501, but there are 500 test images; ask for fewer"):
+        render_run(run.path, 501, devices="cpu")
     flat = train(tmp_path / "flat", SUPERVISED, "model.render=false")
     with pytest.raises(RunError, match="its network does not render"):
         render_run(flat.path, devices="cpu")
@@ -76,3 +86,18 @@ def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(CheckpointError):
         render_run(flat.path, devices="cpu")
+
+
+@pytest.mark.parametrize("classes", [("apple", "bee", "cat"), ("apple", "bee"), tuple("abcdefghijkl")])
+def test_folders_of_few_and_many_classes_are_drawn_by_default(
+    classes: Tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their test images are sorted by class."""
+    files.class_folders(tmp_path / "m", dict.fromkeys(classes, 20), height=12, width=12)
+    seen: List[Any] = []
+    monkeypatch.setattr(drawing, "plot_rendering_grid", lambda *_, **more: seen.append(more["labels"]))
+    data = f"data: {{name: folder, path: {tmp_path / 'm'}, labels: {2 * len(classes)}}}"
+    run = train(tmp_path / "runs", data + FULL[FULL.index("\n") :], "model.channels=[4, pool, 4]")
+    render_run(run.path, devices="cpu")
+    expected = (6, min(10, 4 * len(classes)))  # a fifth of each class is for testing
+    assert seen == [[classes[place % len(classes)] for place in range(number)] for number in expected]

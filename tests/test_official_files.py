@@ -92,6 +92,20 @@ def test_svhn_and_mnist(write: Callable[..., Files], zipped: bool, tmp_path: Pat
     assert_read(name, tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["MNIST/raw", "mnist/MNIST/raw", "mnist/raw"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_mnist_where_torchvision_keeps_it(folder: str, zipped: bool, tmp_path: Path) -> None:
+    files = official.mnist(SPECS["mnist"], zipped)
+    put(tmp_path / folder, files)
+    assert_read("mnist", tmp_path)
+    source = Source(tmp_path, path=str((tmp_path / folder).parent))
+    assert len(READ["mnist"](source).train.labels) == official.TRAIN
+    # the usual places come first
+    put(tmp_path / "mnist", dict.fromkeys(files, b""))
+    with pytest.raises(DataError, match="mnist/train-images"):
+        READ["mnist"](Source(tmp_path))
+
+
 def test_mnist_with_dots(tmp_path: Path) -> None:
     files = official.mnist(SPECS["mnist"], zipped=False)
     put(tmp_path, {name.replace("-idx", ".idx"): data for name, data in files.items()})

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     """Draw, and say where the picture is."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.images < 1:
+    if options.images is not None and options.images < 1:
         parser.error("--images: at least 1")
     print(render_run(options.run, options.images, options.out, devices=options.devices,
                      data_dir=options.data_dir))  # fmt: skip
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
-    parser.add_argument("--images", type=int, default=10, metavar="N", help="test images (default: 10)")
+    parser.add_argument("--images", type=int, metavar="N", help="test images (default: 10, or all)")
     parser.add_argument(
         "--out", type=place, metavar="FILE", help="PNG (default: figures/figure4.png in the run's folder)"
     )

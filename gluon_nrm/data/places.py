@@ -10,6 +10,9 @@ from gluon_nrm.data.registry import Source
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.files import exists
 
+#: Folders in those folders where other libraries keep the same files: torchvision's.
+_INNER = {"mnist": ("MNIST/raw", "raw")}
+
 
 def find(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
     """The first of ``files`` that is there, in the folder of the data set or in that of all data sets."""
@@ -23,7 +26,8 @@ def find(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
 def folders(source: Source, name: str) -> List[Path]:
     """Folders that may hold the files of the data set called ``name``; the first is where they belong."""
     own = source.folder(name)
-    return [own] if source.path is not None else [own, source.data_dir]
+    usual = [own] if source.path is not None else [own, source.data_dir]
+    return usual + [folder / inner for inner in _INNER.get(name, ()) for folder in usual]
 
 
 def missing(source: Source, name: str, file: str) -> MissingData:

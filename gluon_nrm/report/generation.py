@@ -130,6 +130,11 @@ def _examples(dataset: Dataset, labels: np.ndarray[Any, Any], image: int) -> np.
     places = []
     for label in labels:
         found = np.flatnonzero(dataset.test.labels == label)
+        if not len(found):
+            raise DataError(
+                f"class {label} ({dataset.class_names[label]}) has no test image to draw beside; give other "
+                "--classes"
+            )
         if not 0 <= image < len(found):
             raise DataError(
                 f"--image {image}: class {label} has {len(found)} test images; give 0 to {len(found) - 1}"

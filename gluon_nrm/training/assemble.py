@@ -13,6 +13,7 @@ from gluon_nrm.data import (
     Batch,
     Cutout,
     Dataset,
+    ImageSet,
     Split,
     Streams,
     dataset_spec,
@@ -69,10 +70,13 @@ class Parts:
 
         None takes the held-out part where the recipe holds one out.
         """
+        return evaluation_batches(self.dataset, self.evaluated(held_out), self.recipe.train.eval_batch)
+
+    def evaluated(self, held_out: Optional[bool] = None) -> ImageSet:
+        """The images of ``evaluation``, none of them decoded yet."""
         if held_out is None:
             held_out = self.recipe.data.validation > 0
-        images = self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
-        return evaluation_batches(self.dataset, images, self.recipe.train.eval_batch)
+        return self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
 
     @property
     def parameters(self) -> List[Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Union
 
@@ -14,12 +15,15 @@ from gluon_nrm.report.figures import plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
 
+#: Test images that are drawn, where it is not said how many.
+IMAGES = 10
+
 Column = Tuple[str, "np.ndarray[Any, Any]"]
 
 
 def render_run(
     path: Union[str, Path],
-    images: int = 10,
+    images: Optional[int] = None,
     out: Optional[Path] = None,
     *,
     devices: Optional[str] = None,
@@ -27,13 +31,12 @@ def render_run(
 ) -> Path:
     """Draw test images beside what a run's network renders of them at every layer.
 
-    As the authors drew Figure 4, the images are, going through the test set, the first of class 0, the next
-    one of class 1 after it, and so on; each is rendered from its true class through its own latents, by the
-    teacher where there is one.
+    The images are of class 0, class 1, and so on (see ``one_of_each``). Each is rendered from its true class
+    through its own latents, by the teacher where there is one.
 
     Args:
         path: the run's folder.
-        images: how many.
+        images: how many; None: ``IMAGES``, or all where there are fewer.
         out: the PNG file; None: ``figures/figure4.png`` in the run's folder.
         devices: as for ``fit``; the first one is used.
         data_dir: as for ``fit``.
@@ -50,26 +53,41 @@ def render_run(
     if not parts.net.options.render:
         raise RunError(f"{run.path}: its network does not render (model.render is false); give another run")
     test = parts.dataset.test
-    places = one_of_each(test.labels, parts.dataset.classes, images)
-    if len(places) < images:
-        raise RunError(
-            f"--images: {images}, but going through the test set class by class gives {len(places)}; "
-            "ask for fewer"
-        )
-    shown = test.subset(np.array(places))
+    if images is not None and images > len(test.labels):
+        raise RunError(f"--images: {images}, but there are {len(test.labels)} test images; ask for fewer")
+    shown = test.subset(one_of_each(test.labels, parts.dataset.classes, images or IMAGES))
     path = out if out is not None else run.figures / "figure4.png"
     title = f"{parts.recipe.name}, after epoch {restored.epoch}"
     draw_renderings(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
     return path
 
 
-def one_of_each(labels: np.ndarray[Any, Any], classes: int, images: int) -> List[int]:
-    """Places of so many labels that go 0, 1, ..., classes - 1, 0, ..., each the first one after the last."""
-    places: List[int] = []
-    for place, label in enumerate(labels):
-        if len(places) < images and label == len(places) % classes:
-            places.append(place)
-    return places
+def one_of_each(labels: np.ndarray[Any, Any], classes: int, images: int) -> np.ndarray[Any, Any]:
+    """Choose images whose classes go 0, 1, ..., classes - 1, 0, and so on.
+
+    As the authors drew Figure 4, each is the first of its class after the one before it. Where there is none
+    behind it, as in test images sorted by class, the first of its class that is not chosen yet is taken; a
+    class of which all are chosen is passed over.
+
+    Args:
+        labels: of the images to choose from, (N,).
+        classes: how many there are.
+        images: how many to choose.
+
+    Returns:
+        Their indices, (min(images, N),).
+    """
+    left = [np.flatnonzero(labels == label).tolist() for label in range(classes)]
+    chosen: List[int] = []
+    turn = 0
+    while len(chosen) < images and any(left):
+        here = left[turn % classes]
+        turn += 1
+        if here:
+            last = chosen[-1] if chosen else -1
+            after = bisect(here, last)
+            chosen.append(here.pop(after if after < len(here) else 0))
+    return np.array(chosen, dtype=np.int64)
 
 
 def draw_renderings(

@@ -20,7 +20,7 @@ from gluon_nrm.report.figures import plot_curves
 from gluon_nrm.report.tables import summarise
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.devices import check_kvstore, parse_devices
-from gluon_nrm.training.drawing import draw_renderings
+from gluon_nrm.training.drawing import draw_renderings, one_of_each
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
@@ -161,6 +161,7 @@ def draw(parts: Parts, run: RunFolder) -> None:
     plot_curves(run.read_metrics(), run.figures / "curves.png")
     if not parts.objective.renders:
         return
-    batch = next(iter(parts.evaluation()))
-    labels = batch.labels[:SHOWN].astype(int)
-    draw_renderings(parts, batch.images[:SHOWN], labels, run.figures / "renderings.png", most=SHOWN_LAYERS)
+    evaluated, dataset = parts.evaluated(), parts.dataset
+    shown = evaluated.subset(one_of_each(evaluated.labels, dataset.classes, SHOWN))
+    images, labels = dataset.normalise(shown.images), shown.labels.astype(int)
+    draw_renderings(parts, images, labels, run.figures / "renderings.png", most=SHOWN_LAYERS)

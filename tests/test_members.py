@@ -263,6 +263,13 @@ def test_a_public_host_is_refused_before_anything_starts(tmp_path: Path) -> None
     assert done.returncode == 2 and "is not private" in done.stderr
 
 
+@pytest.mark.parametrize(("words", "text"), [((), "soon"), (("--patience", "soon"), ""), ((), "-3")])
+def test_a_patience_that_is_none(words: List[str], text: str, tmp_path: Path) -> None:
+    done = launch(tmp_path, "-n", "1", *words, "true", GLUON_NRM_PATIENCE=text)
+    assert done.returncode == 2 and "no number of seconds" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_key_is_on_no_command_line() -> None:
     job = Job(1, 1, "10.0.0.9", 9000, ["true"], "it", "10.0.0.1:9001", "very-secret")
     for process in plan(job, [Host("n1", "10.0.0.1", True)], Host("here", "10.0.0.9")):

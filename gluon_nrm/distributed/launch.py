@@ -20,7 +20,7 @@ from gluon_nrm.distributed.addresses import (
 )
 from gluon_nrm.distributed.enclosure import enclose
 from gluon_nrm.distributed.hosts import Host, check_hosts, read_hosts
-from gluon_nrm.distributed.names import DEFAULT_PATIENCE, KEY, PATIENCE
+from gluon_nrm.distributed.names import KEY, patience
 from gluon_nrm.distributed.plan import Job, Process, plan
 from gluon_nrm.distributed.supervise import supervise
 from gluon_nrm.distributed.task import Task, find_task
@@ -111,12 +111,10 @@ def _job(
     command: Sequence[str], options: Options, workers: int, servers: int, scheduler: str, hub: str
 ) -> Job:
     address, _, port = scheduler.rpartition(":")
-    patience = options.patience
-    if patience is None:
-        patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
+    seconds = patience() if options.patience is None else options.patience
     key = os.environ.get(KEY) or secrets.token_hex(32)
     return Job(
-        workers, servers, address, int(port), command, options.started_by, hub, key, patience, options.public
+        workers, servers, address, int(port), command, options.started_by, hub, key, seconds, options.public
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, List
 import pytest
 from short_runs import SUPERVISED, newest, recipe
 
+from gluon_nrm.distributed import supervise
 from gluon_nrm.errors import Stopped
 from gluon_nrm.interrupts import QUICK
 from gluon_nrm.training import checkpoint_files
@@ -142,3 +143,16 @@ def test_a_signal_in_the_last_step_finishes_the_run_and_still_stops(
     with pytest.raises(Stopped):
         train(tmp_path)
     assert load_run(tmp_path / "short-s0").finished
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_launcher_counts_quick_signals_once(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with supervise._interrupts() as interrupts:
+        for _ in range(3):
+            signal.raise_signal(number)
+        assert (interrupts.count, interrupts.number) == (1, number)
+        monkeypatch.setattr(supervise, "QUICK", -1.0)
+        signal.raise_signal(signal.SIGINT)
+        assert (interrupts.count, interrupts.number) == (2, number)

@@ -11,6 +11,7 @@ from gluon_nrm.distributed.children import Child
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.distributed.watch import LEFT_ALONE
 from gluon_nrm.errors import DistributedError, Stopped
+from gluon_nrm.interrupts import QUICK
 
 #: Seconds between looks at the processes.
 LOOK = 0.05
@@ -28,25 +29,29 @@ class JobError(DistributedError):
 
 
 class _Interrupts:
-    """How often the user has asked to stop."""
+    """How often the user has asked to stop; what follows the first signal quickly counts as the same wish."""
 
     def __init__(self) -> None:
         self.count = self.number = 0
+        self._first_at = 0.0
 
     def __call__(self, number: int, frame: Any) -> None:
-        self.count += 1
-        self.number = self.number or number  # the first one decides the exit code
+        now = time.monotonic()
+        if not self.count:
+            self.count, self.number, self._first_at = 1, number, now
+        elif now - self._first_at > QUICK:
+            self.count += 1
 
 
 def supervise(processes: Sequence[Process]) -> None:
     """Start the processes and stay until all have ended.
 
-    The first Ctrl-C, SIGTERM or SIGHUP is passed on to the workers, which finish their step and save; the
-    second ends all.
+    The first Ctrl-C, SIGTERM or SIGHUP is passed on to the workers, which finish their step and save; one
+    that comes more than ``QUICK`` seconds later ends all.
 
     Raises:
         JobError: a process failed; by then all have ended, and the message holds its last lines.
-        Stopped: the user stopped the job; it is a KeyboardInterrupt.
+        Stopped: the user stopped the job.
     """
     children: List[Child] = []
     with _interrupts() as interrupts:
@@ -69,11 +74,10 @@ def supervise(processes: Sequence[Process]) -> None:
 @contextmanager
 def _interrupts() -> Iterator[_Interrupts]:
     interrupts = _Interrupts()
-    previous = {
-        number: signal.signal(number, interrupts)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN  # nohup
-    }
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        wanted.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupts) for number in wanted}
     try:
         yield interrupts
     finally:

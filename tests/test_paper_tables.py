@@ -65,12 +65,20 @@ def test_what_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["a,b,table3,4K,x,,seen,yes", "a,b,table3,4K,1.0,,,yes", "a,b,table3,4K,,,seen,yes", "a,b"]
+    ("line", "message"),
+    [
+        ("a,b,table3,4K,x,,seen,yes", "column 'value' must be a number, found 'x'"),
+        ("a,b,table3,4K,1.0,,,yes", "a value and its status need each other"),
+        ("a,b,table3,4K,,,seen,yes", "a value and its status need each other"),
+        ("a,b,table3,4K,1.0,,read,yes", "column 'status' must be seen or cited or empty, found 'read'"),
+        ("a,b,table3,4K,1.0,,seen,True", "column 'run' must be yes or no, found 'True'"),
+        ("a,b", "2 cells in place of 8"),
+    ],
 )
-def test_a_damaged_figure_is_named(line: str, tmp_path: Path) -> None:
+def test_a_damaged_figure_is_named(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "published.csv"
     path.write_text(f"method,source,table,column,value,std,status,run\n{line}\n")
-    with pytest.raises(RunError, match=r"published.csv:2: no published figure"):
+    with pytest.raises(RunError, match=rf"published.csv:2: {message}"):
         read_published(path)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
+from gluon_nrm import csv_io
 from gluon_nrm.errors import RunError
 from gluon_nrm.files import exists, find_files, os_errors, read_file, write_text
 from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
@@ -81,13 +80,11 @@ def _ours(path: Path) -> Dict[Sequence[str], str]:
     if not exists(path, RunError):
         return {}
     found: Dict[Sequence[str], str] = {}
-    with os_errors(RunError, "read", path):
-        text = read_file(path).decode("utf-8")
-    for row in csv.DictReader(io.StringIO(text, newline="")):
-        if row["error_mean"]:
-            spread = f" ± {float(row['error_std']):.2f}" if row["error_std"] else ""
-            shown = f"{float(row['error_mean']):.2f}{spread} ({row['runs']})"
-            found[row["method"], row["column"]] = shown
+    kinds = {"error_mean": csv_io.optional_number, "error_std": csv_io.optional_number}
+    for _, row in csv_io.read_csv(path, RunError, {**kinds, "method": str, "column": str, "runs": str}):
+        if row["error_mean"] is not None:
+            spread = "" if row["error_std"] is None else f" ± {row['error_std']:.2f}"
+            found[row["method"], row["column"]] = f"{row['error_mean']:.2f}{spread} ({row['runs']})"
     return found
 
 
@@ -104,7 +101,7 @@ def read_header(path: Path) -> Dict[str, str]:
 
 def _comment(path: Path) -> Iterator[str]:
     with os_errors(RunError, "read", path):
-        text = read_file(path).decode("utf-8")
+        text = read_file(path).decode("utf-8", errors="replace")
     for line in text.splitlines():
         if not line.startswith("#"):
             return

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import List, Mapping, NamedTuple, Optional
 
+from gluon_nrm import csv_io
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, read_file
+from gluon_nrm.json_io import PUT_BACK
 
 
 class Published(NamedTuple):
@@ -31,16 +30,22 @@ def read_published(path: Path) -> List[Published]:
     Raises:
         RunError: the file cannot be read, or a line of it is damaged.
     """
-    with os_errors(RunError, "read", path):
-        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8")))
     cells = []
-    for number, row in enumerate(reader, start=2):
-        try:
-            value, std = (float(row[name]) if row[name] else None for name in ("value", "std"))
-            if (row["status"] in ("seen", "cited")) != (value is not None) or row["run"] not in ("yes", "no"):
-                raise ValueError
-            texts = (row["method"], row["source"], row["table"], row["column"])
-            cells.append(Published(*texts, value, std, row["status"], row["run"] == "yes"))
-        except (KeyError, TypeError, ValueError):
-            raise RunError(f"{path}:{number}: no published figure ({dict(row)}); put the file back") from None
+    for line, row in csv_io.read_csv(path, RunError, _KINDS):
+        if (row["status"] in ("seen", "cited")) != (row["value"] is not None):
+            raise RunError(f"{path}:{line}: a value and its status need each other; {PUT_BACK}")
+        cells.append(Published(*(row[name] for name in Published._fields)))
     return cells
+
+
+#: How to read the columns.
+_KINDS: Mapping[str, csv_io.Kind] = {
+    "method": str,
+    "source": str,
+    "table": str,
+    "column": str,
+    "value": csv_io.optional_number,
+    "std": csv_io.optional_number,
+    "status": csv_io.choice({"seen": "seen", "cited": "cited", "": ""}),
+    "run": csv_io.choice({"yes": True, "no": False}),
+}

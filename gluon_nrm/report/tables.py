@@ -11,10 +11,11 @@ import io
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from gluon_nrm import csv_io
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import os_errors, read_file, resolve, write_text
+from gluon_nrm.files import os_errors, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
 from gluon_nrm.training.runs import RunFolder, load_run
 
@@ -152,37 +153,27 @@ def read_csv(path: Path) -> List[Row]:
     Raises:
         RunError: the file cannot be read, or is no such table (naming the line and the column).
     """
-    with os_errors(RunError, "read", path):
-        reader = csv.DictReader(io.StringIO(read_file(path).decode("utf-8", errors="replace")))
-        rows: List[Row] = [dict(row) for row in reader]
-    for number, row in enumerate(rows, start=2):
-        for name, kind in _KINDS.items():
-            try:
-                row[name] = kind(row[name])
-            except (KeyError, TypeError, ValueError):
-                raise RunError(
-                    f"{path}:{number}: column {name!r} is missing or damaged ({row.get(name)!r}); "
-                    "write the file again with tools/table.py RUN... --csv"
-                ) from None
-    return rows
+    remedy = "write the file again with tools/table.py RUN... --csv"
+    return [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
 
 
 def _labels(text: str) -> Any:
-    return text if text == "all" else int(text)
+    """A number of labels, or "all"."""
+    return text if text == "all" else csv_io.integer(text)
 
 
-#: How to read the columns that are not plain text.
-_KINDS: Mapping[str, Callable[[str], Any]] = {
+#: How to read the columns that are needed again.
+_KINDS: Mapping[str, csv_io.Kind] = {
     "recipe": str,
     "labels": _labels,
-    "seed": int,
-    "split_seed": int,
-    "test_error_last": float,
-    "test_error_median20": float,
-    "epochs": int,
-    "finished": lambda text: {"True": True, "False": False}[text],
-    "evaluated_on": str,
-    "network": str,
+    "seed": csv_io.integer,
+    "split_seed": csv_io.integer,
+    "test_error_last": csv_io.number,
+    "test_error_median20": csv_io.number,
+    "epochs": csv_io.integer,
+    "finished": csv_io.choice({"True": True, "False": False}),
+    "evaluated_on": csv_io.choice({"test": "test", "validation": "validation"}),
+    "network": csv_io.choice({"student": "student", "teacher": "teacher"}),
     "settings": str,
 }
 

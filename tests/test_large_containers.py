@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tarfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Dict, Tuple
 
 import numpy as np
 import official_files as official
 import pytest
+from scipy.io import savemat
 
 from gluon_nrm.data import pickles
 from gluon_nrm.data.archives import read_files
@@ -127,6 +129,37 @@ def test_a_matlab_file_that_holds_more_is_refused_before_it_is_unpacked(tmp_path
     with pytest.raises(DataError, match=message) as caught:
         read_arrays(path, ("X", "y"), 1_000_000)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_are_those_that_scipy_wrote(tmp_path: Path, compressed: bool) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "X": rng.integers(0, 256, (3, 4, 2, 5), dtype=np.uint8),
+        "y": rng.integers(0, 10, (7, 1), dtype=np.uint8),
+        "z": rng.normal(size=(2, 3)),
+        "w": np.array([[2**40, -1]], dtype=np.int64),
+    }
+    savemat(tmp_path / "a.mat", arrays, do_compression=compressed)
+    found = read_arrays(tmp_path / "a.mat", tuple(arrays), 10_000)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
+def test_damaged_matlab_files_are_errors_and_no_crash(tmp_path: Path) -> None:
+    """scipy's reader ends the interpreter for some of these."""
+    rng = np.random.default_rng(0)
+    whole = bytearray(official.matlab(np.zeros((4, 4, 3, 5), np.uint8), np.ones(5), zipped=False))
+    for _ in range(500):
+        data = bytearray(whole)
+        for place in rng.integers(128, len(data), rng.integers(1, 5)):
+            data[place] = rng.integers(0, 256)
+        content = zlib.compress(data[128:])
+        zipped = HEADER + struct.pack("<II", 15, len(content)) + content
+        (tmp_path / "a.mat").write_bytes(zipped if rng.random() < 0.5 else data)
+        with suppress(DataError):
+            read_arrays(tmp_path / "a.mat", ("X", "y"), 10_000)
 
 
 PICKLES: Dict[str, Tuple[bytes, str]] = {

@@ -61,7 +61,7 @@ def _read(path: Path, count: int) -> ImageSet:
             f"{path}: X of shape {images.shape} ({images.dtype}) and y of shape {labels.shape}; "
             f"expected {(32, 32, 3, count)} (uint8) and {(count, 1)}; {UNREADABLE}"
         )
-    if labels.min() < 1 or labels.max() > LABEL_OF_ZERO:
+    if not ((labels >= 1) & (labels <= LABEL_OF_ZERO) & (labels == np.rint(labels))).all():
         raise DataError(
             f"{path}: labels from {labels.min()} to {labels.max()}; expected 1 to {LABEL_OF_ZERO}; "
             f"{UNREADABLE}"

@@ -182,6 +182,8 @@ def test_classes_of_records_have_the_names_of_their_folders(tmp_path: Path) -> N
     assert find_parts(tmp_path).class_names == ("cat", "ant", "bee")
     lists(tmp_path, lambda name: f"photos/{name}/big")
     assert find_parts(tmp_path).class_names == ("cat/big", "ant/big", "bee/big")
+    lists(tmp_path, lambda name: f"/photos/{name}" if name == "cat" else name)
+    assert find_parts(tmp_path).class_names == ("/photos/cat", "ant", "bee")
     lists(tmp_path, lambda name: "all")
     assert find_parts(tmp_path).class_names == ("0", "1", "2")
     lists(tmp_path)

@@ -43,8 +43,10 @@ def _folders(path: Path) -> Optional[Dict[int, str]]:
     if not is_file(path, DataError):
         return None
     folders: Dict[int, str] = {}
-    with reading(path, "a list of im2rec", ValueError), open_file(path) as file:
-        for line in io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape"):
+    with reading(path, "a list of im2rec", ValueError), io.TextIOWrapper(
+        open_file(path), encoding="utf-8", errors="surrogateescape"
+    ) as lines:
+        for line in lines:
             fields = line.rstrip("\n").split("\t")
             if len(fields) != 3:
                 continue
@@ -56,7 +58,8 @@ def _folders(path: Path) -> Optional[Dict[int, str]]:
 
 def _shortened(folders: Dict[int, str]) -> Dict[int, str]:
     """Leave out the beginning that all folders share, such as ``train/``."""
-    if len(folders) < 2:
+    absolute = {posixpath.isabs(name) for name in folders.values()}
+    if len(set(folders.values())) < 2 or len(absolute) > 1:  # nothing is shared by both kinds of paths
         return folders
-    shared = posixpath.commonpath(list(folders.values())) if len(set(folders.values())) > 1 else ""
+    shared = posixpath.commonpath(list(folders.values()))
     return {label: posixpath.relpath(name, shared) if shared else name for label, name in folders.items()}

@@ -254,6 +254,19 @@ def test_a_network_that_takes_too_much_memory(here: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
+def test_a_symbol_that_mxnet_cannot_run(here: Path) -> None:
+    """Each argument is possible, and only the kernel that runs it says that they do not fit."""
+    data, weight, bias = (mx.sym.var(name) for name in ("data", "weight", "bias"))
+    scores = mx.sym.FullyConnected(data, weight, bias, num_hidden=4)
+    other = mx.sym.broadcast_add(
+        scores, mx.sym.Cast(mx.sym.slice_axis(scores, axis=1, begin=0, end=1), dtype="int32")
+    )
+    other.save(str(here / "net" / "net-symbol.json"))
+    reseal(here / "net")
+    done = predict(here, "--backend", "mxnet")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
 # --- ONNX ---
 
 

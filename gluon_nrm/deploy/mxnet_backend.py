@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar
 
 import mxnet as mx
 
@@ -14,6 +14,7 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.training.devices import parse_devices
 
 FORMATS = {False: ("symbol", "params"), True: ("int8-symbol", "int8-params")}
+T = TypeVar("T")
 Shapes = Dict[str, Tuple[int, ...]]
 
 
@@ -33,7 +34,8 @@ def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional
     paths = (symbol_path, params_path)
     symbol, arrays = read_pair(paths)
     _check(symbol, arrays, manifest, paths)
-    return _run(symbol, arrays, manifest.input.name, parse_devices(devices)[0])
+    run = _guarded(paths[0], lambda: _run(symbol, arrays, manifest.input.name, parse_devices(devices)[0]))
+    return lambda images: _guarded(paths[0], lambda: run(images))
 
 
 def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
@@ -45,6 +47,16 @@ def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
         device: an MXNet context.
     """
     return _run(*read_pair(paths), name, device)
+
+
+def _guarded(path: Path, action: Callable[[], T]) -> T:
+    """Turn errors of MXNet's, which a symbol that is not its export's may cause, into ours."""
+    try:
+        return action()
+    except (mx.MXNetError, AssertionError, ValueError) as problem:
+        raise DeployError(
+            f"{path}: MXNet cannot run it ({last_line(problem)}); export the run again"
+        ) from problem
 
 
 def _run(symbol: Any, arrays: Mapping[str, Arrays], name: str, device: Any) -> Run:

@@ -31,7 +31,7 @@ def load(folder: Path, manifest: Manifest) -> Run:
     try:
         session = open_session(data)
     except Exception as problem:  # onnxruntime's own exceptions have no base but this
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        reason = _first_line(problem)
         raise DeployError(f"{path}: onnxruntime refuses it ({reason}); export the run again") from problem
     names = [output.name for output in manifest.outputs]
     taken = [(each.name, _known(each.shape[1:])) for each in session.get_inputs()]
@@ -44,7 +44,12 @@ def load(folder: Path, manifest: Manifest) -> Run:
             )
 
     def run(images: Arrays) -> List[Arrays]:
-        results: List[Arrays] = session.run(names, {manifest.input.name: images})
+        try:
+            results: List[Arrays] = session.run(names, {manifest.input.name: images})
+        except Exception as problem:
+            raise DeployError(
+                f"{path}: onnxruntime cannot run it ({_first_line(problem)}); export the run again"
+            ) from problem
         return results
 
     return run
@@ -57,6 +62,10 @@ def open_session(model: Union[Path, bytes]) -> Any:
     """
     given = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 def _known(lengths: List[Any]) -> List[Any]:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence
 
-from fuzz import worker
+from fuzz import faulty, worker
 from fuzz.cases import Files, Target, case_random, load_samples
 from fuzz.watch import Tally, Watch
 
@@ -80,11 +80,14 @@ class Fuzzer:
         seed: of all cases.
         scratch: a folder for the samples and the case at hand.
         findings: the folder that what failed is copied to.
+        hang: seconds that a case may take.
     """
 
-    def __init__(self, targets: Sequence[Target], seed: int, scratch: Path, findings: Path) -> None:
+    def __init__(
+        self, targets: Sequence[Target], seed: int, scratch: Path, findings: Path, hang: float
+    ) -> None:
         self.targets, self.seed, self.scratch, self.findings = targets, seed, scratch, findings
-        self.log = scratch / "log.txt"
+        self.log, self.hang = scratch / "log.txt", hang
         self.tallies = {target.name: Tally() for target in targets}
         self.samples: Dict[str, List[Files]] = {}
         self.failures: List[str] = []
@@ -151,7 +154,7 @@ class Fuzzer:
         os.close(writing)
         with os.fdopen(reading, "rb", buffering=0) as journal:
             keep = partial(self._keep, target)
-            Watch(tally, child, journal.fileno(), self.log, keep).follow(until)
+            Watch(tally, child, journal.fileno(), self.log, keep, self.hang).follow(until)
 
     def _keep(self, target: Target, number: int, why: str) -> None:
         name = f"{target.name}-s{self.seed}-{number}"
@@ -222,18 +225,22 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"), help="folder for what failed")
     parser.add_argument("--replay", type=Path, metavar="FINDING", help="read one finding again")
+    parser.add_argument("--faulty", action="store_true", help="read by readers that fail on purpose")
+    parser.add_argument("--hang", type=float, default=30, help="seconds that a case may take")
     options = parser.parse_args(arguments)
     if options.replay:
         return replay(options.replay)
     import_everything()
     wanted = set(filter(None, options.only.split(",")))
-    targets = [each for each in all_targets() if not wanted or each.name in wanted]
+    known = faulty.TARGETS if options.faulty else all_targets()
+    targets = [each for each in known if not wanted or each.name in wanted]
     if wanted - {each.name for each in targets}:
         parser.error(f"--only: {', '.join(sorted(wanted - {each.name for each in targets}))}: no such kind")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        fuzzer = Fuzzer(targets, options.seed, Path(scratch), options.findings.resolve())
+        fuzzer = Fuzzer(targets, options.seed, Path(scratch), options.findings.resolve(), options.hang)
         fuzzer.prepare()
-        fuzzer.check_samples()
+        if not options.faulty:
+            fuzzer.check_samples()
         fuzzer.run(options.seconds)
     sys.stdout.write(report(fuzzer) + "\n")
     return int(

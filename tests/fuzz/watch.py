@@ -16,9 +16,6 @@ from typing import Callable, Optional
 
 from fuzz import worker
 
-#: Seconds that a case may take.
-HANG = 30.0
-
 
 @dataclass
 class Tally:
@@ -34,9 +31,10 @@ class Watch:
     """A working process, seen from its journal, its memory and the clock."""
 
     def __init__(
-        self, tally: Tally, child: int, journal: int, log: Path, keep: Callable[[int, str], None]
+        self, tally: Tally, child: int, journal: int, log: Path, keep: Callable[[int, str], None], hang: float
     ) -> None:
         self.tally, self.child, self.journal, self.log, self.keep = tally, child, journal, log, keep
+        self.hang = hang
         #: whether the process has ended its journal, so that it ends by itself
         self.closed = False
         self.number: Optional[int] = None
@@ -54,6 +52,7 @@ class Watch:
                     self.closed = True
                     break
                 if self._read(piece) and time.monotonic() > until:
+                    self.number = None  # the case it has just begun is the next one's
                     break
             verdict = self._excess()
             if verdict:
@@ -61,7 +60,8 @@ class Watch:
         self._end(verdict)
 
     def _read(self, piece: bytes) -> bool:
-        """Count what the journal says; True where no case is open."""
+        """Count what the journal says; True where a case has ended."""
+        ended = False
         self.text += piece
         *lines, self.text = self.text.split(b"\n")
         for line in lines:
@@ -70,8 +70,8 @@ class Watch:
             self.number = entry["number"]
             if entry["state"] in (worker.ACCEPTED, worker.REFUSED, worker.FAILED):
                 self._count(entry["state"], entry["why"], entry["peak"])
-                self.number = None
-        return self.number is None
+                self.number, ended = None, True
+        return ended
 
     def _count(self, state: str, why: str, peak: int = 0) -> None:
         assert self.number is not None
@@ -82,8 +82,8 @@ class Watch:
             self.keep(self.number, why)
 
     def _excess(self) -> str:
-        if self.number is not None and time.monotonic() - self.since > HANG:
-            return f"no answer in {HANG:.0f} s"
+        if self.number is not None and time.monotonic() - self.since > self.hang:
+            return f"no answer in {self.hang:.0f} s"
         memory = worker.memory_of(self.child)
         return f"{memory / 2**30:.1f} GiB of memory" if memory > worker.MOST_MEMORY else ""
 

@@ -9,27 +9,35 @@ from __future__ import annotations
 
 import re
 
-# What a terminal obeys or hides: control characters, other line ends, marks that turn text around, halves of
-# characters (bytes of a file name that are not UTF-8).
-_UNSAFE = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff\\ud800-\\udfff]"
-)
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # Line breaks of our own messages end a clause, or are followed by an indented line.
 _OWN_BREAK = re.compile(r"(?<=[;:.,])\n|\n(?=  )")
+#: Characters of a line of a message.
+LONGEST_LINE = 1000
 
 
 def visible(text: str) -> str:
-    r"""Write control characters as escapes, such as ``\n`` and ``\x1b``, so that a text is safe to print."""
-    return _UNSAFE.sub(_escape, text)
+    r"""Write what a terminal obeys or does not show as escapes, such as ``\n`` and ``\x1b``.
+
+    That is every character that is not printable: control characters, other line ends, marks that turn text
+    around, halves of characters (bytes of a file name that are not UTF-8), letters without a meaning.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
-def _escape(match: "re.Match[str]") -> str:
+def _escape(character: str) -> str:
     """Escape of one character."""
-    character, code = match.group(), ord(match.group())
+    code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    return _NAMED.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    if code < 256:
+        return _NAMED.get(character) or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def _cut(line: str) -> str:
+    """Leave the middle out of a line that quotes something endless; what to do stands at the end."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 300]} ... {line[-290:]}"
 
 
 class NRMError(Exception):
@@ -38,8 +46,10 @@ class NRMError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        """The message on its one or two lines, control characters in what it quotes made visible."""
-        return "\n".join(visible(line) for line in _OWN_BREAK.split(super().__str__()))
+        """The message on one or two lines, none of them endless, with unprintable characters as escapes."""
+        first, *rest = _OWN_BREAK.split(super().__str__())
+        lines = [first, " ".join(rest)] if rest else [first]
+        return "\n".join(_cut(visible(line)) for line in lines)
 
 
 class SetupError(NRMError):

@@ -34,8 +34,20 @@ def test_our_own_line_breaks_stay() -> None:
     text = "x is damaged;\nput it back"
     assert str(NRMError(text)) == text
     assert str(RecipeError("x: not YAML\n  column 3 of: a")) == "x: not YAML\n  column 3 of: a"
-    assert str(NRMError(f"{NRMError(text)};\nagain")) == f"{text};\nagain"
+    assert str(NRMError(f"{NRMError(text)};\nagain")) == f"{text}; again"
     assert str(DataError("cannot read a\nerror: b")) == r"cannot read a\nerror: b"
+
+
+@pytest.mark.parametrize("text", ["\ue817", "a\u200bb", "\xad", "\U000e0001", "\U0010ffff", "\u0378"])
+def test_letters_that_nothing_shows_become_escapes(text: str) -> None:
+    assert str(NRMError(text)).isprintable() and "\\" in str(NRMError(text))
+
+
+@pytest.mark.parametrize("length", [1000, 1001, 5000, 300_000])
+def test_an_endless_quotation_is_cut_and_the_remedy_stays(length: int) -> None:
+    message = str(NRMError(f"x: {'9' * length} is too long;\nmake {'0' * length} shorter"))
+    assert [len(line) <= 1000 for line in message.splitlines()] == [True, True]
+    assert message.startswith("x: 999") and message.endswith("000 shorter")
 
 
 @pytest.mark.parametrize("text", ESCAPES)

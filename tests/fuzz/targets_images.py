@@ -125,7 +125,7 @@ def read_image(folder: Path, rng: random.Random) -> None:
     choice = rng.randrange(4)
     if choice == 0:
         to_array(centre_square(decode(path, path, rng.choice(("RGB", "L", ""))), 9, 8))
-    elif choice == 1:
+    elif choice == 1 and path.is_file():
         with open(path, "rb") as file:
             decode(io.BytesIO(file.read(10_000_000)), path, "RGB")
     else:

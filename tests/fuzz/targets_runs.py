@@ -94,7 +94,10 @@ def overrides(folder: Path) -> None:
 def read_overrides(folder: Path, rng: random.Random) -> None:
     from gluon_nrm.recipe import load_recipe
 
-    given = (folder / "given.set").read_bytes().decode("utf-8", errors="surrogateescape").split("\n")
+    path = folder / "given.set"
+    given = (
+        (path.read_bytes() if path.is_file() else b"").decode("utf-8", errors="surrogateescape").split("\n")
+    )
     load_recipe(folder / "recipe.yaml", given if rng.random() < 0.5 else _overrides(rng))
 
 

@@ -80,6 +80,7 @@ def work(
         if peak > MOST_MEMORY and state != FAILED:
             state, why = FAILED, f"{peak / 2**30:.1f} GiB of memory"
         if state == FAILED:  # out of the way of the next case, for the runner to keep
+            shutil.rmtree(place.with_name(f"failed-{target.name}-{number}"), ignore_errors=True)
             place.rename(place.with_name(f"failed-{target.name}-{number}"))
         note(journal, number=number, state=state, why=why, peak=peak)
 

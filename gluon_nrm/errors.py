@@ -68,6 +68,10 @@ class MissingData(DataError):
     """The files of a known data set are not there yet; the message holds the command that gets them."""
 
 
+class ChangedData(DataError):
+    """The files of a run's data are not those that it was trained with."""
+
+
 class ModelError(NRMError):
     """A network cannot be built from the given description."""
 

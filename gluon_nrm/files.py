@@ -226,6 +226,13 @@ def _check_regular(found: os.stat_result) -> None:
         raise OSError(errno.ENXIO, f"it is {kind}, no regular file")
 
 
+def fits_in_name(char: str) -> bool:
+    """Ask if a character may be in the name of a file: a letter of any script, a digit, ``_.+-``."""
+    if char.isascii():
+        return char.isalnum() or char in "_.+-"
+    return char.isprintable() and not char.isspace()
+
+
 def temporary_path(path: Path) -> Path:
     """An unused name beside ``path`` that ends as it does, for writers that go by the ending."""
     # A file system allows 255 bytes: of a long name the end is enough.

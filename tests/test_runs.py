@@ -58,7 +58,8 @@ def test_run_name() -> None:
         name: str
 
     assert run_name(Recipe("digits_maxmin_mt"), 3) == "digits_maxmin_mt-s3"
-    assert run_name(Recipe("../my recipe"), 0) == ".._my_recipe-s0"
+    assert run_name(Recipe("../my recipe"), 0) == ".._my_recipe-0e38d989-s0"
+    assert run_name(Recipe("数字"), 0) == "数字-s0"
 
 
 def test_a_new_run_is_whole(tmp_path: Path) -> None:
@@ -71,6 +72,7 @@ def test_a_new_run_is_whole(tmp_path: Path) -> None:
             "figures",
             "metrics.jsonl",
             "recipe.yaml",
+            "run.json",
         ]
         assert (run.recipe_text(), run.env(), run.read_metrics()) == (RECIPE, ENV, [])
         assert run.recipe()["data"] == {"name": "digits", "labels": 50}
@@ -391,10 +393,10 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, data: bytes, message
 def test_names_that_yaml_1_1_takes_for_the_same_number_are_different_recipes(tmp_path: Path) -> None:
     for path, other in (("1_10", "11_0"), ("0b11", "3"), ("1:30", "90"), ("yes", "on"), ("2024-02-31", "x")):
         root = tmp_path / path
-        opened(root, recipe_yaml=f"data: {{path: {path}}}\n").close()
-        assert load_run(root / "toy-s0").recipe() == {"data": {"path": path}}
-        with pytest.raises(RunError, match=f"data.path is {path} in it, {other} here"):
-            opened(root, recipe_yaml=f"data: {{path: '{other}'}}\n")
+        opened(root, recipe_yaml=f"data: {{name: {path}}}\n").close()
+        assert load_run(root / "toy-s0").recipe() == {"data": {"name": path}}
+        with pytest.raises(RunError, match=f"data.name is {path} in it, {other} here"):
+            opened(root, recipe_yaml=f"data: {{name: '{other}'}}\n")
 
 
 # Opens new runs, one after the other, until the process is killed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multiprocessing import Pipe
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from typing import Any, Callable, List
 
 import mxnet as mx
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from short_runs import FULL, SUPERVISED, TEMPORAL, built, recipe, values
 
-from gluon_nrm.data import Cutout, Split, Step, Streams, draw_split, make_augmentation, stand_in
+from gluon_nrm.data import Cutout, Source, Split, Step, Streams, draw_split, make_augmentation, stand_in
+from gluon_nrm.data.facts import describe_data
 from gluon_nrm.distributed import star as star_module
 from gluon_nrm.distributed.agreement import check_data, check_software
 from gluon_nrm.distributed.rates import Rates
@@ -151,11 +153,12 @@ def test_the_labelled_draw_is_compared(seeds: Any, equal: bool) -> None:
 
     def work(workers: Workers) -> None:
         split = draw_split(data.train.labels, labelled=20, split_seed=seeds[workers.rank], classes=10)
+        facts = describe_data(data, split, Source(Path("data")), everything_labelled=False)
         if equal:
-            check_data(workers, data, split)
+            check_data(workers, facts)
             return
         with pytest.raises(DistributedError, match="digest of the split is"):
-            check_data(workers, data, split)
+            check_data(workers, facts)
 
     together(2, work)
 

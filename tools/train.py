@@ -44,6 +44,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--runs", type=place, default="runs", metavar="DIR", help="folder of all runs (default: runs)"
     )
     parser.add_argument("--fresh", action="store_true", help="start a new folder, leaving what is there")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="KEY",
+        help="go on with a run although this key changes its learning rates: train.epochs",
+    )  # fmt: skip
     parser.add_argument("--eager", action="store_true", help="run operator by operator, for debugging")
     parser.add_argument(
         "--dry-run", action="store_true", help="take a few steps and forecast time and memory; write nothing"
@@ -87,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         fit(
             recipe, devices=options.devices, root=options.runs, fresh=options.fresh, hybridise=not
-            options.eager, go_on=go_on_command(arguments), data_dir=options.data_dir,
+            options.eager, go_on=go_on_command(arguments), data_dir=options.data_dir, accept=options.accept,
         )  # fmt: skip
     return 0
 

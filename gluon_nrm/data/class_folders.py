@@ -12,10 +12,11 @@ from PIL import Image
 
 from gluon_nrm.data.entries import visible_entries
 from gluon_nrm.data.formats import FORMATS, left_out
+from gluon_nrm.data.identities import Identities, identify
 from gluon_nrm.data.pictures import decode
 from gluon_nrm.data.skipped import SkippedNames
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import os_errors
+from gluon_nrm.files import file_size, os_errors, read_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,21 @@ class ImageFiles:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.files)
+
+    def identities(self) -> Identities:
+        """Name every image by its path below the folder.
+
+        Raises
+        ------
+        DataError  A file cannot be read.
+        """
+        paths = [self.folder / file for file in self.files]
+
+        def read(index: int) -> bytes:
+            with os_errors(DataError, "read", paths[index]):
+                return read_file(paths[index])
+
+        return identify(self.folder, self.files, lambda index: file_size(paths[index], DataError), read)
 
     def where(self, index: int) -> str:
         """How messages name an image: by its path."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
+from gluon_nrm.data.identities import Identified
 from gluon_nrm.data.skipped import Skipped
 from gluon_nrm.data.streamed import StreamedImages
 from gluon_nrm.errors import DataError
@@ -31,6 +32,7 @@ class Dataset:
     """A training and a test set of equally sized images, with the constants that normalise them.
 
     ``mean`` and ``std`` (C,) are per channel, in raw pixel values, and come from the training images alone.
+    ``identified`` names the training and the test images; None: the pixels themselves tell them apart.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Dataset:
     std: np.ndarray
     skipped: Skipped = Skipped()
     """Files in the user's folder that are no part of it."""
+    identified: Optional[Tuple[Identified, Identified]] = None
 
     def __post_init__(self) -> None:
         """Refuse a data set that would only fail, or quietly mislead, during training."""
@@ -62,6 +65,23 @@ class Dataset:
         """Channels, height and width of one image."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+    @property
+    def training_images(self) -> int:
+        """Number of training images."""
+        return len(self.train.labels)
+
+    @property
+    def test_images(self) -> int:
+        """Number of test images."""
+        return len(self.test.labels)
+
+    @property
+    def pixel_range(self) -> Tuple[float, float]:
+        """Smallest and largest value of a pixel: of bytes 0 and 255, else those of the training images."""
+        if self.train.images.dtype == np.uint8:
+            return 0.0, 255.0
+        return float(np.min(self.train.images)), float(np.max(self.train.images))
 
     @property
     def streamed(self) -> bool:

@@ -16,9 +16,9 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from gluon_nrm.data.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.layout import TEST_SEED, Parts, find_parts
+from gluon_nrm.data.layout import TEST_SEED, Parts, find_parts, list_part
 from gluon_nrm.data.pictures import centre_square, to_array
-from gluon_nrm.data.registry import Source, register_dataset
+from gluon_nrm.data.registry import PartFound, Source, Wanted, register_dataset, register_part
 from gluon_nrm.data.streamed import Pictures, StreamedImages, threads
 from gluon_nrm.errors import DataError
 
@@ -64,7 +64,9 @@ def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
             decoded, (parts.train, parts.test), (parts.train_labels, parts.test_labels)
         )
     )
-    return Dataset(name, parts.class_names, train, test, *channel_statistics(train.images), parts.skipped)
+    mean, std = channel_statistics(train.images)
+    identified = parts.train, parts.test
+    return Dataset(name, parts.class_names, train, test, mean, std, parts.skipped, identified)
 
 
 def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarray) -> Dataset:
@@ -78,7 +80,26 @@ def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarr
         mean,
         std,
         parts.skipped,
+        (parts.train, parts.test),
     )
+
+
+@register_part("folder")
+@register_part("imagenet")
+def load_part(source: Source, wanted: Wanted) -> ImageSet:
+    """Load one part of the images that a run was trained with, from the place where they were.
+
+    Raises
+    ------
+    DataError  As ``load_folder``, or ``wanted.check`` finds that it holds other images.
+    """
+    names, found = list_part(source.folder(wanted.dataset) / wanted.place, wanted)
+    wanted.check(names, {part: PartFound(labels, files) for part, (files, labels) in found.items()})
+    files, labels = found[wanted.part]
+    if wanted.streamed:
+        return ImageSet(StreamedImages(files, wanted.input_shape[1]), labels)
+    decoded = _decode_all(files, source.size)
+    return ImageSet(_stack(decoded, files, wanted.input_shape[1:], wanted.input_shape[0]), labels)
 
 
 def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
@@ -108,7 +129,11 @@ def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...],
                 f"{shape[0]} x {shape[1]}; set data.size to bring all images to one size"
             )
     result = np.empty((len(images), channels, *shape), dtype=np.uint8)
-    for place, image in zip(result, images):
+    for index, (place, image) in enumerate(zip(result, images)):
+        if len(image) not in (1, channels):
+            raise DataError(
+                f"{pictures.where(index)} has colours, and the images of the run are grey; put it back"
+            )
         place[...] = image
     return result
 

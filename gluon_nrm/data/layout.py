@@ -12,7 +12,7 @@ Other usual names do as well; see ``TRAIN_PARTS`` and ``TEST_PARTS``, in small o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -21,11 +21,11 @@ from gluon_nrm.data.entries import Entry, visible_entries
 from gluon_nrm.data.formats import is_image_name
 from gluon_nrm.data.record_names import record_names
 from gluon_nrm.data.recordio import RecordFile, count_classes
+from gluon_nrm.data.registry import Wanted
 from gluon_nrm.data.skipped import Skipped, SkippedNames
 from gluon_nrm.data.splits import take_per_class
-from gluon_nrm.data.streamed import Pictures
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import is_dir
+from gluon_nrm.files import exists, is_dir
 
 #: Names of the two parts; the first that is there is taken, one in other letters last.
 TRAIN_PARTS = ("train", "training")
@@ -37,13 +37,21 @@ TEST_SHARE = 0.2
 TEST_SEED = 20180101
 
 
+#: Place of a part, below the folder of the images, where it holds both.
+FLAT = "."
+
+Files = Union[ImageFiles, RecordFile]
+#: Images with their labels, (N,) int64.
+Listed = Tuple[Files, np.ndarray]
+
+
 class Parts(NamedTuple):
     """Training and test images of a folder, nothing of it decoded yet."""
 
     class_names: Tuple[str, ...]
-    train: Pictures
+    train: Files
     train_labels: np.ndarray  # (N,) int64
-    test: Pictures
+    test: Files
     test_labels: np.ndarray
     skipped: Skipped = Skipped()
 
@@ -71,6 +79,33 @@ def find_parts(folder: Path) -> Parts:
         names = class_names(folder / train)
         files = list_images(folder / train, names, skipped), list_images(folder / test, names, skipped)
     return Parts(names, files[0], files[0].labels, files[1], files[1].labels, skipped.record)
+
+
+def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
+    """List one part of the images that a run was trained with; both where one folder holds both.
+
+    Parameters
+    ----------
+    place  The folder or file that held it.
+
+    Raises
+    ------
+    DataError  It is no longer there, or holds no images.
+    """
+    if not exists(place, DataError):
+        raise DataError(
+            f"{place}: the {wanted.part} images of the run are no longer there; put them back, or say where "
+            "they are now (--data-dir; in training --set data.path=...)"
+        )
+    if place.name.endswith(RECORDS) and not is_dir(place, DataError):
+        records = RecordFile(place)
+        return wanted.class_names, {wanted.part: (records, records.labels())}
+    names = class_names(place)
+    files = list_images(place, names, wanted.skipped)
+    if wanted.place != FLAT:
+        return names, {wanted.part: (files, files.labels)}
+    train, test = _hold_out(files, names)
+    return names, {"train": (train, train.labels), "test": (test, test.labels)}
 
 
 def has_parts(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import Iterator, NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image
 
+from gluon_nrm.data.identities import Identities, identify
 from gluon_nrm.data.pictures import decode
 from gluon_nrm.data.reading import UNREADABLE, reading
 from gluon_nrm.data.record_index import read_index, read_list
@@ -73,6 +74,22 @@ class RecordFile:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.starts)
+
+    def identities(self) -> Identities:
+        """Name every image by its key; its size is that of its record.
+
+        Raises
+        ------
+        DataError  A record cannot be read.
+        """
+        lengths = self.ends - self.starts
+
+        def read(index: int) -> bytes:
+            with reading(self.where(index), "a record"):
+                return os.pread(self._descriptor, int(lengths[index]), int(self.starts[index]))
+
+        names = tuple(map(str, self.keys.tolist()))
+        return identify(self.path, names, lambda index: int(lengths[index]), read)
 
     def where(self, index: int) -> str:
         """How messages name an image."""

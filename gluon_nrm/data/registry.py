@@ -6,9 +6,13 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from gluon_nrm.data.dataset import Dataset
+import numpy as np
+
+from gluon_nrm.data.dataset import Dataset, ImageSet
+from gluon_nrm.data.identities import Identified
+from gluon_nrm.data.skipped import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.files import expand_home
 
@@ -58,8 +62,33 @@ class Source:
         return expand_home(Path(self.path), DataError) if self.path is not None else self.data_dir / name
 
 
+class PartFound(NamedTuple):
+    """Images as they were listed, nothing of them decoded."""
+
+    labels: np.ndarray  # (N,) int64
+    files: Identified
+
+
+class Wanted(NamedTuple):
+    """One part of the data that a run was trained with."""
+
+    dataset: str
+    part: str  # "train" or "test"
+    place: str
+    """Folder or file of the part below the folder of the data set; ``.`` where one folder holds both."""
+    class_names: Tuple[str, ...]
+    input_shape: Tuple[int, int, int]
+    streamed: bool
+    skipped: SkippedNames
+    """Is told of what is no part of the images."""
+    check: Callable[[Sequence[str], Mapping[str, PartFound]], None]
+    """Called with class names and what was listed, before anything is decoded; raises DataError."""
+
+
 Loader = Callable[[Source], Dataset]
+PartLoader = Callable[[Source, Wanted], ImageSet]
 _LOADERS: Dict[str, Loader] = {}
+_PART_LOADERS: Dict[str, PartLoader] = {}
 _SPECS: Dict[str, DatasetSpec] = {}
 
 
@@ -83,6 +112,24 @@ def register_dataset(name: str, spec: Optional[DatasetSpec] = None) -> Callable[
         return loader
 
     return add
+
+
+def register_part(name: str) -> Callable[[PartLoader], PartLoader]:
+    """Make the decorated function the loader of single parts of the data set called ``name``.
+
+    A data set without one is loaded whole where a run needs a part of it.
+    """
+
+    def add(loader: PartLoader) -> PartLoader:
+        _PART_LOADERS[name] = loader
+        return loader
+
+    return add
+
+
+def part_loader(name: str) -> Optional[PartLoader]:
+    """The loader of single parts of a data set; None where it is loaded whole."""
+    return _PART_LOADERS.get(name)
 
 
 def list_datasets() -> List[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
-
-import numpy as np
+from typing import Dict, Optional
 
 from gluon_nrm.data.streamed import KEPT
 from gluon_nrm.deploy.inference_graph import IMAGE
@@ -39,20 +37,12 @@ def _input(chosen: Chosen) -> Input:
         name=IMAGE,
         shape=[None, *dataset.input_shape],
         dtype="float32",
-        pixels=_pixels(chosen.restored.parts),
+        pixels=list(dataset.pixel_range),
         normalised_by=GRAPH if chosen.folded else CALLER,
         mean=[float(value) for value in dataset.mean],
         std=[float(value) for value in dataset.std],
         shorter_side=_shorter_side(chosen.restored.parts),
     )
-
-
-def _pixels(parts: Parts) -> List[float]:
-    """Smallest and largest value that a pixel has: of bytes the ends of their range, else those met."""
-    images = parts.dataset.train.images
-    if images.dtype == np.uint8:
-        return [0.0, 255.0]
-    return [float(np.min(images)), float(np.max(images))]
 
 
 def _shorter_side(parts: Parts) -> Optional[int]:

@@ -59,11 +59,18 @@ class Chosen(NamedTuple):
 
     @property
     def error(self) -> Optional[Measured]:
-        """Error of the network and head in the run's last epoch; None where the metrics do not say."""
+        """Error of the network and head in the run's last epoch.
+
+        None where the metrics do not say, or the run does not know which images they are of.
+        """
+        facts = self.restored.parts.facts
+        if facts is None:
+            return None
+        images = len(facts.validation) if self.part == VALIDATION else facts.test.images
         suffix = "" if self.wanted.head == BOTH or not self.net.options.maxmin else f"_{self.wanted.head}"
         rows = self.restored.run.read_metrics()
         rate = rows[-1].get(f"error/{self.network}{suffix}") if rows else None
-        return None if rate is None else Measured(self.part, len(self.held_out.labels), float(rate))
+        return None if rate is None else Measured(self.part, images, float(rate))
 
 
 def load_chosen(

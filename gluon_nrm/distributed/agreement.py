@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 from typing import Any, Dict, List, Mapping
 
-import numpy as np
-
-from gluon_nrm.data import Dataset, Split
+from gluon_nrm.data.facts import Facts, digest, split_digest
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.recipe import Recipe, recipe_hash
@@ -44,20 +41,18 @@ def check_software(
     )
 
 
-def check_data(workers: Workers, dataset: Dataset, split: Split) -> None:
-    """Check that all workers have the same training labels, and drew the same split.
+def check_data(workers: Workers, facts: Facts) -> None:
+    """Check that all workers have the same images, labels and classes, and drew the same split.
 
     Raises:
         DistributedError: on every worker.
     """
-    _compare(
-        workers,
-        {
-            "training images": len(dataset.train.labels),
-            "digest of the training labels": _digest(dataset.train.labels),
-            "digest of the split": _digest(split.labelled, split.unlabelled, split.validation),
-        },
-    )
+    own: Dict[str, Any] = {"number of classes": len(facts.class_names), "classes": digest(facts.class_names)}
+    for name, part in (("training", facts.train), ("test", facts.test)):
+        own[f"{name} images"] = part.images
+        own[f"digest of the {name} labels"] = part.labels
+        own[f"digest of the {name} images"] = part.identities
+    _compare(workers, {**own, "digest of the split": split_digest(facts)})
 
 
 def _compare(workers: Workers, own: Dict[str, Any]) -> None:
@@ -70,10 +65,3 @@ def _compare(workers: Workers, own: Dict[str, Any]) -> None:
                     f"the workers differ: {key} is {first[key]} on worker 0 ({first['host']}), {other[key]} "
                     f"on worker {rank} ({other['host']}); give every host the same"
                 )
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    sums = hashlib.sha256()
-    for array in arrays:
-        sums.update(np.ascontiguousarray(array, dtype=np.int64).tobytes() + b"|")
-    return sums.hexdigest()[:12]

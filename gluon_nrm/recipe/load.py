@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
-from gluon_nrm.files import os_errors, read_file
+from gluon_nrm.files import fits_in_name, os_errors, read_file
 from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
@@ -87,7 +87,8 @@ def _named(tree: Item, source: str) -> Item:
     """The tree with the name of its source, where it gives none."""
     if "name" in tree.value:
         return tree
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem).strip("-.") or "recipe"
+    kept = (char if fits_in_name(char) and char != "+" else " " for char in Path(source).stem)
+    stem = re.sub(" +", "-", "".join(kept)).strip("-.") or "recipe"
     return tree._replace(value={**tree.value, "name": Item(stem, source, stem)})
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Callable, Sequence, Tuple
 
+from gluon_nrm.files import fits_in_name
 from gluon_nrm.recipe.messages import Problem, Problems, shorten
 from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe, Teacher
 
 
 def name_problems(recipe: Recipe) -> Problems:
     """The name becomes part of folder names; data set and network must be named."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", recipe.name):
+    fits = all(fits_in_name(char) and char != "+" for char in recipe.name)
+    if not fits or not recipe.name or recipe.name[0] in "-.":
         found = shorten(repr(recipe.name), 40)
         yield Problem(
             "name",

@@ -16,14 +16,10 @@ from gluon_nrm.data import (
     ImageSet,
     Split,
     Streams,
-    dataset_spec,
-    draw_split,
     evaluation_batches,
-    load_dataset,
     make_augmentation,
-    read_split,
-    stand_in,
 )
+from gluon_nrm.data.facts import Facts
 from gluon_nrm.distributed.gradients import GradientSum
 from gluon_nrm.distributed.server_updates import check_asynchronous
 from gluon_nrm.distributed.workers import Workers
@@ -37,6 +33,7 @@ from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
+from gluon_nrm.training.run_data import RunData, new_data, noise_data
 from gluon_nrm.training.sizes import check_batches, check_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
@@ -59,6 +56,8 @@ class Parts:
     teacher: Optional[Targets]
     objective: Objective
     step: TrainStep
+    #: what the run knows of its data; None of noise, and of runs of earlier versions
+    facts: Optional[Facts] = None
 
     @property
     def workers(self) -> Workers:
@@ -98,6 +97,7 @@ def assemble(
     data_dir: Union[str, Path, None] = None,
     noise: bool = False,
     workers: Optional[Workers] = None,
+    data: Optional[RunData] = None,
 ) -> Parts:
     """Build everything a recipe describes, initialised from its seed.
 
@@ -108,6 +108,7 @@ def assemble(
         data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
         noise: take a stand-in for the data, as many random training images of its shape.
         workers: the processes that train together; None: this one alone.
+        data: images and draw; None: they are loaded and drawn.
 
     Raises:
         NRMError: the data, the network or the devices do not allow it.
@@ -120,9 +121,10 @@ def assemble(
         allow_matrix_tiles()
     check_batch("train.batch_labelled", recipe.train.batch_labelled, devices, workers.size)
     check_batch("train.batch_unlabelled", recipe.train.batch_unlabelled, devices, workers.size)
-    dataset = _dataset(recipe, data_dir, noise)
+    if data is None:
+        data = noise_data(recipe) if noise else new_data(recipe, data_dir)
+    dataset, split = data.dataset, data.split
     check_batches(recipe, dataset, workers.size)
-    split = _split(recipe, dataset, noise)
     net = _network(recipe, dataset, devices)
     second = _second(recipe, dataset, net, devices)
     teacher = _teacher(recipe, dataset, net, second, devices) if recipe.teacher.enabled else None
@@ -138,7 +140,7 @@ def assemble(
             trace(block)
     step = TrainStep(objective, devices, teacher, adversary, workers)
     streams = _streams(recipe, dataset, split, workers)
-    parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step)
+    parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step, data.facts)
     if workers.kvstore is not None and not workers.asynchronous:
         step.gradient_sum = GradientSum(workers, parts.parameters)
     return parts
@@ -151,36 +153,6 @@ def trace(block: HybridBlock) -> None:
     hand-over.
     """
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
-
-
-def _dataset(recipe: Recipe, data_dir: Union[str, Path, None], noise: bool) -> Dataset:
-    if noise:
-        train = dataset_spec(recipe.data.name).train
-        return stand_in(recipe.data.name, train=train, size=recipe.data.size)
-    settings = recipe.data
-    return load_dataset(
-        settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
-    )
-
-
-def _split(recipe: Recipe, dataset: Dataset, noise: bool) -> Split:
-    settings, include = recipe.data, recipe.data.unlabelled_includes_labelled
-    if settings.split_file is not None and settings.labels is not None and not noise:
-        return read_split(
-            settings.split_file,
-            dataset,
-            labels=settings.labels,
-            seed=settings.split_seed,
-            include_labelled=include,
-        )
-    return draw_split(
-        dataset.train.labels,
-        labelled=settings.labels,
-        split_seed=settings.split_seed,
-        validation=settings.validation,
-        include_labelled=include,
-        classes=dataset.classes,
-    )
 
 
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
@@ -220,7 +192,7 @@ def _teacher(
             f"{recipe.model.name} has no dropout of its own: set model.dropout, or data.shift"
         )
     if settings.method == "temporal_ensembling":
-        return TemporalEnsembling(len(dataset.train.labels), dataset.classes, settings.ensemble_decay)
+        return TemporalEnsembling(dataset.training_images, dataset.classes, settings.ensemble_decay)
     assert second is not None
     return PiModel(second)
 

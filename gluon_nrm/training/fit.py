@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, TextIO, Union
+from typing import Any, Dict, List, Optional, Sequence, TextIO, Union
 
 import numpy as np
 
 from gluon_nrm.display import Display
-from gluon_nrm.distributed.agreement import check_data, check_software
+from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.environment import describe_environment
@@ -23,6 +23,7 @@ from gluon_nrm.training.devices import check_kvstore, parse_devices
 from gluon_nrm.training.drawing import draw_renderings, one_of_each
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
+from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
 from gluon_nrm.training.runs import RunFolder, open_run, run_name
 from gluon_nrm.training.silence import Silence
 from gluon_nrm.training.stopping import StopRequest
@@ -42,6 +43,7 @@ def fit(
     hybridise: bool = True,
     go_on: str = "the same command",
     data_dir: Union[str, Path, None] = None,
+    accept: Sequence[str] = (),
     stream: Optional[TextIO] = None,
 ) -> RunFolder:
     """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
@@ -59,7 +61,10 @@ def fit(
         fresh: start a new folder, whatever is there.
         hybridise: False runs operator by operator, for debugging.
         go_on: the command that goes on with the run, shown when it is interrupted.
-        data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
+        data_dir: folder of all data sets; None: the one that the run was started with, else the environment
+            variable GLUON_NRM_DATA, else ``data``.
+        accept: keys of the recipe that may change in a run although its epochs so far would have been other
+            ones (``continuing``): ``train.epochs``.
         stream: where progress is shown (standard error).
 
     Returns:
@@ -78,29 +83,44 @@ def fit(
     with connect(recipe.train.kvstore) as workers:
         environment = describe_environment()
         check_software(workers, environment, recipe, contexts)
-        parts = assemble(recipe, contexts, hybridise, data_dir=data_dir, workers=workers)
-        check_data(workers, parts.dataset, parts.split)
+        recipe = with_absolute_path(recipe)
+        earlier = earlier_run(Path(root), recipe, accept) if workers.first and not fresh else None
+        done = workers.from_first(earlier.run.path.name if earlier and earlier.complete else None)
+        if done is not None:
+            return _finished(RunFolder(Path(root) / done), workers, stream)
+        recipe, data = data_to_train(workers, earlier, recipe, data_dir)
+        parts = assemble(recipe, contexts, hybridise, workers=workers, data=data)
         environment.update(devices=[str(context) for context in contexts], workers=workers.size)
-        run = _open(workers, Path(root), recipe, environment, fresh)
+        run = _open(workers, Path(root), parts, environment, fresh)
         with run:
             if workers.from_first(run.finished):
-                if workers.first:
-                    Display(sys.stderr if stream is None else stream).write(
-                        f"{run.path} is finished; give --fresh to train it again in a new folder\n"
-                    )
-                return run
+                return _finished(run, workers, stream)
             _train(parts, run, stream, go_on)
     return run
 
 
+def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> RunFolder:
+    """Say that a run is left as it is."""
+    if workers.first:
+        Display(sys.stderr if stream is None else stream).write(
+            f"{run.path} is finished; give --fresh to train it again in a new folder\n"
+        )
+    return run
+
+
 def _open(
-    workers: Workers, root: Path, recipe: Recipe, environment: Dict[str, Any], fresh: bool
+    workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any], fresh: bool
 ) -> RunFolder:
     """Worker 0's run, locked; on the others the folder of that name, which they leave alone."""
-    run = None
+    run, recipe = None, parts.recipe
     if workers.first:
         run = open_run(
-            root, run_name(recipe, recipe.train.seed), recipe_to_yaml(recipe), environment, fresh=fresh
+            root,
+            run_name(recipe, recipe.train.seed),
+            recipe_to_yaml(recipe),
+            environment,
+            fresh=fresh,
+            facts=parts.facts,
         )
     name = workers.from_first(run.path.name if run is not None else None)
     return run if run is not None else RunFolder(root / name)

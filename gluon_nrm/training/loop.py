@@ -183,6 +183,8 @@ class Loop:
             "tally": self._tally.state(),
             "loss_scale": self.parts.step.scale.state(),
         }
+        if targets and self.parts.facts is not None:
+            state["training_images"] = self.parts.facts.train.identities
         if self.workers.first:
             save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
 
@@ -207,13 +209,14 @@ class Loop:
             load_device_statistics(net, arrays.get(f"{name}_devices", {}), self.workers.rank)
 
     def _restore(self, arrays: Arrays, state: Mapping[str, Any], path: Path) -> None:
-        if self.parts.teacher is not None:
-            self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
         source = Source(str(path / "state.json"), CheckpointError, REMEDY)
-        read_keys(state, STATE, source, optional={"loss_scale": Dict[str, Any]})
+        read_keys(state, STATE, source, optional={"loss_scale": Dict[str, Any], "training_images": str})
         if "loss_scale" in state:
             numbers = {"value": float, "steps": int}
             read_keys(state["loss_scale"], numbers, source, optional={}, key="loss_scale")
+        if self.parts.teacher is not None:
+            self._check_images(state, path)
+            self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
         self.number = int(state["step"])
         self._tally = Tally(self.parts.objective.names, state["tally"])
         if "loss_scale" in state:
@@ -225,3 +228,15 @@ class Loop:
         trainer = self._trainer_for(epoch)
         if isinstance(trainer, Trainer):  # with dist_async the optimiser's state was the servers'
             load_trainer(trainer, arrays.get("optimiser", {}), updates, str(path / "optimiser.npz"))
+
+    def _check_images(self, state: Mapping[str, Any], path: Path) -> None:
+        """Check that targets of single images are those of the images that this run has.
+
+        Raises:
+            CheckpointError: they are of others.
+        """
+        facts, stored = self.parts.facts, state.get("training_images")
+        if facts is not None and stored not in (None, facts.train.identities):
+            raise CheckpointError(
+                f"{path}: its targets belong to other training images; use the run's own checkpoint"
+            )

@@ -13,6 +13,7 @@ from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.checkpoint import load_checkpoint
 from gluon_nrm.training.devices import parse_devices
+from gluon_nrm.training.run_data import data_of_run
 from gluon_nrm.training.runs import RunFolder, load_run
 
 
@@ -38,12 +39,15 @@ def restore(
     data_dir: Union[str, Path, None] = None,
     dtype: Optional[str] = None,
 ) -> Restored:
-    """Rebuild a run's data and networks from its own recipe and load its newest checkpoint.
+    """Rebuild a run's networks from its own recipe and facts and load its newest checkpoint.
+
+    No image is read: ``parts.dataset`` loads those of a part when they are asked for, and refuses others than
+    the run was trained with.
 
     Args:
         path: the run's folder; it may be training at this moment.
         devices: as for ``fit``; the first one is used.
-        data_dir: as for ``fit``.
+        data_dir: where the data are now; None: where they were when the run was started.
         dtype: precision of convolutions, in place of the recipe's.
 
     Raises:
@@ -58,7 +62,7 @@ def restore(
     device = parse_devices(devices)[0]
     train = replace(recipe.train, kvstore="device", dtype=dtype or recipe.train.dtype)
     recipe = replace(recipe, train=train)
-    parts = assemble(recipe, [device], data_dir=data_dir)
+    parts = assemble(recipe, [device], data=data_of_run(run, recipe, data_dir))
     for name, net in parts.networks.items():
         load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
     return Restored(run, parts, checkpoint.epoch, device)

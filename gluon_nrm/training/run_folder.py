@@ -4,6 +4,8 @@
 
     runs/digits_maxmin_mt-s0/
       recipe.yaml     the complete recipe the run follows
+      run.json        an identity by which a copy of the folder is told from the run
+      data.json       facts of the data that hold for good, see gluon_nrm.data.facts
       env.json        versions, devices and commit; under "resumed", what had changed each time it went on
       metrics.jsonl   every number of every epoch
       train.log       the lines a person reads
@@ -19,10 +21,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from gluon_nrm import files
+from gluon_nrm.data.facts import Facts
 from gluon_nrm.errors import RecipeError, RunError
 from gluon_nrm.json_io import Source, read_json, read_keys
 from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.training import metrics
+from gluon_nrm.training.facts_file import facts_text, read_facts
 
 #: Kinds of the keys of env.json that are read again.
 ENV_KEYS = {
@@ -40,6 +44,8 @@ class RunFolder:
         self.path = path
         self.resumed = resumed
         self.recipe_path = path / "recipe.yaml"
+        self.identity_path = path / "run.json"
+        self.facts_path = path / "data.json"
         self.env_path = path / "env.json"
         self.metrics_path = path / "metrics.jsonl"
         self.log_path = path / "train.log"
@@ -97,6 +103,23 @@ class RunFolder:
         for place, change in enumerate(env.get("resumed", [])):
             read_keys(change, {}, source, optional=ENV_KEYS, key=f"resumed.{place}")
         return env
+
+    def facts(self) -> Optional[Facts]:
+        """Facts of the data; None if an earlier version started the run.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return read_facts(self.facts_path)
+
+    def store_facts(self, facts: Facts) -> None:
+        """Store the facts of the data, atomically.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        with files.os_errors(RunError, "write", self.facts_path):
+            files.write_text(self.facts_path, facts_text(facts))
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add the row of one epoch (``row["epoch"]``: epochs completed) and wait until it is on the disk."""

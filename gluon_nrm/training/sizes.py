@@ -29,7 +29,7 @@ def check_batches(recipe: Recipe, dataset: Dataset, workers: int = 1) -> None:
     for key, batch, images, order in (
         ("train.batch_labelled", train.batch_labelled, train.batch_labelled // workers, steps),
         ("train.batch_unlabelled", train.batch_unlabelled, train.batch_unlabelled // workers, steps),
-        ("train.eval_batch", train.eval_batch, min(train.eval_batch, len(dataset.test.labels)), 0),
+        ("train.eval_batch", train.eval_batch, min(train.eval_batch, dataset.test_images), 0),
     ):
         values = math.prod(dataset.input_shape)
         _check(DataError, key, f"{batch} images of {_shape(dataset)}", images * values * IMAGE_BYTES)

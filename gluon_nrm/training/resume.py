@@ -1,0 +1,107 @@
+"""Decide before anything is built: does a run go on, with which recipe and which data?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional, Sequence, Tuple, Union
+
+from gluon_nrm import files
+from gluon_nrm.data.facts import Facts, absolute
+from gluon_nrm.data.stored import StoredDataset
+from gluon_nrm.distributed.agreement import check_data
+from gluon_nrm.distributed.workers import Workers
+from gluon_nrm.errors import ChangedData, DataError, RunError
+from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_to_yaml
+from gluon_nrm.training.continuing import CHANGEABLE, EPOCHS, PATH, check_rates, value_of
+from gluon_nrm.training.facts_file import facts_from_plain, facts_to_plain
+from gluon_nrm.training.run_data import (
+    RunData,
+    moved,
+    new_data,
+    stored_data,
+    warn_of_missing_facts,
+    with_facts,
+)
+from gluon_nrm.training.run_search import Found, find_run
+from gluon_nrm.training.runs import run_name
+
+
+def with_absolute_path(recipe: Recipe) -> Recipe:
+    """The recipe with ``data.path`` from the root of the file system, so that it means one folder."""
+    if recipe.data.path is None:
+        return recipe
+    path = absolute(files.expand_home(Path(recipe.data.path), DataError))
+    return replace(recipe, data=replace(recipe.data, path=str(path)))
+
+
+def earlier_run(root: Path, recipe: Recipe, accept: Sequence[str]) -> Optional[Found]:
+    """Find the run that a recipe goes on with; None if it starts a new one.
+
+    Raises:
+        RunError: there are runs of that name, but none that may go on with this recipe, or a key of
+            ``accept`` is none that may change.
+    """
+    for key in accept:
+        if key not in CHANGEABLE:
+            raise RunError(f"--accept {key}: this key may not change; give {EPOCHS}, or leave it out")
+    found = find_run(root, run_name(recipe, recipe.train.seed), recipe_to_yaml(recipe))
+    if found is not None and found.changes:
+        epochs = len(found.run.read_metrics())
+        begun = epochs or files.find_files(found.run.checkpoints, "epoch_*", RunError)
+        if begun:
+            old = recipe_from_text(found.run.recipe_text(), str(found.run.recipe_path))
+            check_rates(old, recipe, epochs, accept)
+    return found
+
+
+def data_to_train(
+    workers: Workers, earlier: Optional[Found], recipe: Recipe, data_dir: Union[str, Path, None]
+) -> Tuple[Recipe, RunData]:
+    """Load the data: of a new run as they are, of a run that goes on those that it was started with.
+
+    Args:
+        workers: all of them; each loads, and all must have the same.
+        earlier: worker 0's run, if it goes on.
+        recipe: with an absolute ``data.path``.
+        data_dir: as for ``fit``.
+
+    Returns:
+        The recipe, with the place where the data are now, and the data with their facts.
+
+    Raises:
+        DataError: they cannot be loaded, or are not those of the run.
+        DistributedError: the workers have different ones.
+    """
+    stored = None if earlier is None else earlier.run.facts()
+    plain = workers.from_first(None if stored is None else facts_to_plain(stored))
+    if plain is None:
+        if earlier is not None:
+            warn_of_missing_facts(earlier.run)
+        data = with_facts(new_data(recipe, data_dir), recipe, data_dir)
+    else:
+        recipe, data = _stored(facts_from_plain(plain), earlier, recipe, data_dir)
+    assert data.facts is not None
+    check_data(workers, data.facts)
+    return recipe, data
+
+
+def _stored(
+    facts: Facts, earlier: Optional[Found], recipe: Recipe, data_dir: Union[str, Path, None]
+) -> Tuple[Recipe, RunData]:
+    """Load the data of a run from where they are now, and compare all of them."""
+    path = recipe.data.path
+    found = path is not None and files.is_dir(Path(path), DataError)
+    data = stored_data(recipe, replace(facts, path=path), None if found else data_dir)
+    dataset = data.dataset
+    assert isinstance(dataset, StoredDataset)
+    try:
+        dataset.load()
+    except ChangedData as problem:
+        change = value_of(earlier.changes, PATH) if earlier is not None else None
+        if change is None:
+            raise
+        raise ChangedData(f"data.path is {change.old} in the run, {change.new} here: {problem}") from None
+    source = dataset.source
+    recipe = replace(recipe, data=replace(recipe.data, path=source.path))
+    return recipe, data._replace(facts=moved(facts, source))

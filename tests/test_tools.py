@@ -75,7 +75,8 @@ def test_train_leaves_exactly_these_files(trained: Path) -> None:
         run = trained / "runs" / name
         files = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
         assert files == sorted(
-            [".lock", "FINISHED.json", "env.json", "metrics.jsonl", "recipe.yaml", "train.log"]
+            [".lock", "FINISHED.json", "data.json", "env.json", "metrics.jsonl", "recipe.yaml", "run.json"]
+            + ["train.log"]
             + ["checkpoints/LAST", "figures/curves.png", "figures/renderings.png"]
             + [f"checkpoints/epoch_{epoch:04d}/{file}" for epoch in (1, 2) for file in checkpoint]
         )

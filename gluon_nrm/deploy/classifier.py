@@ -63,10 +63,15 @@ class Classifier:
         """Classify images (B, C, H, W) float32, in pixel values.
 
         Raises:
-            DeployError: a score is infinite or not a number.
+            DeployError: a score is infinite or not a number, or there is not one for each class.
         """
         found = self.run(normalise(pixels, self.given))
         scores = found[0].astype(np.float64)
+        if scores.shape != (len(pixels), len(self.class_names)):
+            raise DeployError(
+                f"{self.where}: scores of shape {scores.shape} for {len(pixels)} images and "
+                f"{len(self.class_names)} classes; export the run again"
+            )
         if not np.isfinite(scores).all():
             raise DeployError(f"{self.where}: its scores are not finite; try another checkpoint or export")
         images = [

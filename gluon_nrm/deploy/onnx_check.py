@@ -37,15 +37,17 @@ _ATTRIBUTE = Message(
     {6: "a graph", 11: "graphs", 22: "a sparse tensor", 23: "sparse tensors"},
 )  # fmt: skip
 _NODE = Message("node", {**_plain(1, 2, 3, 4, 6, 7, 8, 9), 5: _ATTRIBUTE})
-_GRAPH = Message(
-    "graph", {**_plain(2, 10, 11, 12, 13, 16), 1: _NODE, 5: _TENSOR}, {15: "sparse tensors"}
-)
+_GRAPH = Message("graph", {**_plain(2, 10, 11, 12, 13, 16), 1: _NODE, 5: _TENSOR}, {15: "sparse tensors"})
 _MODEL = Message(
     "model", {**_plain(1, 2, 3, 4, 5, 6, 8, 14), 7: _GRAPH},
     {20: "instructions for training", 25: "functions"},
 )  # fmt: skip
 #: Where a tensor's values are (field 14): 0 in the file itself.
 _LOCATION, _DOMAIN = 14, 7
+#: Fields of a tensor; bytes of a value in those that hold values (0: as few as it takes) and of a type.
+_DIMS, _TYPE, _RAW = 1, 2, 9
+_WIDTHS = {4: 4, 5: 0, 7: 0, 10: 8, 11: 0}
+_SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
 _OWN_DOMAINS = (b"", b"ai.onnx")
 
 
@@ -84,6 +86,39 @@ def _check(data: memoryview, message: Message, depth: int) -> None:
         inner = message.fields[number]
         if inner is not None:
             _check(_as_message(value), inner, depth + 1)
+    if message is _TENSOR:
+        _check_tensor(data)
+
+
+def _check_tensor(data: memoryview) -> None:
+    """Check that a tensor holds as many values as its dimensions say: onnxruntime reads on past the end."""
+    dims, kind, held, raw = [], 0, 0, None
+    for number, value in _fields(data):
+        if number == _DIMS:
+            dims += [value] if isinstance(value, int) else list(_integers(value))
+        elif number == _TYPE and isinstance(value, int):
+            kind = value
+        elif number == _RAW:
+            raw = len(_as_message(value))
+        elif number in _WIDTHS:
+            width = _WIDTHS[number]
+            packed = not isinstance(value, int) and (width == 0 or len(value) != width)
+            held += (len(list(_integers(value))) if width == 0 else len(value) // width) if packed else 1  # type: ignore
+    count = 1
+    for length in dims:
+        count = min(count * length, 2**63)  # a length below 0 is a huge one here
+    size = _SIZES.get(kind)
+    if size is None:
+        raise _DamageError(f"a tensor is of the type {kind}, which no export has")
+    if count * size != raw if raw is not None else count != held:
+        raise _DamageError("a tensor has another number of values than its shape says")
+
+
+def _integers(data: memoryview) -> Iterator[int]:
+    place = 0
+    while place < len(data):
+        value, place = _integer(data, place)
+        yield value
 
 
 def _as_message(value: Union[int, memoryview]) -> memoryview:

@@ -25,14 +25,14 @@ def hang(folder: Path, rng: random.Random) -> None:
 
 
 def memory(folder: Path, rng: random.Random) -> None:
-    kept = []
-    while True:
-        kept.append(bytes(bytearray(os.urandom(1)) * 2**26))
+    """Take much, and keep it."""
+    kept = bytearray(b"\1") * (2**31 + 2**27)
+    time.sleep(600 + kept[0])
 
 
 def peak(folder: Path, rng: random.Random) -> None:
     """Take much for a moment only."""
-    bytes(bytearray(b"\1") * (2**31 + 2**27))
+    bytearray(b"\1") * (2**31 + 2**27)
 
 
 def defect(folder: Path, rng: random.Random) -> None:

@@ -30,7 +30,7 @@ from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
 from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.models.zero_path import ZeroStates
-from gluon_nrm.probability.bridge import bridge_of
+from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.training.targets import ClassProbabilities
 
 Case = Tuple[HybridBlock, Tuple[Any, ...]]
@@ -43,22 +43,22 @@ def of_a_network() -> Dict[str, Case]:
     joint = net.joint(mx.nd, x, label)
     low, high = net.layers
     transpose = high.rendering.transpose
-    inference, rendering = joint.inferences[1], joint.renderings[1]
+    rendering = joint.renderings[1]
     objective = losses.Objective(net, losses.TERMS)
     states = objective.zero_states
-    below, above = inference.layers
+    below, above = net.infer_layers(x)[1]
     convolved, scale = low.convolution(x), below.affine[0]
     return {
         "Convolution": (low.convolution, (x,)),
-        "TransposedConvolution": (transpose, (rendering.layers[1].routed,)),
-        "TransposedConvolution scaled": (transpose, (rendering.layers[1].routed, above.affine[0])),
+        "TransposedConvolution": (transpose, (rendering.routed[1],)),
+        "TransposedConvolution scaled": (transpose, (rendering.routed[1], above.affine[0])),
         "BatchNorm": (low.branches[1].norm, (convolved,)),
         "InstanceNorm": (low.zero.norm, (convolved,)),
         "Activation": (low.branches[1], (convolved,)),
         "ZeroActivation": (low.zero, (convolved,)),
-        "Rendering": (low.rendering, (rendering.heads[0], below.latents, scale)),
+        "TransposedLayer": (low.rendering, (rendering.features[0], below.latents, scale)),
         "NRMLayer": (low, (x,)),
-        "RenderNorms": (high.render_norms, (rendering.layers[1].image,)),
+        "RenderNorms": (high.render_norms, (rendering.matched[0],)),
         "Classifier": (net.classifier, (above.output,)),
         "ClassTemplate": (net.template, (joint.code,)),
         "SpreadTemplate": (net.spread, (mx.nd.reshape(joint.code, (-1, 3, 1, 1)),)),
@@ -76,13 +76,13 @@ def without_norms() -> Dict[str, Case]:
     net = tiny.build(norm="none", render_norm="none", path_norm="mode")
     x, label = tiny.images(net), tiny.labels(net)
     joint = net.joint(mx.nd, x, label)
-    layer, below, heads = net.layers[0], joint.inferences[0].layers[0], joint.renderings[0].heads
+    layer, inference, features = net.layers[0], joint.inferences[0], joint.renderings[0].features
     convolved = layer.convolution(x)
     return {
         "Bias": (layer.branches[0].norm, (convolved,)),
         "Activation with bias": (layer.branches[0], (convolved,)),
-        "ZeroActivation of the image's norm": (layer.zero, (convolved, *below.affine)),
-        "RenderNorms off": (net.layers[1].render_norms, (heads[0],)),
+        "ZeroActivation of the image's norm": (layer.zero, (convolved, *inference.frozen[0])),
+        "RenderNorms off": (net.layers[1].render_norms, (features[0],)),
         "NRM of one branch": (net, (x,)),
         "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
     }
@@ -102,7 +102,8 @@ def of_traced_networks() -> Dict[str, Case]:
         block(x)
         randomise(block)
     code, inferences = mx.nd.one_hot(label, 3), net.infer(x)
-    latents = [each.latents for each in inferences]
+    (_, max_latents, max_frozen, *_), (_, min_latents, min_frozen, *_) = inferences
+    of_mode = mode.infer(x)[0]
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
     objective = losses.Objective(net, losses.TERMS)
     with_states = (x, label, objective.zero_states(x), *all_inputs[2:])
@@ -117,11 +118,11 @@ def of_traced_networks() -> Dict[str, Case]:
         "TracedNRM": (net, (x,)),
         "TracedNRM of one branch": (mode, (x,)),
         "TracedInference": (net.inference, (x,)),
-        "TracedRendering": (net.renderings[1], (code, latents[1])),
-        "TracedRendering of the zero image's path": (net.zero_rendering, (code, latents[0])),
-        "TracedRendering without norms": (mode.renderings[0], (code, mode.infer(x)[0].latents)),
+        "TracedRendering": (net.renderings[1], (code, min_latents, min_frozen)),
+        "TracedRendering of the zero image's path": (net.zero_rendering, (code, max_latents, max_frozen)),
+        "TracedRendering without norms": (mode.renderings[0], (code, of_mode.latents, of_mode.frozen)),
         "TracedZero": (net.zero, (x[:1] * 0,)),
-        "TracedZero of the image's norms": (mode.zero, (x[:1] * 0, mode.infer(x)[0].latents)),
+        "TracedZero of the image's norms": (mode.zero, (x[:1] * 0, of_mode.frozen)),
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
         "Objective": (objective, with_states),
@@ -135,16 +136,16 @@ def of_the_losses() -> Dict[str, Case]:
     joint = net.joint(mx.nd, x, label, zero_states=ZeroStates(net)(x))
     logits = (joint.prediction.logits_max, joint.prediction.logits_min)
     q, p = (mx.nd.softmax(each) for each in logits)
-    layers, steps, zero = joint.inferences[0].layers, joint.renderings[0].layers, joint.zero_layers
+    inference, rendering = joint.inferences[0], joint.renderings[0]
     pictures = [each.image for each in joint.renderings]
     matching = losses.MomentMatching(net.matched_layers[:1])
-    maps = [steps[1].image, layers[0].convolved]
+    maps = [rendering.matched[0], inference.convolved[0]]
     _, slopes = match(matching, maps)
     norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
     mode = losses.ModePathNorm(net.classifier.bias)
     # a zero image more likely than these: the loss is cut off at 0
     likely = mx.nd.ones((1, net.classes)) * 9
-    arguments = (joint.code, likely, [e.affine[1] for e in layers], [e.routed for e in steps])
+    arguments = (joint.code, likely, inference.shifts, rendering.routed)
     return {
         "Probabilities": (losses.Probabilities((0.3, 0.7)), logits),
         "Consistency": (losses.Consistency(), (q, p)),
@@ -155,7 +156,7 @@ def of_the_losses() -> Dict[str, Case]:
         "Entropy": (losses.Entropy(3), (q,)),
         "MomentMatching": (matching, (maps, [mx.nd.zeros(3)], [mx.nd.ones(3)])),
         "MapGradients": (MapGradients([3, 3]), (mx.nd.ones(1), maps, *slopes, [mx.nd.ones(3)])),
-        "LayerwisePathNorm": (norm, ([step.masked for step in steps], [step.masked for step in zero])),
+        "LayerwisePathNorm": (norm, (rendering.masked, joint.zero_masked)),
         "ModePathNorm": (mode, arguments),
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),
         "ExactPathNorm": exact_path_norm(),
@@ -166,7 +167,7 @@ def exact_path_norm() -> Case:
     net = MODELS["pool_small"](path_norm="exact")
     x, label = tiny.images(net), tiny.labels(net)
     joint = net.joint(mx.nd, x, label)
-    constants = bridge_of(net).constants(mx.nd, joint.inferences[0])
+    constants = Bridge(net).constants(mx.nd, joint.inferences[0])
     return losses.ExactPathNorm(net), (joint.code, constants, joint.prior.shifts, joint.prior.routed)
 
 

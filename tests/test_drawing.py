@@ -66,9 +66,9 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = restore(run.path, devices="cpu").parts
     result = Reconstructor(parts.networks["teacher"])(mx.nd.array(seen["image"]), mx.nd.arange(4))
     np.testing.assert_allclose(seen["rendered, max"], result.images[0].asnumpy(), atol=1e-5)
-    np.testing.assert_allclose(seen["layer 1"], result.heads[0][0].asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(seen["layer 1"], result.features[0][0].asnumpy(), atol=1e-5)
     # the class template, the same on all pixels, is laid out as a picture
-    template = result.heads[0][1].asnumpy()
+    template = result.features[0][1].asnumpy()
     assert (seen["layer 2"].shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
     np.testing.assert_allclose(seen["layer 2"].reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
 

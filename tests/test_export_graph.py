@@ -93,7 +93,7 @@ def test_heads_softmax_and_pixels(name: str, head: str) -> None:
         code = mx.nd.one_hot(scores.argmax(axis=1), net.classes)
         for branch, which in enumerate((MAX, MIN)):
             if head in (which, BOTH):
-                drawn = net.render(code, inferences[branch], branch).image.asnumpy()  # type: ignore[attr-defined]
+                drawn = net.render(mx.nd, code, inferences[branch], branch).image.asnumpy()
                 expected[which] = drawn * 3 + 5
     assert off(found, expected) < 1e-5
 

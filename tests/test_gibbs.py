@@ -139,7 +139,7 @@ def test_draws_are_grouped_by_class() -> None:
     model = RenderingModel(tiny.build((2, "pool", 2), (1, 4, 4), render_norm="none"), temperature=0.5)
     drawn = draw(model, [2, 0], 5, chains=2, burn_in=3, thin=2, seed=1)
     np.testing.assert_array_equal(drawn.labels, [2] * 5 + [0] * 5)
-    assert drawn.images.shape == (10, 1, 4, 4) and [head.shape[0] for head in drawn.heads] == [10, 10]
+    assert drawn.images.shape == (10, 1, 4, 4) and [len(each) for each in drawn.features] == [10, 10]
     # the third of a class comes from the first chain's second round
     sampler = GibbsSampler(model, [2, 2, 0, 0], seed=1)
     rounds = [model.render([2, 2, 0, 0], sampler.path).eta.asnumpy() for _ in sampler.run(3, 3, 2)]

@@ -149,14 +149,15 @@ def test_dropout_in_rendering_too_but_not_on_the_zero_images_path() -> None:
     x, label = tiny.images(net), tiny.labels(net)
     joint = net.joint(mx.nd, x, label)
     with autograd.train_mode():
-        images = [net.render(joint.code, joint.inferences[0], 0).image for _ in range(2)]
+        images = [net.render(mx.nd, joint.code, joint.inferences[0]).image for _ in range(2)]
         zeros = [net.infer_zero(mx.nd, x[:1] * 0) for _ in range(2)]
-        steps = [net.render_zero(mx.nd, each, joint.inferences[0]) for each in zeros]
+        packed = [mx.nd.concat(*[state.reshape((1, -1)) for state in each], dim=1) for each in zeros]
+        masked = [net.render_zero(mx.nd, each, joint.inferences[0]) for each in packed]
     assert np.abs((images[0] - images[1]).asnumpy()).max() > 1e-3
     for first, second in zip(*zeros):
         np.testing.assert_array_equal(first.asnumpy(), second.asnumpy())
-    for first, second in zip(*steps):
-        np.testing.assert_array_equal(first.masked.asnumpy(), second.masked.asnumpy())
+    for first, second in zip(*masked):
+        np.testing.assert_array_equal(first.asnumpy(), second.asnumpy())
 
 
 def test_bottom_up_statistics_are_those_of_the_batch() -> None:

@@ -160,7 +160,7 @@ def match_moments(*branches: List[np.ndarray]) -> Tuple[np.ndarray, List[np.ndar
     """Loss, and its gradient for all maps; of each branch the rendered ones, then the inferred ones."""
     half = len(branches[0]) // 2
     layers = [
-        MatchedLayer(rendered.shape[1], rendered[0, 0].size, inferred[0, 0].size, mirrored=place > 0)
+        MatchedLayer(rendered.shape[1], rendered[0, 0].size, inferred[0, 0].size, negated=place > 0)
         for place, (rendered, inferred) in enumerate(zip(branches[0][:half], branches[0][half:]))
     ]
     sides = [(branch[:half], branch[half:]) for branch in branches]
@@ -242,10 +242,10 @@ def test_objective_pairs_and_averages_the_moments() -> None:
     joint = net.joint(mx.nd, x, label)
     template = net.classifier.weight.data().asnumpy()[label.asnumpy().astype(int)].reshape(5, -1, 1, 1)
     expected = 0.0
-    for sign, inference, rendering in zip((1, -1), joint.inferences, joint.renderings):
-        inputs = [x, *[sign * layer.output for layer in inference.layers[:-1]]]  # the Min branch is mirrored
+    for sign, layers, rendering in zip((1, -1), net.infer_layers(x), joint.renderings):
+        inputs = [x, *[sign * layer.output for layer in layers[:-1]]]  # the Min branch is negated
         inferred = [layer.convolution(each).asnumpy() for layer, each in zip(net.layers, inputs)]
-        rendered = [step.image.asnumpy() for step in rendering.layers[1:]]
+        rendered = [each.asnumpy() for each in rendering.matched[:-1]]
         expected += 0.5 * moment_matching(*rendered, template, *inferred)
     found = losses.Objective(net, ["moment_matching"])(x, label).terms.asnumpy()
     np.testing.assert_allclose(found, np.broadcast_to(expected, (1, 5)), rtol=1e-3)

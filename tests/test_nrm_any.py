@@ -53,7 +53,7 @@ def assert_renders_the_gradient(net: HybridBlock, classes: int, shape: Tuple[int
             inference = model.infer(x)[branch]
             score = (inference.logits * code).sum(axis=1)
         score.backward()
-        drawing = model.render(code, inference, branch)
+        drawing = model.render(mx.nd, code, inference, branch)
         expected, found = x.grad.asnumpy(), drawing.image.asnumpy()
         assert np.abs(expected).max() > 1e-6
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
@@ -291,8 +291,8 @@ def test_reconstruction(build: Callable[..., HybridBlock]) -> None:
     )
     assert [each.shape for each in given.images] == [x.shape, x.shape]
     channels = [shape[1] for shape in model.plan.shapes]
-    assert [[each.shape[1] for each in heads] for heads in given.heads] == [channels] * 2
-    for one, other in zip(given.images + given.heads[1], guessed.images + guessed.heads[1]):
+    assert [[each.shape[1] for each in heads] for heads in given.features] == [channels] * 2
+    for one, other in zip(given.images + given.features[1], guessed.images + guessed.features[1]):
         np.testing.assert_array_equal(one.asnumpy(), other.asnumpy())
     assert np.abs((given.images[0] - given.images[1]).asnumpy()).max() > 1e-3
 

@@ -97,8 +97,8 @@ def test_layerwise_path_norm_of_a_network(slope: float) -> None:
     net = tiny.build((3, "pool", 4, 3), (2, 6, 8), slope=slope, norm="none", render_norm="none")
     x, label = tiny.images(net), tiny.labels(net)
     joint = net.joint(mx.nd, x, label)
-    positions = [layer.latents[1:] for layer in joint.inferences[0].layers]
-    masked = [step.masked.asnumpy() for step in joint.renderings[0].layers]
+    positions = [layer.latents[1:] for layer in net.infer_layers(x)[0]]
+    masked = [each.asnumpy() for each in joint.renderings[0].masked]
     biases = [layer.bias.data().asnumpy() for layer in net.layers]
     expected = layerwise(*masked, *zero_path(net, x.asnumpy(), positions), *biases)
     objective = losses.Objective(net, ["path_norm"])
@@ -134,10 +134,10 @@ def test_mode_path_norm_by_enumeration(network: Dict[str, Any]) -> None:
         biases = [layer.bias.data() for layer in net.layers]
         for image in range(4):
             joint = net.joint(mx.nd, x[image : image + 1], label[image : image + 1])
-            taken = losses.prior_score(mx.nd, biases, [step.routed for step in joint.renderings[0].layers])
+            taken = losses.prior_score(mx.nd, biases, joint.renderings[0].routed)
             paths = tiny.every_path(net, joint.inferences[0], int(label[image].asscalar()))
-            steps = net.render(paths.code, paths.inference, 0).layers
-            eta = losses.prior_score(mx.nd, biases, [step.routed for step in steps]).asnumpy()
+            rendering = net.render(mx.nd, paths.code, paths.inference)
+            eta = losses.prior_score(mx.nd, biases, rendering.routed).asnumpy()
             np.testing.assert_allclose(found[image], eta.max() - taken.asscalar(), atol=1e-5)
         assert found.min() > -1e-5
         largest = max(largest, found.max())

@@ -12,7 +12,7 @@ from mxnet import autograd
 
 from gluon_nrm.losses import prior_score
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor, get_architecture, get_model, initialise
-from gluon_nrm.models.network import BranchInference
+from gluon_nrm.models.base import Inference
 
 Network = Dict[str, Any]
 
@@ -58,7 +58,7 @@ class Found(NamedTuple):
     bias_times_gradient: float  # of the score with respect to the bias, summed over layers and images
 
 
-def frozen_twin(network: Network, net: NRM, inference: BranchInference) -> NRM:
+def frozen_twin(network: Network, net: NRM, inference: Inference) -> NRM:
     """What ``net`` was in this pass, without norms: their affine maps are folded into the filters.
 
     The gradients are this network's, in training mode: a batch norm's own flow through its statistics, which
@@ -68,8 +68,7 @@ def frozen_twin(network: Network, net: NRM, inference: BranchInference) -> NRM:
     twin = tiny.build(**network, **options)
     twin.classifier.weight.set_data(net.classifier.weight.data())
     twin.classifier.bias.set_data(net.classifier.bias.data())
-    for layer, ours, inferred in zip(twin.layers, net.layers, inference.layers):
-        scale, shift = inferred.affine
+    for layer, ours, (scale, shift) in zip(twin.layers, net.layers, inference.frozen):
         layer.convolution.weight.set_data(ours.convolution.weight.data() * scale.reshape((-1, 1, 1, 1)))
         layer.bias.set_data(shift)
     return twin
@@ -88,8 +87,7 @@ def ask(network: Network, net: NRM, train: bool, known: bool = True) -> Iterator
             score = mx.nd.sum(logits * joint.code, axis=1)
         score.backward()
         np.testing.assert_allclose(logits.asnumpy(), inference.logits.asnumpy(), rtol=1e-4, atol=1e-5)
-        routed = [layer.routed for layer in rendering.layers]
-        eta = prior_score(mx.nd, [layer.affine[1] for layer in inference.layers], routed)
+        eta = prior_score(mx.nd, inference.shifts, rendering.routed)
         product = mx.nd.sum(rendering.image * x, axis=(1, 2, 3))
         own = score - mx.nd.dot(joint.code, net.classifier.bias.data())
         by_bias = [float(mx.nd.dot(layer.bias.data(), layer.bias.grad()).asscalar()) for layer in twin.layers]
@@ -157,10 +155,10 @@ def test_reconstructor_returns_the_renderings_of_every_layer() -> None:
     )
     x, label = tiny.images(net), tiny.labels(net)
     joint, found = net.joint(mx.nd, x, label), Reconstructor(net)(x, label)
-    assert len(found.images) == len(found.heads) == 2
-    for image, heads, rendering in zip(found.images, found.heads, joint.renderings):
+    assert len(found.images) == len(found.features) == 2
+    for image, features, rendering in zip(found.images, found.features, joint.renderings):
         np.testing.assert_array_equal(image.asnumpy(), rendering.image.asnumpy())
-        assert [head.shape for head in heads] == [(5, 3, 3, 3), (5, 4, 3, 3)]
+        assert [feature.shape for feature in features] == [(5, 3, 3, 3), (5, 4, 3, 3)]
     np.testing.assert_array_equal(found.code.asnumpy().argmax(axis=1), label.asnumpy())
 
 
@@ -168,9 +166,8 @@ def path_scores(net: NRM, x: mx.nd.NDArray, label: int, branch: int) -> np.ndarr
     """<h(0), x> + eta of every rendering path z."""
     inference = net.infer(x)[branch]
     paths = tiny.every_path(net, inference, label)
-    rendering = net.render(paths.code, paths.inference, branch)
-    affine = [layer.affine[1] for layer in inference.layers]
-    eta = prior_score(mx.nd, affine, [layer.routed for layer in rendering.layers])
+    rendering = net.render(mx.nd, paths.code, paths.inference, branch)
+    eta = prior_score(mx.nd, inference.shifts, rendering.routed)
     return (mx.nd.sum(mx.nd.broadcast_mul(rendering.image, x), axis=(1, 2, 3)) + eta).asnumpy()
 
 

@@ -76,7 +76,7 @@ def matched_by_autograd(net: Network, x: mx.nd.NDArray, label: mx.nd.NDArray) ->
             means = [each.mean(axis=(0, 2, 3), keepdims=True) for each in maps]
             v, V = (((each - mean) ** 2).mean(axis=(0, 2, 3)) for each, mean in zip(maps, means))
             m, M = (mean.reshape((-1,)) for mean in means)
-            M = -M if branch == 1 and layer.mirrored else M
+            M = -M if branch == 1 and layer.negated else M
             total = total + (((m - M) ** 2 + v) / V - mx.nd.log(v / V) - 1).mean() / (2 * len(matched))
     return total
 

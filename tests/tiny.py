@@ -11,8 +11,8 @@ from mxnet import autograd
 
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import NRM, LayerSpec, NRMOptions, architecture_of
-from gluon_nrm.models.halves import Inferred
-from gluon_nrm.models.network import BranchInference
+from gluon_nrm.models.base import Inference
+from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.training.arrays import named_parameters
 
 Layers = Sequence[Union[int, str, LayerSpec]]
@@ -125,37 +125,37 @@ def terms_of(
 class Paths(NamedTuple):
     """Every rendering path of one image, as a batch; ``code`` is the class, (paths, K)."""
 
-    inference: BranchInference
+    inference: Inference
     code: mx.nd.NDArray
 
 
-def every_path(net: NRM, inference: BranchInference, label: int) -> Paths:
+def every_path(net: NRM, inference: Inference, label: int) -> Paths:
     """Enumerate all latents z of a network without leak, beside an image's own ``inference`` (batch 1).
 
     A pixel that pools contributes one place of its window or none, any other pixel is there or not.
     """
-    layers = [_layer_paths(layer) for layer in inference.layers]
+    layers = [_layer_paths(layer) for layer in net.layers]
     count = int(np.prod([len(paths[0]) for paths in layers]))
     index = np.array(list(itertools.product(*[range(len(paths[0])) for paths in layers])))
     chosen = [
-        Inferred(layer.output, [mx.nd.array(latent[index[:, place]]) for latent in paths], None, layer.affine)
-        for place, (layer, paths) in enumerate(zip(inference.layers, layers))
+        [mx.nd.array(latent[index[:, place]])] for place, paths in enumerate(layers) for latent in paths
     ]
     code = np.zeros((count, net.classes))
     code[:, label] = 1
-    return Paths(BranchInference(chosen, inference.logits), mx.nd.array(code))
+    return Paths(inference._replace(latents=chosen), mx.nd.array(code))
 
 
-def _layer_paths(layer: Inferred) -> List[np.ndarray]:
+def _layer_paths(layer: NRMLayer) -> List[np.ndarray]:
     """All values of a layer's latents, [s (n, C, H, W)] or [s, t]."""
-    shape = layer.latents[0].shape[1:]
-    if len(layer.latents) == 1:
+    channels, (height, width) = layer.spec.channels, layer.output_size
+    shape = (channels, *layer.inner)
+    if not layer.has_position:
         states = np.array(list(itertools.product([0.0, 1.0], repeat=int(np.prod(shape)))))
         return [states.reshape(-1, *shape)]
-    rows, columns = shape[1] // layer.output.shape[2], shape[2] // layer.output.shape[3]
-    windows = int(np.prod(layer.output.shape[1:]))
+    rows, columns = shape[1] // height, shape[2] // width
+    windows = channels * height * width
     choices = np.vstack([np.zeros(rows * columns), np.eye(rows * columns)])  # none, or one of its places
     index = np.array(list(itertools.product(range(len(choices)), repeat=windows)))
-    blocks = choices[index].reshape(-1, *layer.output.shape[1:], rows, columns)
+    blocks = choices[index].reshape(-1, channels, height, width, rows, columns)
     maps = blocks.transpose(0, 1, 2, 4, 3, 5).reshape(-1, *shape)
     return [np.ones_like(maps), maps]

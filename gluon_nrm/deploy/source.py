@@ -71,7 +71,7 @@ def run_network(F: Operators, net: Network, x: Tensor, wanted: Wanted) -> Dict[s
     if renderings:
         code = F.one_hot(F.argmax(scores, axis=1), net.classes)
         for output, branch in zip(renderings, BRANCHES[wanted.head]):
-            found[output.name] = net.render(code, inferences[branch], branch).image  # type: ignore[attr-defined]
+            found[output.name] = net.render(F, code, inferences[branch], branch).image
     return found
 
 

@@ -14,12 +14,14 @@ RECTIFIERS = ("Activation", "LeakyReLU", "relu")
 
 
 def has_latents(site: Site) -> bool:
-    """Whether rendering through a node needs something of the inference pass."""
+    """Whether a node leaves latents: a state or positions."""
     op = site.node.op
-    return (
-        op in (*RECTIFIERS, "BatchNorm", "elemwise_mul", "broadcast_mul")
-        or (op == "Pooling" and site.node.get("pool_type", "max") == "max")
-    )
+    return op in RECTIFIERS or (op == "Pooling" and site.node.get("pool_type", "max") == "max")
+
+
+def has_constants(site: Site) -> bool:
+    """Whether rendering through a node needs constants of the inference pass: a norm's scale, a gate."""
+    return site.node.op in ("BatchNorm", "elemwise_mul", "broadcast_mul")
 
 
 def record(F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]) -> List[Tensor]:

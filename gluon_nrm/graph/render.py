@@ -11,39 +11,39 @@ from gluon_nrm.graph.transpose import RULES, Given
 from gluon_nrm.typing import Operators, Tensor
 
 
-class Drawn(NamedTuple):
-    """What one rendering pass gives."""
+class GraphRendering(NamedTuple):
+    """Result of one rendering pass."""
 
     #: (B, C, H, W), before its norm
     image: Tensor
-    #: h(l) at each head of the plan, before its norm
-    heads: List[Tensor]
-    #: what is rendered onto each paired convolution's own output, where the pair has no head
+    #: h(l) at each feature of the plan, before its norm
+    features: List[Tensor]
+    #: what is rendered onto each paired convolution's own output, where the pair has no feature
     own: Dict[int, Tensor]
     #: what is rendered where each bias of the plan is added: t(l) . s(l) . h(l)
-    taps: List[Tensor]
+    routed: List[Tensor]
 
 
-def draw(
+def render_graph(
     F: Operators,
     plan: Reversal,
     code: Tensor,
     latents: Mapping[int, List[Tensor]],
     weights: Mapping[int, Tensor],
-    at_head: Callable[[int, Tensor], Tensor],
+    normalise: Callable[[int, Tensor], Tensor],
     scaled: bool,
     zero: bool = False,
     dtype: str = "float32",
-) -> Drawn:
+) -> GraphRendering:
     """Render a class code (B, K).
 
     Args:
         F: the operator module.
         plan: the network's.
         code: what is rendered onto the class scores.
-        latents: of each node that has any.
+        latents: of each node that left latents or constants.
         weights: of each node that has one.
-        at_head: normalises what arrives at the head of that number.
+        normalise: the rendering norm at the feature of that number.
         scaled: multiply by the frozen scale of inference's norms.
         zero: it is the zero image's path, of batch size 1 until it meets what an image left behind; nothing
             is dropped.
@@ -52,9 +52,9 @@ def draw(
     graph = plan.branches.graph
     add = F.broadcast_add if zero else operator.add
     onto: Dict[Entry, Tensor] = {graph.output: code}
-    heads: Dict[int, Tensor] = {}
+    features: Dict[int, Tensor] = {}
     taps: Dict[int, Tensor] = {}
-    numbers = {entry: number for number, entry in enumerate(plan.heads)}
+    numbers = {entry: number for number, entry in enumerate(plan.features)}
     for index in reversed(range(len(graph.nodes))):
         entry = Entry(index)
         if index not in plan.sites:
@@ -62,8 +62,8 @@ def draw(
         site, h = plan.sites[index], onto[entry]
         if entry in numbers:
             # a vector is rendered as maps of one pixel
-            heads[numbers[entry]] = _as_maps(F, h, site.output)
-            h = at_head(numbers[entry], heads[numbers[entry]])
+            features[numbers[entry]] = _as_maps(F, h, site.output)
+            h = normalise(numbers[entry], features[numbers[entry]])
             h = F.reshape(h, shape=(0, 0)) if len(site.output) == 2 else h
         taps[index] = h
         given = Given(latents.get(index, []), weights.get(index), scaled, not zero, dtype)
@@ -71,9 +71,9 @@ def draw(
         for source, depends, part in zip(site.node.inputs, site.signal, rendered):
             if depends and part is not None:
                 onto[source] = add(onto[source], part) if source in onto else part
-    own = {pair.convolution: taps[pair.convolution] for pair in plan.pairs if pair.head is None}
-    return Drawn(
-        onto[Entry(graph.image)], [heads[number] for number in range(len(plan.heads))], own,
+    own = {pair.convolution: taps[pair.convolution] for pair in plan.pairs if pair.feature is None}
+    return GraphRendering(
+        onto[Entry(graph.image)], [features[number] for number in range(len(plan.features))], own,
         [_as_maps(F, taps[bias.node], plan.sites[bias.node].output) for bias in plan.biases],
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.branches import NUMBERS_ADDED, Branches
-from gluon_nrm.graph.latents import RECTIFIERS, has_latents
+from gluon_nrm.graph.latents import RECTIFIERS, has_constants, has_latents
 from gluon_nrm.graph.limits import check
 from gluon_nrm.graph.node import Entry, Graph
 from gluon_nrm.graph.transpose import Shape, Site
@@ -30,30 +30,37 @@ class Bias(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A convolution, and what is rendered onto its layer: a head, or (None) its own output."""
+    """A convolution, and what is rendered onto its layer: a feature, or (None) its own output."""
 
     convolution: int
-    head: Optional[int]
+    feature: Optional[int]
 
 
 class Reversal(NamedTuple):
     """How a graph is rendered through.
 
-    ``heads`` are the places h(l) where a layer is entered from above, from the image upwards: the output of
-    each rectifier with the pooling and dropout that follow it alone. Rendering norms stand there.
+    ``features`` are the places h(l) where a layer is entered from above, from the image upwards: the output
+    of each rectifier with the pooling and dropout that follow it alone. Rendering norms stand there.
     """
 
     branches: Branches
     sites: Dict[int, Site]
-    #: nodes that leave latents, in order
-    latent: Tuple[int, ...]
-    heads: Tuple[Entry, ...]
-    #: shape of each head, (1, C, H, W) or (1, C)
+    #: rectifiers and max-poolings, which leave latents, in order
+    latents: Tuple[int, ...]
+    #: norms and products, whose constants rendering takes, in order
+    frozen: Tuple[int, ...]
+    features: Tuple[Entry, ...]
+    #: shape of each feature, (1, C, H, W) or (1, C)
     shapes: Tuple[Shape, ...]
     pairs: Tuple[Pair, ...]
     biases: Tuple[Bias, ...]
     #: the classifier's bias, log pi_y: the one that reaches the output as it is
     class_bias: Optional[Bias]
+
+    @property
+    def recorded(self) -> Tuple[int, ...]:
+        """All nodes of which inference records something."""
+        return self.latents + self.frozen
 
 
 def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
@@ -76,17 +83,18 @@ def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
     readers = graph.consumers()
     top = _above_all_weights(graph, readers)
     found = {
-        index: _head(graph, readers, index)
+        index: _feature(graph, readers, index)
         for index, site in sites.items()
         if site.node.op in RECTIFIERS and index not in top
     }
-    heads = tuple(dict.fromkeys(found.values()))
-    places = {rectifier: heads.index(entry) for rectifier, entry in found.items()}
+    features = tuple(dict.fromkeys(found.values()))
+    places = {rectifier: features.index(entry) for rectifier, entry in found.items()}
     biases = _biases(branches, sites, readers)
     class_bias = next((bias for bias in biases if _ends_in_scores(graph, readers, bias.node)), None)
     return Reversal(
-        branches, sites, tuple(index for index, site in sites.items() if has_latents(site)), heads,
-        tuple(shapes[entry] for entry in heads), _pairs(graph, sites, readers, places, top),
+        branches, sites, tuple(index for index, site in sites.items() if has_latents(site)),
+        tuple(index for index, site in sites.items() if has_constants(site)), features,
+        tuple(shapes[entry] for entry in features), _pairs(graph, sites, readers, places, top),
         tuple(bias for bias in biases if bias != class_bias), class_bias,
     )  # fmt: skip
 
@@ -115,7 +123,7 @@ def _above_all_weights(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]]) -
     return top
 
 
-def _head(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], rectifier: int) -> Entry:
+def _feature(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], rectifier: int) -> Entry:
     entry = Entry(rectifier)
     while len(readers.get(entry, ())) == 1 and graph.nodes[readers[entry][0]].op in POOLS:
         entry = Entry(readers[entry][0])

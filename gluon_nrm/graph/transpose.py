@@ -17,7 +17,8 @@ from gluon_nrm.rules.linear import transpose_fully_connected
 from gluon_nrm.typing import Operators, Tensor
 
 Shape = Tuple[int, ...]
-Rendered = List[Optional[Tensor]]
+#: Rendered onto each input of a node; None where nothing is.
+PerInput = List[Optional[Tensor]]
 
 
 class Site(NamedTuple):
@@ -50,7 +51,7 @@ class Given(NamedTuple):
     dtype: str
 
 
-Rule = Callable[[Operators, Site, Tensor, Given], Rendered]
+Rule = Callable[[Operators, Site, Tensor, Given], PerInput]
 
 
 def windows_of(site: Site) -> windows.Windows:
@@ -62,7 +63,7 @@ def windows_of(site: Site) -> windows.Windows:
     )  # fmt: skip
 
 
-def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     node = site.node
     image = transpose_convolution(
         F, h, given.weight, channels=site.inputs[0][1], size=site.size, kernel=node.pair("kernel", 1),
@@ -72,16 +73,16 @@ def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     return [image]
 
 
-def _fully_connected(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _fully_connected(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     vector = transpose_fully_connected(F, h, given.weight)
     return [structure.transpose_reshape(F, vector, site.inputs[0])]
 
 
-def _activation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _activation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [activation.apply_state(F, h, given.latents[0])]
 
 
-def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     kind, size, where = site.node.get("pool_type", "max"), site.size, windows_of(site)
     if site.node.get("global_pool", False):
         if kind == "avg":
@@ -100,54 +101,54 @@ def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     return [windows.transpose_average_pool(F, h, where, size)]
 
 
-def _adaptive_average(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _adaptive_average(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [pooling.transpose_global_average_pool(F, h, site.size)]
 
 
-def _mean(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _mean(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [pooling.transpose_global_average_pool(F, F.reshape(h, shape=(0, 0, 1, 1)), site.size)]
 
 
-def _norm(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _norm(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     if not given.scaled:
         return [h]
     shape = (1, -1) + (1,) * (len(site.output) - 2)
     return [F.broadcast_mul(h, F.reshape(given.latents[0], shape=shape))]
 
 
-def _dropout(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _dropout(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     rate = site.node.get("p", 0.5)
     return [F.Dropout(h, p=rate) if given.drops and rate else h]
 
 
-def _sum(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _sum(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [*structure.transpose_sum(h, len(site.inputs))]
 
 
-def _difference(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _difference(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [h, -h]
 
 
-def _concatenation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _concatenation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     axis = site.node.get("dim", 1)
     return [*structure.transpose_concatenation(F, h, [shape[axis] for shape in site.inputs], axis)]
 
 
-def _reshape(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _reshape(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [structure.transpose_reshape(F, h, site.inputs[0])]
 
 
-def _permutation(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _permutation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     axes = site.node.get("axes", ()) or tuple(reversed(range(len(site.output))))
     return [F.transpose(h, axes=tuple(axes.index(axis) for axis in range(len(axes))))]
 
 
-def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     widths = site.node.get("pad_width", ())
     return [structure.transpose_pad(F, h, (widths[4], widths[6]), (widths[5], widths[7]))]
 
 
-def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     if site.output == site.inputs[0]:
         return [h]
     axis, begin = site.node.get("axis", 0) % 4, site.node.get("begin", 0)
@@ -157,23 +158,23 @@ def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
     return [F.pad(h, mode="constant", constant_value=0, pad_width=tuple(widths))]
 
 
-def _same(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _same(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [h]
 
 
-def _opposite(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _opposite(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [-h]
 
 
-def _times_number(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _times_number(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [h * float(site.node.get("scalar", 1.0))]
 
 
-def _over_number(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _over_number(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [h * (1.0 / float(site.node.get("scalar", 1.0)))]
 
 
-def _product(F: Operators, site: Site, h: Tensor, given: Given) -> Rendered:
+def _product(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     """Multiply by the operand that does not depend on the image, which the inference pass recorded."""
     rendered = F.broadcast_mul(h, given.latents[0])
     return [rendered if depends else None for depends in site.signal]

@@ -10,7 +10,7 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.path_norm import PathNorm
 from gluon_nrm.models.base import JointPass, Network
 from gluon_nrm.models.prior import prior_score
-from gluon_nrm.probability.bridge import bridge_of
+from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.enumeration import enumerate_outcomes, log_weights
 from gluon_nrm.typing import Operators, Tensor
 
@@ -34,7 +34,7 @@ class ExactPathNorm(PathNorm):
 
     def __init__(self, net: Network, temperature: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._bridge, self._temperature, self._classes = bridge_of(net), temperature, net.classes
+        self._bridge, self._temperature, self._classes = Bridge(net), temperature, net.classes
         if self._bridge.normalised or net.stochastic:
             raise ModelError(
                 "model.path_norm: 'exact' is for networks without norms and dropout (model.norm none, "

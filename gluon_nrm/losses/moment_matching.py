@@ -115,7 +115,7 @@ def _inferred_places(layers: Sequence[MatchedLayer], branches: int) -> List[int]
     first = len(layers) * branches
     fresh = itertools.count(first + len(layers))
     return [
-        next(fresh) if branch and layer.mirrored else place
+        next(fresh) if branch and layer.negated else place
         for branch in range(branches)
         for place, layer in enumerate(layers, start=first)
     ]

@@ -66,7 +66,7 @@ class LayerwisePathNorm(PathNorm):
     """The released experiments' form: the image's path against the zero image's, layer by layer.
 
     sum_l mean_{C,H,W} | b(l) . s(l) . h(l) - b(l) . s0(l) . h0(l) |, with s(l) . h(l) and s0(l) . h0(l) as in
-    ``Rendered.masked``. Range [0, inf).
+    ``Rendering.masked``. Range [0, inf).
 
     Called with two lists, a (B, C, H, W) map a layer each, the image's and the zero image's (which may have
     batch size 1). Gradient flows into both and into the biases.

@@ -1,8 +1,8 @@
 """The two halves of a layer: what it infers after its convolution, and what it renders.
 
-``Activation`` returns the latents z(l) = (s(l), t(l)) as values, ``Rendering`` takes them.
+``Activation`` returns the latents z(l) = (s(l), t(l)) as values, ``TransposedLayer`` takes them.
 
-The Min branch infers mirrored: what goes from layer to layer is the negative of its own maps, of which its
+The Min branch infers negated: what goes from layer to layer is the negative of its own maps, of which its
 minima are maxima, so the same operators serve both branches. Latents, moments and affine maps are its own.
 """
 
@@ -22,21 +22,21 @@ from gluon_nrm.typing import Operators, Tensor
 Pair = Tuple[int, int]
 
 
-class Inferred(NamedTuple):
-    """What one layer infers: its output, its latents, and what the losses want to know."""
+class LayerInference(NamedTuple):
+    """Bottom-up result of one layer."""
 
-    #: input of the next layer, (B, C, H', W'); mirrored in the Min branch
+    #: input of the next layer, (B, C, H', W'); negated in the Min branch
     output: Tensor
     #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
     latents: List[Tensor]
-    #: the convolution's output as it comes, before any norm; mirrored in the Min branch but for the first
+    #: the convolution's output as it comes, before any norm; negated in the Min branch but for the first
     convolved: Tensor
     #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
     affine: List[Tensor]
 
 
-class Rendered(NamedTuple):
-    """What one layer renders."""
+class LayerRendering(NamedTuple):
+    """Top-down result of one layer."""
 
     #: h(l-1), before its norm: (B, C_in, H_in, W_in)
     image: Tensor
@@ -60,7 +60,7 @@ class Activation(NamedBlock):
     ``norm`` maps the convolution's output to [output, scale, shift].
     """
 
-    result_type = Inferred
+    result_type = LayerInference
 
     def __init__(
         self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, **kwargs: Any
@@ -69,7 +69,7 @@ class Activation(NamedBlock):
         self._slope, self._spec, self._size = slope, spec, size
         self.norm = norm
 
-    def hybrid_forward(self, F: Operators, convolved: Tensor) -> Inferred:
+    def hybrid_forward(self, F: Operators, convolved: Tensor) -> LayerInference:
         normalised, scale, shift = self.norm(convolved)
         y = relu.activate(F, normalised, self._slope)
         latents = [relu.state(F, y, self._slope)]
@@ -78,7 +78,7 @@ class Activation(NamedBlock):
             window = (self._spec.pool, self._spec.pool)
             latents.append(pooling.position(F, y, pooled, window, self._size))
         output = F.Dropout(pooled, p=self._spec.dropout) if self._spec.dropout else pooled
-        return Inferred(output, latents, convolved, [scale, shift])
+        return LayerInference(output, latents, convolved, [scale, shift])
 
 
 class ZeroActivation(HybridBlock):
@@ -105,15 +105,15 @@ class ZeroActivation(HybridBlock):
         return [_pool(F, y, self._spec), relu.state(F, y, self._slope)]
 
 
-class Rendering(NamedBlock):
-    """The rendering half: one step of equation 5, from h(l) to h(l-1).
+class TransposedLayer(NamedBlock):
+    """Rendering of one layer: one step of equation 5, from h(l) to h(l-1).
 
     Called with h(l), the latents [s(l)] or, where the layer pools, [s(l), t(l)], and the (C,) scale of the
     norm that inference applied; ``scaled`` says whether rendering multiplies by it, as the exact transpose
     does.
     """
 
-    result_type = Rendered
+    result_type = LayerRendering
 
     def __init__(
         self, spec: LayerSpec, convolution: Convolution, size: Pair, inner: Pair, scaled: bool, **kwargs: Any
@@ -123,7 +123,7 @@ class Rendering(NamedBlock):
         self._scaled = scaled
         self.transpose = convolution.transposed(size)
 
-    def hybrid_forward(self, F: Operators, h: Tensor, latents: List[Tensor], scale: Tensor) -> Rendered:
+    def hybrid_forward(self, F: Operators, h: Tensor, latents: List[Tensor], scale: Tensor) -> LayerRendering:
         if self._average:
             h = pooling.transpose_average_pool(F, h, self._window, self._inner)
         elif self._window != (1, 1):
@@ -131,4 +131,4 @@ class Rendering(NamedBlock):
         masked = relu.apply_state(F, h, latents[0])
         routed = pooling.apply_position(F, masked, latents[1]) if len(latents) > 1 else masked
         image = self.transpose(routed, scale) if self._scaled else self.transpose(routed)
-        return Rendered(image, masked, routed)
+        return LayerRendering(image, masked, routed)

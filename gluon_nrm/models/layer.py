@@ -6,7 +6,7 @@ put at its place in its pooling window, the state's mask, the convolution's tran
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Sequence, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -14,7 +14,13 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.convolution import Convolution
 from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm, Mirror
 from gluon_nrm.models.architecture import LayerSpec
-from gluon_nrm.models.halves import Activation, Inferred, Rendered, Rendering, ZeroActivation
+from gluon_nrm.models.halves import (
+    Activation,
+    LayerInference,
+    LayerRendering,
+    TransposedLayer,
+    ZeroActivation,
+)
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.rules.activation import MIN
@@ -81,7 +87,7 @@ class NRMLayer(HybridBlock):
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
             # gluon's dropout of nothing copies the image
             self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
-            self.rendering = Rendering(spec, self.convolution, size, inner, options.scaled)
+            self.rendering = TransposedLayer(spec, self.convolution, size, inner, options.scaled)
             self.render_norms = RenderNorms(in_channels, size, options, zero=not first)
 
     def _norm(self, spec: LayerSpec, options: NRMOptions, mirror: Mirror) -> HybridBlock:
@@ -102,19 +108,29 @@ class NRMLayer(HybridBlock):
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> Tensor:
         return self.branches[0](self.convolution(x)).output
 
-    def infer(self, convolved: Tensor, branch: int) -> Inferred:
+    def infer(self, convolved: Tensor, branch: int) -> LayerInference:
         """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min, mirrored)."""
         return self.branches[branch](convolved)
 
-    def infer_zero(self, x: Tensor, inferred: Optional[Inferred] = None) -> List[Tensor]:
-        """Infer the zero image's [output, state]: by its own norm, or by an image's, as was ``inferred``."""
-        return self.zero(self.convolution(x), *(inferred.affine if inferred is not None else []))
+    def infer_zero(self, x: Tensor, affine: Sequence[Tensor] = ()) -> List[Tensor]:
+        """Infer the zero image's [output, state]: by its own norm, or by an image's [scale, shift]."""
+        return self.zero(self.convolution(x), *affine)
 
-    def render(self, h: Tensor, inferred: Inferred) -> Rendered:
-        """Render h(l) through the inferred latents; dropout as in inference."""
-        dropped = h if self.dropout is None else self.dropout(h)
-        return self.rendering(dropped, inferred.latents, inferred.affine[0])
+    def render(
+        self, h: Tensor, latents: List[Tensor], scale: Tensor, drop: bool = True
+    ) -> LayerRendering:
+        """Render h(l), (B, C, *output_size), through latents [s(l)] or [s(l), t(l)].
 
-    def render_zero(self, h: Tensor, state: Tensor, inferred: Inferred) -> Rendered:
-        """Render h0(l) through the zero image's state and the image's own positions; no dropout."""
-        return self.rendering(h, [state] + inferred.latents[1:], inferred.affine[0])
+        Args:
+            h: the intermediate rendered image.
+            latents: states and, where ``has_position``, positions, (B, C, *inner) each.
+            scale: of the norm that inference applied, (C,).
+            drop: whether dropout acts as in inference; the zero image's path goes without.
+        """
+        dropped = self.dropout(h) if drop and self.dropout is not None else h
+        return self.rendering(dropped, latents, scale)
+
+    @property
+    def has_position(self) -> bool:
+        """Whether the layer leaves a position t(l) beside its state: it pools by the maximum."""
+        return self.spec.pool > 1 and not self.spec.average

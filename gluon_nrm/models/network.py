@@ -2,101 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, Tuple
 
 from mxnet.gluon import nn
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models.architecture import Architecture
-from gluon_nrm.models.base import Matched, MatchedLayer, Network, Prediction, PriorTerms, TracedPass
+from gluon_nrm.models.base import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
 from gluon_nrm.models.classifier import Classifier, ClassTemplate, SpreadTemplate
-from gluon_nrm.models.halves import Inferred, Rendered
+from gluon_nrm.models.halves import LayerInference, LayerRendering
 from gluon_nrm.models.layer import NRMLayer
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
-from gluon_nrm.models.zero_path import Shape, every_class, unpack, zero_image
+from gluon_nrm.models.zero_path import every_class, unpack, zero_image
 from gluon_nrm.rules.activation import MIN
 from gluon_nrm.rules.structure import repeat_constant, repeat_image
+from gluon_nrm.rules.windows import Windows
 from gluon_nrm.typing import Operators, Tensor
-
-
-class BranchInference(NamedTuple):
-    """What one branch infers: every layer's latents from the image upwards, and the scores (B, K)."""
-
-    layers: List[Inferred]
-    logits: Tensor
-
-
-class BranchRendering(NamedTuple):
-    """What one branch renders: every layer from the image upwards, and the class templates."""
-
-    #: the reconstruction, (B, C, H, W)
-    image: Tensor
-    #: each layer's step; ``layers[0]`` ends on the image
-    layers: List[Rendered]
-    #: what enters each layer from above, h(l) for l = 1..L
-    heads: List[Tensor]
-    #: (B, C, 1, 1)
-    template: Tensor
-
-
-class Joint(NamedTuple):
-    """Everything one pass computes, layer by layer; its properties are those of a ``JointPass``."""
-
-    prediction: Prediction
-    code: Tensor
-    inferences: List[BranchInference]
-    renderings: List[BranchRendering]
-    #: scores of a zero image, (1, K)
-    zero_logits: Optional[Tensor] = None
-    zero_layers: Optional[List[Rendered]] = None
-
-    @property
-    def logits(self) -> List[Tensor]:
-        """Scores of each branch."""
-        return [each.logits for each in self.inferences]
-
-    @property
-    def images(self) -> List[Tensor]:
-        """Reconstruction of each branch."""
-        return [each.image for each in self.renderings]
-
-    @property
-    def heads(self) -> List[List[Tensor]]:
-        """What enters each layer from above, in each branch."""
-        return [each.heads for each in self.renderings]
-
-    @property
-    def matched(self) -> List[Matched]:
-        """What is rendered onto each layer's output, and its convolution's, in each branch."""
-        return [
-            (
-                [step.image for step in rendering.layers[1:]] + [rendering.template],
-                [layer.convolved for layer in inference.layers],
-            )
-            for inference, rendering in zip(self.inferences, self.renderings)
-        ]
-
-    @property
-    def masked(self) -> Optional[Tuple[List[Tensor], List[Tensor]]]:
-        """s(l) . h(l) of the Max branch and of the zero image."""
-        if self.zero_layers is None:
-            return None
-        return [step.masked for step in self.renderings[0].layers], [step.masked for step in self.zero_layers]
-
-    @property
-    def prior(self) -> Optional[PriorTerms]:
-        """What the ``mode`` form compares."""
-        if self.zero_logits is None:
-            return None
-        shifts = [layer.affine[1] for layer in self.inferences[0].layers]
-        return PriorTerms(self.zero_logits, shifts, [step.routed for step in self.renderings[0].layers])
 
 
 class NRM(Network):
     """A CNN that also renders, built from a list of layers; as a block it is a ``Network``.
 
-    The methods below are the steps of training's joint pass. Build a network with ``get_model``.
+    Build one with ``get_model``. ``layers`` holds its ``NRMLayer`` blocks, from the image upwards.
 
     Args:
         architecture: the layers from the image upwards.
@@ -107,6 +35,8 @@ class NRM(Network):
     Raises:
         ModelError: fewer than two classes, or images too small for the layers.
     """
+
+    renders = True
 
     def __init__(
         self,
@@ -130,18 +60,40 @@ class NRM(Network):
             self.template_norms = RenderNorms(channels, (1, 1), options)
             self.spread = SpreadTemplate(size)
 
-    def infer(self, x: Tensor) -> List[BranchInference]:
-        """Infer the latents of every branch; the first convolution, the same in all of them, runs once."""
+    def infer(self, x: Tensor) -> List[Inference]:
+        """See ``Network``."""
+        return [self._gather(branch, each) for branch, each in enumerate(self.infer_layers(x))]
+
+    def infer_layers(self, x: Tensor) -> List[List[LayerInference]]:
+        """Infer layer by layer in every branch; the first convolution, the same in all of them, runs once."""
         stem = self.layers[0].convolution(x)
-        inferences = []
-        for branch, which in enumerate(self.options.branches):
-            inferred: List[Inferred] = []
+        branches = []
+        for branch in range(len(self.options.branches)):
+            inferred: List[LayerInference] = []
             for layer in self.layers:
                 convolved = layer.convolution(inferred[-1].output) if inferred else stem
                 inferred.append(layer.infer(convolved, branch))
-            top = -inferred[-1].output if which == MIN else inferred[-1].output
-            inferences.append(BranchInference(inferred, self.classifier(top)))
-        return inferences
+            branches.append(inferred)
+        return branches
+
+    def _gather(self, branch: int, layers: List[LayerInference]) -> Inference:
+        """Score the top layer's output, and list what all layers inferred."""
+        top = layers[-1].output
+        logits = self.classifier(-top if self.options.branches[branch] == MIN else top)
+        return Inference(
+            logits,
+            [[latent] for layer in layers for latent in layer.latents],
+            [layer.affine for layer in layers],
+            [layer.convolved for layer in layers],
+            [layer.affine[1] for layer in layers],
+        )
+
+    def _by_layer(self, inference: Inference) -> Iterator[Tuple[NRMLayer, List[Tensor], List[Tensor]]]:
+        """Yield each layer with its latents [s] or [s, t] and its norm's [scale, shift]."""
+        latents = iter(inference.latents)
+        for layer, affine in zip(self.layers, inference.frozen):
+            count = 2 if layer.has_position else 1
+            yield layer, [next(latents)[0] for _ in range(count)], affine
 
     def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
         """See ``Network``."""
@@ -151,57 +103,47 @@ class NRM(Network):
             states.append(state)
         return states
 
-    def score_zero(self, F: Operators, x: Tensor, inference: BranchInference) -> Tensor:
-        """Score a zero image shaped like those of ``x``, through the norms as they were for them: (1, K)."""
+    def score_zero(self, F: Operators, x: Tensor, inference: Inference) -> Tensor:
+        """See ``Network``."""
         y = zero_image(F, x)
-        for layer, inferred in zip(self.layers, inference.layers):
-            y, _ = layer.infer_zero(y, inferred)
+        for layer, affine in zip(self.layers, inference.frozen):
+            y, _ = layer.infer_zero(y, affine)
         return self.classifier(y)
 
-    def render(self, code: Tensor, inference: BranchInference, branch: int) -> BranchRendering:
-        """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
+    def render(self, F: Operators, code: Tensor, inference: Inference, branch: int = 0) -> Rendering:
+        """See ``Network``."""
         template = self.template(code)
         h = self.spread(self.template_norms.normalise(template, branch))
-        steps: List[Rendered] = []
-        heads: List[Tensor] = []
-        for layer, inferred in reversed(list(zip(self.layers, inference.layers))):
-            heads.append(h)
-            steps.append(layer.render(h, inferred))
+        steps: List[LayerRendering] = []
+        features: List[Tensor] = []
+        for layer, latents, affine in reversed(list(self._by_layer(inference))):
+            features.append(h)
+            steps.append(layer.render(h, latents, affine[0]))
             h = layer.render_norms.normalise(steps[-1].image, branch)
-        return BranchRendering(h, steps[::-1], heads[::-1], template)
+        steps.reverse()
+        return Rendering(
+            h,
+            features[::-1],
+            [step.image for step in steps[1:]] + [template],
+            [step.masked for step in steps],
+            [step.routed for step in steps],
+        )
 
-    def render_zero(
-        self, F: Operators, states: List[Tensor], inference: BranchInference
-    ) -> List[Rendered]:
-        """Render the sum of all class templates through the zero image's states, to the first layer.
-
-        ``masked`` of every layer has the batch size of ``inference``, ready to be compared with the image's.
-        """
+    def render_zero(self, F: Operators, states: Tensor, inference: Inference) -> List[Tensor]:
+        """See ``Network``."""
         template = self.template(every_class(F, inference.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
-        steps: List[Rendered] = []
-        one_image = True  # until it meets what an image left behind: the winners of its poolings
-        for layer, inferred, state in reversed(list(zip(self.layers, inference.layers, states))):
-            masks = inferred.latents[0]
-            if one_image and len(inferred.latents) > 1:
-                h, one_image = repeat_image(F, h, masks), False
-            own_state = state if one_image else repeat_constant(F, state, masks)
-            step = layer.render_zero(h, own_state, inferred)
+        masked: List[Tensor] = []
+        one_image = True  # until it meets the positions of an image's poolings
+        each_state = unpack(F, states, self.zero_shapes)
+        for (layer, latents, affine), state in reversed(list(zip(self._by_layer(inference), each_state))):
+            if one_image and len(latents) > 1:
+                h, one_image = repeat_image(F, h, latents[0]), False
+            own_state = state if one_image else repeat_constant(F, state, latents[0])
+            step = layer.render(h, [own_state] + latents[1:], affine[0], drop=False)
             h = layer.render_norms.normalise_zero(step.image)
-            steps.append(step._replace(masked=repeat_image(F, step.masked, masks)) if one_image else step)
-        return steps[::-1]
-
-    def render_joint(
-        self, F: Operators, x: Tensor, base: TracedPass, inferences: List[Any], zero_states: Optional[Tensor]
-    ) -> Joint:
-        """See ``Network``."""
-        code = base.code
-        renderings = [self.render(code, each, branch) for branch, each in enumerate(inferences)]
-        logits = self.score_zero(F, x, inferences[0]) if self.options.compares_priors else None
-        layers = None
-        if zero_states is not None:
-            layers = self.render_zero(F, unpack(F, zero_states, self.zero_shapes), inferences[0])
-        return Joint(base.prediction, code, inferences, renderings, logits, layers)
+            masked.append(repeat_image(F, step.masked, latents[0]) if one_image else step.masked)
+        return masked[::-1]
 
     @property
     def zero_shapes(self) -> List[Shape]:
@@ -226,3 +168,32 @@ class NRM(Network):
     def class_bias(self) -> Parameter:
         """The classifier's bias log pi_y."""
         return self.classifier.bias
+
+    @property
+    def normalised(self) -> bool:
+        """See ``Network``."""
+        return self.options.norm != "none"
+
+    @property
+    def free_latents(self) -> List[FreeLatents]:
+        """A block a layer: the states of its pixels, or states and positions of its pooling windows."""
+        found, place = [], 0
+        for layer in self.layers:
+            shape, slope = (layer.spec.channels, *layer.inner), self.options.slope
+            if layer.has_position:
+                kernel = (layer.spec.pool, layer.spec.pool)
+                found.append(FreeLatents(shape, slope, Windows(kernel, kernel), place, place + 1))
+            else:
+                found.append(FreeLatents(shape, slope, None, place))
+            place += 2 if layer.has_position else 1
+        return found
+
+    @property
+    def frozen_sizes(self) -> List[int]:
+        """Scale and shift of each layer."""
+        return [2] * len(self.layers)
+
+    @property
+    def bias_count(self) -> int:
+        """One bias a layer."""
+        return len(self.layers)

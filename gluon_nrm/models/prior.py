@@ -13,7 +13,7 @@ def prior_score(F: Operators, biases: Sequence[Tensor], routed: Sequence[Tensor]
     Args:
         F: the operator module.
         biases: (C,) bias of every layer; with batch norm, the shift of its affine map.
-        routed: ``Rendered.routed`` of every layer, (B, C, H, W).
+        routed: ``Rendering.routed`` of every layer, (B, C, H, W).
     """
     total = 0.0
     for bias, h in zip(biases, routed):

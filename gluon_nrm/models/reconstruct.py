@@ -19,7 +19,7 @@ class Reconstruction(NamedTuple):
     #: for each branch, Max first, the rendered image (B, C, H, W)
     images: List[Tensor]
     #: for each branch, h(l) entering each layer from above, l = 1..L
-    heads: List[List[Tensor]]
+    features: List[List[Tensor]]
 
 
 class Reconstructor(NamedBlock):
@@ -33,4 +33,4 @@ class Reconstructor(NamedBlock):
 
     def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor) -> Reconstruction:
         joint = self.net.joint(F, x, label)
-        return Reconstruction(joint.prediction.logits, joint.code, joint.images, joint.heads)
+        return Reconstruction(joint.prediction.logits, joint.code, joint.images, joint.features)

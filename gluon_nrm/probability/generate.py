@@ -14,12 +14,12 @@ from gluon_nrm.probability.model import Path, RenderingModel, check_classes
 from gluon_nrm.probability.watch import Watch
 
 
-class Drawn(NamedTuple):
-    """Renderings of N classes along as many paths; ``heads`` from the image upwards."""
+class PathRenderings(NamedTuple):
+    """Renderings of N classes along as many paths; ``features`` from the image upwards."""
 
     labels: np.ndarray  # (N,)
     images: np.ndarray  # (N, C, H, W), h(0), with pixel noise where that was asked for
-    heads: List[np.ndarray]  # h(l), (N, C, H, W) each
+    features: List[np.ndarray]  # h(l), (N, C, H, W) each
     eta: np.ndarray  # (N,)
     predicted: np.ndarray  # (N,), the class that the network sees in the image
 
@@ -54,7 +54,7 @@ def draw(
     noise: bool = False,
     seed: int = 0,
     watch: Optional[Watch] = None,
-) -> Drawn:
+) -> PathRenderings:
     """Draw images of each class: a path from the prior by Gibbs sampling, then its rendering.
 
     Args:
@@ -78,7 +78,7 @@ def draw(
     parts = []
     for _ in sampler.run(-(-samples // chains), burn_in, thin, watch):
         parts.append(render_along(model, labels, sampler.path))
-    drawn = Drawn(*[_by_class(each, chains, samples) for each in zip(*parts)])
+    drawn = PathRenderings(*[_by_class(each, chains, samples) for each in zip(*parts)])
     if noise:
         deviation = np.sqrt(model.temperature)
         more = np.random.default_rng([seed, 1]).normal(0, deviation, drawn.images.shape)
@@ -98,13 +98,14 @@ def sweeps(samples: int, chains: Optional[int], burn_in: int, thin: int) -> int:
     return burn_in + thin * -(-samples // chains)
 
 
-def render_along(model: RenderingModel, labels: np.ndarray, path: Path) -> Drawn:
+def render_along(model: RenderingModel, labels: np.ndarray, path: Path) -> PathRenderings:
     """Render classes (N,) along a path, of batch size N or 1."""
     whole = [mx.nd.repeat(map_, len(labels), axis=0) if len(map_) == 1 else map_ for map_ in path]
     rendering = model.render(labels, whole)
-    heads = [head.asnumpy() for head in rendering.heads]
+    features = [feature.asnumpy() for feature in rendering.features]
     predicted = model.infer(rendering.image).label.asnumpy().astype(int)
-    return Drawn(np.asarray(labels), rendering.image.asnumpy(), heads, rendering.eta.asnumpy(), predicted)
+    images, eta = rendering.image.asnumpy(), rendering.eta.asnumpy()
+    return PathRenderings(np.asarray(labels), images, features, eta, predicted)
 
 
 def _by_class(parts: Sequence[Any], chains: int, samples: int) -> Any:

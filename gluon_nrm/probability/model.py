@@ -21,7 +21,7 @@ from mxnet.gluon import HybridBlock
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models import Network
 from gluon_nrm.models.prior import prior_score
-from gluon_nrm.probability.bridge import Bridge, bridge_of
+from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.typing import Operators, Tensor
 
@@ -29,8 +29,8 @@ from gluon_nrm.typing import Operators, Tensor
 Path = List[Tensor]
 
 
-class Inferred(NamedTuple):
-    """What is most probable given an image (Theorem 3.2)."""
+class InferredPath(NamedTuple):
+    """The most probable class and path given an image (Theorem 3.2)."""
 
     #: class, (B,)
     label: Tensor
@@ -40,13 +40,13 @@ class Inferred(NamedTuple):
     logits: Tensor
 
 
-class Rendering(NamedTuple):
+class RenderedPath(NamedTuple):
     """A class rendered along a path."""
 
     #: h(0), (B, C, H, W)
     image: Tensor
     #: h(l) entering each layer from above, from the image upwards
-    heads: List[Tensor]
+    features: List[Tensor]
     #: prior score of the path, (B,)
     eta: Tensor
 
@@ -70,7 +70,7 @@ class _Inference(HybridBlock):
 
 
 class _Rendering(HybridBlock):
-    """Class codes, maps and constants to eta, and, where ``whole``, to the image and the heads too."""
+    """Class codes, maps and constants to eta, and, where ``whole``, to the image and the features too."""
 
     def __init__(self, net: Network, bridge: Bridge, whole: bool) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _Rendering(HybridBlock):
     ) -> List[Tensor]:
         rendered = self._bridge.render(F, code, maps, constants)
         eta = prior_score(F, constants[len(constants) - self._bridge.biases :], rendered.routed)
-        return [eta, rendered.image, *rendered.heads] if self._whole else [eta]
+        return [eta, rendered.image, *rendered.features] if self._whole else [eta]
 
 
 class RenderingModel:
@@ -109,7 +109,7 @@ class RenderingModel:
     ) -> None:
         self.net, self.temperature = net, check_temperature(temperature)
         self.device = device or mx.current_context()
-        self._bridge = bridge_of(net, branch)
+        self._bridge = Bridge(net, branch)
         self.latents: Sequence[Latent] = self._bridge.latents
         self._inference = _Inference(net, self._bridge, branch)
         self._rendering = _Rendering(net, self._bridge, whole=True)
@@ -144,7 +144,7 @@ class RenderingModel:
             )
         return ""
 
-    def infer(self, x: Tensor) -> Inferred:
+    def infer(self, x: Tensor) -> InferredPath:
         """Joint maximum a posteriori inference of class and path, from images (B, C, H, W).
 
         Of pixels that tie in a pooling window the first is taken. The class is the one of the largest
@@ -152,7 +152,7 @@ class RenderingModel:
         """
         logits, *maps = self._inference(x)[: 1 + len(self.latents)]
         path = self.path_of([latent.encode(map_.asnumpy()) for latent, map_ in zip(self.latents, maps)])
-        return Inferred(mx.nd.argmax(self.log_posterior_of(logits), axis=1), path, logits)
+        return InferredPath(mx.nd.argmax(self.log_posterior_of(logits), axis=1), path, logits)
 
     def outcomes(self, x: Tensor) -> List[np.ndarray]:
         """The inferred path as outcomes of each block's variables, (B, V) of small integers."""
@@ -189,10 +189,10 @@ class RenderingModel:
         """
         return self.infer(mx.nd.zeros((1, *self.net.input_shape), ctx=self.device)).path
 
-    def render(self, y: Union[Tensor, Sequence[int]], path: Path) -> Rendering:
+    def render(self, y: Union[Tensor, Sequence[int]], path: Path) -> RenderedPath:
         """Render classes (B,) along a path (of batch size B), layer by layer (equation 5)."""
-        eta, image, *heads = self._rendering(self.code(y), path, self._constants)
-        return Rendering(image, heads, eta)
+        eta, image, *features = self._rendering(self.code(y), path, self._constants)
+        return RenderedPath(image, features, eta)
 
     def prior_score(self, y: Union[Tensor, Sequence[int]], path: Path) -> Tensor:
         """eta(y, z) = sum_l < b(l), t(l) . s(l) . h(l) >, (B,): sigma^2 log pi(z|y) up to a constant of y."""

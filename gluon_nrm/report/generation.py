@@ -11,7 +11,7 @@ import numpy as np
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.files import os_errors
-from gluon_nrm.probability.generate import Drawn, draw, render_along, sweeps
+from gluon_nrm.probability.generate import PathRenderings, draw, render_along, sweeps
 from gluon_nrm.probability.mode import most_probable_path
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.probability.watch import Watch
@@ -21,13 +21,13 @@ from gluon_nrm.report.figures import plot_rendering_grid
 class Generated(NamedTuple):
     """Draws of each class, and one rendering a class along each of three other paths."""
 
-    drawn: Drawn
+    drawn: PathRenderings
     #: along the most probable path that was found (``mode.py``)
-    mode: Drawn
+    mode: PathRenderings
     #: along the zero image's path
-    zero: Drawn
+    zero: PathRenderings
     #: along the path of a test image of the class, and that image
-    seen: Drawn
+    seen: PathRenderings
     images: np.ndarray[Any, Any]
 
 
@@ -84,8 +84,8 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
     first = slice(None, None, samples)
     draws = [(f"draw {number + 1}", found.drawn.images[number::samples]) for number in range(samples)]
     layers = [
-        (f"h({level})", head[first])
-        for level, head in reversed(list(enumerate(found.drawn.heads, start=1)))
+        (f"h({level})", feature[first])
+        for level, feature in reversed(list(enumerate(found.drawn.features, start=1)))
     ]
     pictures = {
         "samples.png": draws,

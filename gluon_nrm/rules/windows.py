@@ -35,6 +35,14 @@ class Windows(NamedTuple):
         """Whether no pixel is in two windows and no window holds anything but pixels."""
         return self.kernel == self.stride and self.pad == (0, 0) and not self.full
 
+    def output_size(self, size: Pair) -> Pair:
+        """Rows and columns of windows on an image of ``size``."""
+        beyond = self.over_the_edge(size)
+        rows, columns = (
+            (size[i] + 2 * self.pad[i] + beyond[i] - self.kernel[i]) // self.stride[i] + 1 for i in range(2)
+        )
+        return rows, columns
+
     def over_the_edge(self, size: Pair) -> Pair:
         """Rows and columns beyond the padded image that the last windows reach over."""
         rows, columns = (

@@ -117,9 +117,9 @@ def draw_renderings(
     reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
     result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
     columns: List[Column] = [("image", images)]
-    heads = [head.asnumpy() for head in result.heads[0]]
-    for level in shown_layers(len(heads), most):
-        columns.append((f"layer {level}", _unspread(heads[level - 1])))
+    features = [feature.asnumpy() for feature in result.features[0]]
+    for level in shown_layers(len(features), most):
+        columns.append((f"layer {level}", _unspread(features[level - 1])))
     for branch, image in zip(("max", "min"), result.images):
         columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
     names = [parts.dataset.class_names[int(label)] for label in labels]

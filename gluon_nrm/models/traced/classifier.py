@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, Tuple
 
 from mxnet.gluon import HybridBlock
 
@@ -10,17 +10,11 @@ from gluon_nrm.graph.block import GraphBlock, Traced, take_apart
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
-from gluon_nrm.models.base import Network
+from gluon_nrm.models.base import Inference, Network
 from gluon_nrm.models.maxmin import MaxMin
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.rules.activation import MAX
 from gluon_nrm.typing import Operators, Tensor
-
-
-class BranchScores(NamedTuple):
-    """What one branch infers: its scores (B, K)."""
-
-    logits: Tensor
 
 
 class ReducedClassifier(GraphBlock):
@@ -73,7 +67,7 @@ class TracedClassifier(Network):
             else:
                 self.net = ReducedClassifier(traced, options.dtype)
 
-    def infer(self, x: Tensor) -> List[BranchScores]:
+    def infer(self, x: Tensor) -> List[Inference]:
         """Scores of every branch."""
         scores = self.net(x)
-        return [BranchScores(each) for each in (scores if self.options.maxmin else [scores])]
+        return [Inference(each) for each in (scores if self.options.maxmin else [scores])]

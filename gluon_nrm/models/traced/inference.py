@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mxnet.gluon.parameter import Parameter
 
@@ -12,24 +12,12 @@ from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
 from gluon_nrm.graph.reversal import Bias, Reversal
 from gluon_nrm.graph.shapes import map_size
 from gluon_nrm.layers.statistics import instance_norm
+from gluon_nrm.models.base import Inference
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
 #: Prefix of the structural names of the parameters of the zero image's path.
 ZERO = "zero."
-
-
-class TracedBranch(NamedTuple):
-    """What one branch infers."""
-
-    #: scores (B, K)
-    logits: Tensor
-    #: of each node that leaves any, in the plan's order
-    latents: List[List[Tensor]]
-    #: each paired convolution's output as it comes, (B, C, H, W)
-    convolved: List[Tensor]
-    #: (C,), what each bias of the plan adds
-    shifts: List[Tensor]
 
 
 class _Recorder:
@@ -41,7 +29,7 @@ class _Recorder:
         for bias in plan.biases:
             self._biases.setdefault(bias.node, []).append(bias)
         self._convolutions = {pair.convolution for pair in plan.pairs}
-        self._latents: Dict[int, List[Tensor]] = {}
+        self._recorded: Dict[int, List[Tensor]] = {}
         self._convolved: Dict[int, Tensor] = {}
         self._shifts: Dict[Bias, Tensor] = {}
 
@@ -51,8 +39,8 @@ class _Recorder:
         if node.op == "BatchNorm":
             changes = {**changes, "output_mean_var": True}
         outputs = operators.run(F, node, inputs, self._dtype, **changes)
-        if index in self._plan.latent:
-            self._latents[index] = record(F, self._plan.sites[index], inputs, outputs)
+        if index in self._plan.recorded:
+            self._recorded[index] = record(F, self._plan.sites[index], inputs, outputs)
         if index in self._convolutions:
             self._convolved[index] = outputs[0]
         for bias in self._biases.get(index, []):
@@ -63,7 +51,7 @@ class _Recorder:
         """What a node adds to each feature map, (C,)."""
         F, node = self._F, self._plan.branches.graph.nodes[bias.node]
         if node.op == "BatchNorm":
-            return self._latents[bias.node][1]
+            return self._recorded[bias.node][1]
         if bias.place is not None:
             shift = F.reshape(inputs[bias.place], shape=(-1,))
         else:
@@ -72,7 +60,7 @@ class _Recorder:
             shift = F.reshape(zeros, shape=(-1,)) + float(changes.get("scalar", node.get("scalar", 0.0)))
         return -shift if bias.subtracted else shift
 
-    def branch(self, which: int, logits: Tensor) -> TracedBranch:
+    def branch(self, which: int, logits: Tensor) -> Inference:
         """Collect a branch that has just been run; shifts that ran mirrored are turned back."""
         plan, split = self._plan, self._plan.branches.split
         convolved = [self._convolved[pair.convolution] for pair in plan.pairs]
@@ -80,11 +68,17 @@ class _Recorder:
             -self._shifts[bias] if which == MIN and split[bias.node] else self._shifts[bias]
             for bias in plan.biases
         ]
-        return TracedBranch(logits, [self._latents[index] for index in plan.latent], convolved, shifts)
+        return Inference(
+            logits,
+            [self._recorded[index] for index in plan.latents],
+            [self._recorded[index] for index in plan.frozen],
+            convolved,
+            shifts,
+        )
 
 
 class TracedInference(GraphBlock):
-    """Images (B, C, H, W) to the fields of a ``TracedBranch``, a list for each branch, Max first."""
+    """Images (B, C, H, W) to the fields of an ``Inference``, a list for each branch, Max first."""
 
     def __init__(
         self,
@@ -97,7 +91,7 @@ class TracedInference(GraphBlock):
         super().__init__(plan.branches, parameters, **kwargs)
         self._plan, self._which, self._dtype = plan, which, dtype
 
-    def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> List[TracedBranch]:
+    def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> List[Inference]:
         recorder = _Recorder(F, self._plan, self._dtype)
         evaluation = self.evaluation(F, x, parameters, runner=recorder.run)
         return [recorder.branch(which, evaluation.branch(which)) for which in self._which]
@@ -106,9 +100,10 @@ class TracedInference(GraphBlock):
 class TracedZero(GraphBlock):
     """The path of one zero image in the Max branch, without dropout.
 
-    Called with it, (1, C, H, W), and, where it has no norms of its own, with the Max branch's latents of
-    images: then it goes through their own affine maps. Its own norms are instance norms, of fixed gamma and
-    the network's betas. Returns the scores (1, K) and the ``constant_state`` at every rectifier.
+    Called with it, (1, C, H, W), and, where it has no norms of its own, with the Max branch's
+    ``Inference.frozen`` of images: then it goes through their affine maps. Its own norms are instance norms,
+    of fixed gamma and the network's betas. Returns the scores (1, K) and the ``constant_state`` at every
+    rectifier.
     """
 
     def __init__(
@@ -123,9 +118,9 @@ class TracedZero(GraphBlock):
         self._plan, self._own_norms, self._dtype = plan, own_norms, dtype
 
     def hybrid_forward(
-        self, F: Operators, zeros: Tensor, latents: Optional[List[List[Tensor]]] = None, **parameters: Tensor
+        self, F: Operators, zeros: Tensor, frozen: Optional[List[List[Tensor]]] = None, **parameters: Tensor
     ) -> List[Any]:
-        affine = {} if latents is None else dict(zip(self._plan.latent, latents))
+        affine = {} if frozen is None else dict(zip(self._plan.frozen, frozen))
         states: Dict[int, Tensor] = {}
 
         def run(index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:

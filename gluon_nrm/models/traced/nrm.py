@@ -14,11 +14,12 @@ from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.reversal import Bias, reverse
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
-from gluon_nrm.models.base import MatchedLayer, Network, PriorTerms, TracedPass
+from gluon_nrm.models.base import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
 from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.render_norms import RenderNorms
-from gluon_nrm.models.traced.inference import TracedBranch, TracedInference, TracedZero, zero_gamma
-from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedDrawing, TracedRendering
+from gluon_nrm.models.traced.free_latents import free_latents
+from gluon_nrm.models.traced.inference import TracedInference, TracedZero, zero_gamma
+from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedRendering
 from gluon_nrm.models.zero_path import every_class, unpack, zero_image
 from gluon_nrm.typing import Operators, Tensor
 
@@ -29,6 +30,8 @@ class TracedNRM(Network):
     The layers of this model are the rectifiers of the network, each with what leads to it and the pooling
     behind it; their biases b(l) are those of its norms (or, without norms, of its convolutions).
     """
+
+    renders = True
 
     def __init__(
         self,
@@ -65,7 +68,8 @@ class TracedNRM(Network):
     def _rendering(self, branch: int) -> TracedRendering:
         norms = [self.render_norms[place] for place in range(len(self.render_norms))]
         exact = self.options.render_norm == "none"
-        return TracedRendering(self.plan, self._network, norms, branch, exact, self.options.dtype)
+        learned = [place for place, bias in enumerate(self.plan.biases) if self._parameter(bias) is not None]
+        return TracedRendering(self.plan, self._network, norms, branch, learned, exact, self.options.dtype)
 
     def _zero_path(self) -> TracedZero:
         own_norms = self.options.path_norm == "layerwise"
@@ -78,59 +82,37 @@ class TracedNRM(Network):
                 )
         return TracedZero(self.plan, parameters, own_norms, self.options.dtype)
 
-    def infer(self, x: Tensor) -> List[TracedBranch]:
+    def infer(self, x: Tensor) -> List[Inference]:
         """Infer the latents of every branch; what comes before the first non-linearity runs once."""
-        return [TracedBranch(*each) for each in self.inference(x)]
+        return [Inference(*each) for each in self.inference(x)]
 
-    def render(self, code: Tensor, inference: TracedBranch, branch: int) -> TracedDrawing:
-        """Render a class code (B, K) through the ``branch``-th branch's latents (Algorithm 1)."""
-        return TracedDrawing(*self.renderings[branch](code, inference.latents))
+    def render(self, F: Operators, code: Tensor, inference: Inference, branch: int = 0) -> Rendering:
+        """See ``Network``."""
+        return Rendering(*self.renderings[branch](code, inference.latents, inference.frozen))
 
     def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
         """See ``Network``."""
         states: List[Tensor] = self.zero(zeros)[1]
         return states
 
-    @property
-    def zero_shapes(self) -> List[Tuple[int, ...]]:
+    def score_zero(self, F: Operators, x: Tensor, inference: Inference) -> Tensor:
         """See ``Network``."""
-        return [site.output for _, site in sorted(self.plan.sites.items()) if site.node.op in RECTIFIERS]
+        return self.zero(zero_image(F, x), inference.frozen)[0]
 
-    def render_joint(
-        self, F: Operators, x: Tensor, base: TracedPass, inferences: List[Any], zero_states: Optional[Tensor]
-    ) -> TracedPass:
+    def render_zero(self, F: Operators, states: Tensor, inference: Inference) -> List[Tensor]:
         """See ``Network``."""
-        drawings = [self.render(base.code, each, branch) for branch, each in enumerate(inferences)]
-        return base._replace(
-            images=[each.image for each in drawings],
-            heads=[each.heads for each in drawings],
-            matched=[(drawn.matched, found.convolved) for drawn, found in zip(drawings, inferences)],
-            **self._path(F, x, inferences[0], drawings[0], zero_states),
-        )
-
-    def _path(
-        self,
-        F: Operators,
-        x: Tensor,
-        inference: TracedBranch,
-        drawing: TracedDrawing,
-        zero_states: Optional[Tensor],
-    ) -> Dict[str, Any]:
-        """What path normalisation compares the Max branch's path with."""
-        if self.options.compares_priors:
-            logits = self.zero(zero_image(F, x), inference.latents)[0]
-            return {"prior": PriorTerms(logits, inference.shifts, drawing.routed)}
-        if zero_states is None:
-            return {}
-        # through the zero image's states and the images' own positions
-        remaining = iter(unpack(F, zero_states, self.zero_shapes))
+        remaining = iter(unpack(F, states, self.zero_shapes))
         latents = [
             [next(remaining)] if self.plan.sites[index].node.op in RECTIFIERS else own
-            for index, own in zip(self.plan.latent, inference.latents)
+            for index, own in zip(self.plan.latents, inference.latents)
         ]
-        zero = TracedDrawing(*self.zero_rendering(every_class(F, inference.logits), latents))
-        learned = [place for place, bias in enumerate(self.plan.biases) if self._parameter(bias) is not None]
-        return {"masked": ([drawing.routed[i] for i in learned], [zero.routed[i] for i in learned])}
+        code = every_class(F, inference.logits)
+        return Rendering(*self.zero_rendering(code, latents, inference.frozen)).masked
+
+    @property
+    def zero_shapes(self) -> List[Shape]:
+        """See ``Network``."""
+        return [site.output for _, site in sorted(self.plan.sites.items()) if site.node.op in RECTIFIERS]
 
     @property
     def network_parameters(self) -> Mapping[str, Parameter]:
@@ -148,13 +130,13 @@ class TracedNRM(Network):
 
     @property
     def matched_layers(self) -> List[MatchedLayer]:
-        """Every paired convolution; what runs in each branch by itself is mirrored in the Min branch."""
+        """Every paired convolution; what runs in each branch by itself is negated in the Min branch."""
         layers = []
         for pair in self.plan.pairs:
             own = self.plan.sites[pair.convolution].output
-            head = own if pair.head is None else self.plan.shapes[pair.head]
-            mirrored = self.plan.branches.split[pair.convolution]
-            layers.append(MatchedLayer(own[1], prod(head[2:]), prod(own[2:]), mirrored))
+            onto = own if pair.feature is None else self.plan.shapes[pair.feature]
+            negated = self.plan.branches.split[pair.convolution]
+            layers.append(MatchedLayer(own[1], prod(onto[2:]), prod(own[2:]), negated))
         return layers
 
     @property
@@ -167,6 +149,26 @@ class TracedNRM(Network):
     def class_bias(self) -> Optional[Parameter]:
         """The classifier's bias, where its scores are the network's output."""
         return None if self.plan.class_bias is None else self._parameter(self.plan.class_bias)
+
+    @property
+    def normalised(self) -> bool:
+        """See ``Network``."""
+        return any(site.node.op == "BatchNorm" for site in self.plan.sites.values())
+
+    @property
+    def free_latents(self) -> List[FreeLatents]:
+        """See ``Network``."""
+        return free_latents(self.plan, self._network)
+
+    @property
+    def frozen_sizes(self) -> List[int]:
+        """Scale and shift of a norm; one array of each gate."""
+        return [2 if self.plan.sites[index].node.op == "BatchNorm" else 1 for index in self.plan.frozen]
+
+    @property
+    def bias_count(self) -> int:
+        """See ``Network``."""
+        return len(self.plan.biases)
 
 
 def nrm(net: HybridBlock, classes: int, input_shape: Tuple[int, int, int], **options: Any) -> TracedNRM:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, NamedTuple, Sequence
+from typing import Any, List, Mapping, Sequence
 
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph.latents import is_parametric, with_slope
-from gluon_nrm.graph.render import draw
+from gluon_nrm.graph.render import render_graph
 from gluon_nrm.graph.reversal import Reversal
 from gluon_nrm.layers.sharing import share
+from gluon_nrm.models.base import Rendering
 from gluon_nrm.models.render_norms import RenderNorms
 from gluon_nrm.typing import Operators, Tensor
 
@@ -18,29 +19,19 @@ from gluon_nrm.typing import Operators, Tensor
 ZERO_PATH = -1
 
 
-class TracedDrawing(NamedTuple):
-    """What one branch renders."""
-
-    #: the reconstruction, (B, C, H, W)
-    image: Tensor
-    #: h(l) entering each layer from above, before its norm, from the image upwards
-    heads: List[Tensor]
-    #: what is rendered for each paired convolution, (B, C, H, W)
-    matched: List[Tensor]
-    #: t(l) . s(l) . h(l) where each bias of the plan is added, (B, C, H, W)
-    routed: List[Tensor]
-
-
 class TracedRendering(HybridBlock):
-    """Class codes (B, K) and a branch's latents to the fields of a ``TracedDrawing``.
+    """Class codes (B, K), ``latents`` and ``frozen`` of an ``Inference`` to the fields of a ``Rendering``.
+
+    Of the zero image's path ``matched`` is empty, and the image is not normalised.
 
     The states of the zero image's path come without the slopes that are learned, and get them here.
 
     Args:
         plan: the network's.
         parameters: the network's, by structural name; the filters and class templates are shared.
-        norms: of each head, then of the image.
+        norms: of each feature, then of the image.
         branch: 0 Max, 1 Min, or ``ZERO_PATH``.
+        learned: which of the plan's biases are ``Network.path_biases``.
         scaled: multiply by the frozen scale of inference's norms.
         dtype: precision of convolutions.
     """
@@ -51,13 +42,14 @@ class TracedRendering(HybridBlock):
         parameters: Mapping[str, Parameter],
         norms: Sequence[RenderNorms],
         branch: int,
+        learned: Sequence[int],
         scaled: bool,
         dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._plan, self._branch, self._norms = plan, branch, list(norms)
-        self._scaled, self._dtype = scaled, dtype
+        self._learned, self._scaled, self._dtype = list(learned), scaled, dtype
         for place, norm in enumerate(norms):
             self.register_child(norm, f"norm{place}")
         graph = plan.branches.graph
@@ -75,25 +67,31 @@ class TracedRendering(HybridBlock):
             share(self, name, parameters[graph.parameters[graph.nodes[index].inputs[1].node]])
 
     def hybrid_forward(
-        self, F: Operators, code: Tensor, latents: List[List[Tensor]], **weights: Tensor
-    ) -> TracedDrawing:
-        zero, known = self._branch == ZERO_PATH, dict(zip(self._plan.latent, latents))
+        self,
+        F: Operators,
+        code: Tensor,
+        latents: List[List[Tensor]],
+        frozen: List[List[Tensor]],
+        **weights: Tensor,
+    ) -> Rendering:
+        zero, known = self._branch == ZERO_PATH, dict(zip(self._plan.recorded, [*latents, *frozen]))
         for index, name in self._slopes.items():
             known[index] = [with_slope(F, self._plan.sites[index], known[index][0], weights[name])]
-        drawn = draw(
+        found = render_graph(
             F, self._plan, code, known,
             {index: weights[name] for index, name in self._weights.items()},
             self._normalise, self._scaled, zero, self._dtype,
         )  # fmt: skip
+        masked = [found.routed[place] for place in self._learned]
         if zero:
-            return TracedDrawing(drawn.image, drawn.heads, [], drawn.taps)
+            return Rendering(found.image, found.features, [], masked, found.routed)
         matched = [
-            drawn.own[pair.convolution] if pair.head is None else drawn.heads[pair.head]
+            found.own[pair.convolution] if pair.feature is None else found.features[pair.feature]
             for pair in self._plan.pairs
         ]
-        image = self._norms[-1].normalise(drawn.image, self._branch)
-        return TracedDrawing(image, drawn.heads, matched, drawn.taps)
+        image = self._norms[-1].normalise(found.image, self._branch)
+        return Rendering(image, found.features, matched, masked, found.routed)
 
-    def _normalise(self, head: int, h: Tensor) -> Tensor:
-        norms = self._norms[head]
+    def _normalise(self, feature: int, h: Tensor) -> Tensor:
+        norms = self._norms[feature]
         return norms.normalise_zero(h) if self._branch == ZERO_PATH else norms.normalise(h, self._branch)

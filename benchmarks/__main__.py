@@ -18,7 +18,7 @@ from typing import Dict, List, Sequence
 
 from benchmarks.harness import ROOT, BenchmarkError, child_environment, count, read_json
 from benchmarks.summary import table
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 #: name -> arguments with which it is run; {out} is the folder of the figures
 BENCHMARKS: Dict[str, List[str]] = {

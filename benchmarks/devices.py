@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence
 
 from benchmarks.harness import ROOT, BenchmarkError, child_environment, command_line, count, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 RECIPE = "recipes/digits_nrm_rpn.yaml"
 
@@ -45,7 +45,7 @@ def measure(setting: Setting, epochs: int) -> Dict[str, Any]:
     Raises:
         BenchmarkError: the run failed; its message is on standard error.
     """
-    from gluon_nrm.training.runs import load_run
+    from gluon_nrm.runs.open_run import load_run
 
     with tempfile.TemporaryDirectory() as folder:
         command = [

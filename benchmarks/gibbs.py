@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any, Dict, Iterator, Tuple
 
 from benchmarks.harness import command_line, measure_in_child, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 CHAINS, BATCH = 80, 50
 

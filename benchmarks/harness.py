@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError, RunError
-from gluon_nrm.files import atomic_path, os_errors
-from gluon_nrm.processor import INSTRUCTIONS, usable_cores
+from gluon_nrm.storage.files import atomic_path, os_errors
+from gluon_nrm.system.environment import describe_environment
+from gluon_nrm.system.processor import INSTRUCTIONS, usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from benchmarks.harness import command_line, count, measure_in_child, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 #: name of the network -> (side of its images, heads exported)
 NETWORKS: Dict[str, Tuple[int, Sequence[str]]] = {
@@ -65,11 +65,11 @@ def export(name: str, folder: Path) -> List[str]:
     """Export the network with each head; returns what there is to measure."""
     import numpy as np
 
-    from gluon_nrm.deploy.prepare import prepare_graph
-    from gluon_nrm.deploy.quantise import quantise
-    from gluon_nrm.deploy.source import Wanted
-    from gluon_nrm.deploy.symbol_files import to_symbol, write_files
-    from gluon_nrm.deploy.to_onnx.convert import write_onnx
+    from gluon_nrm.export.prepare_graph import prepare_graph
+    from gluon_nrm.export.quantise import quantise
+    from gluon_nrm.export.source import Wanted
+    from gluon_nrm.export.symbol_files import to_symbol, write_files
+    from gluon_nrm.export.to_onnx.convert import write_onnx
 
     (side, heads), net, found = NETWORKS[name], build(name), []
     images = np.random.default_rng(0).standard_normal((64, 3, side, side)).astype(np.float32)
@@ -90,14 +90,14 @@ def files(folder: Path, kind: str) -> Tuple[Path, Path]:
 def runner(name: str, kind: str, folder: Path) -> Callable[[Any], Any]:
     """Load what is measured: images (B, C, H, W) to scores, both NumPy's."""
     if kind.startswith("onnxruntime"):
-        from gluon_nrm.deploy.onnx_backend import open_session
+        from gluon_nrm.predict.onnx_backend import open_session
 
         session = open_session(folder / f"{kind}.onnx")
         return lambda images: session.run(None, {"data": images})
     import mxnet as mx
 
     if kind not in (BASE, NETWORK):
-        from gluon_nrm.deploy.mxnet_backend import run_files
+        from gluon_nrm.predict.mxnet_backend import run_files
 
         return run_files(files(folder, kind), "data", mx.cpu())
     net = plain(name) if kind == BASE else build(name)

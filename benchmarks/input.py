@@ -25,14 +25,15 @@ from typing import Any, Dict
 
 from benchmarks.harness import command_line, measure_in_child, write_json
 from benchmarks.summary import INPUT_AIMS
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 BATCH = 128
 
 
 def cifar(_: int) -> Dict[str, Any]:
     """Images a second of an epoch in memory."""
-    from gluon_nrm.data import Streams, draw_split, make_augmentation, stand_in
+    from gluon_nrm.data import Streams, draw_split, make_augmentation
+    from gluon_nrm.data.pipeline.stand_in import stand_in
 
     data = stand_in("cifar10", train=50000)
     split = draw_split(data.train.labels, labelled=None, split_seed=0, classes=10)
@@ -43,7 +44,8 @@ def cifar(_: int) -> Dict[str, Any]:
 
 def imagenet(_: int) -> Dict[str, Any]:
     """Images a second of streamed photographs, decoded and augmented."""
-    from gluon_nrm.data import Streams, draw_split, make_augmentation, stand_in
+    from gluon_nrm.data import Streams, draw_split, make_augmentation
+    from gluon_nrm.data.pipeline.stand_in import stand_in
 
     data = stand_in("imagenet", train=20000)
     split = draw_split(data.train.labels, labelled=None, split_seed=0, classes=1000)

@@ -15,7 +15,7 @@ import statistics
 from typing import Any, Callable, Dict
 
 from benchmarks.harness import command_line, measure_in_child, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 #: name of the network -> images of a step, and their side in pixels
 NETWORKS = {
@@ -30,7 +30,7 @@ def stepper(name: str, maxmin: bool) -> Callable[[], Any]:
     """Build a supervised training step of a network, with or without its Min branch."""
     import mxnet as mx
 
-    from gluon_nrm.data.streams import Batch, Step
+    from gluon_nrm.data.pipeline.streams import Batch, Step
     from gluon_nrm.losses import Objective
     from gluon_nrm.models import get_model, initialise
     from gluon_nrm.recipe.schema import Optimiser, Phase

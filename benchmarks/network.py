@@ -17,7 +17,7 @@ from dataclasses import asdict
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from benchmarks.harness import ROOT, command_line, count, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 #: bits a second, each way
 LINKS = {"10 Gbit/s": 10e9, "100 Gbit/s": 100e9}

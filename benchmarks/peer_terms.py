@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Tuple
 
 from benchmarks.harness import BenchmarkError, command_line, last_line, write_json
 from benchmarks.step import NAMES, find_peer
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 HEADER = "| method | terms differ by at most | gradients differ by at most |\n|---|---|---|"
 

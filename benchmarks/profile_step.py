@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Sequence
 
 from benchmarks.harness import command_line, measure_in_child, write_json
 from benchmarks.step import NAMES
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 #: group -> operators, without what their names begin with
 GROUPS = {
@@ -116,7 +116,7 @@ def table(profiles: Sequence[Dict[str, Any]], costliest: int = 3) -> str:
 
 def plot(profiles: Sequence[Dict[str, Any]], path: Path) -> None:
     """Draw each method's groups as bars, in seconds a step."""
-    from gluon_nrm.report.figures import new_figure, save
+    from gluon_nrm.runs.figures import new_figure, save
 
     figure = new_figure(10.0, 0.5 + 3.2 * len(profiles))
     every = figure.subplots(len(profiles), 1, squeeze=False)[:, 0]

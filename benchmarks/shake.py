@@ -13,7 +13,7 @@ import statistics
 from typing import Any, Callable, Dict, List
 
 from benchmarks.harness import child_environment, command_line, write_json
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 NETWORKS = ("shake_resnet26_2x32d", "shake_resnet26_2x64d", "shake_resnet26_2x96d", "shake_resnext29_2x4x64d")
 LEVELS = {

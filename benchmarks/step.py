@@ -28,8 +28,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from benchmarks.harness import Child, command_line, count, write_json
 from benchmarks.peer_torch import BATCH, METHODS
-from gluon_nrm.cli import run_tool
-from gluon_nrm.processor import INSTRUCTIONS, has_instructions
+from gluon_nrm.console.tool import run_tool
+from gluon_nrm.system.processor import INSTRUCTIONS, has_instructions
 
 #: in bfloat16 where the processor has instructions for it and may use them; the floor is in float32
 BFLOAT16 = "hybridised, bfloat16"

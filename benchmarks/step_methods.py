@@ -8,12 +8,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 import mxnet as mx
 
 from benchmarks.floor import ConvolutionCall, convolution_calls
-from gluon_nrm.data.streams import Batch, Step
+from gluon_nrm.data.pipeline.streams import Batch, Step
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import Network, get_model, initialise
-from gluon_nrm.processor import allow_matrix_tiles
 from gluon_nrm.recipe.schema import Optimiser, Phase
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
+from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.assemble import trace
 from gluon_nrm.training.optimisers import make_trainer, trained_parameters
 from gluon_nrm.training.step import TrainStep

@@ -2,8 +2,9 @@
 
 Importing the package checks Python, numpy and MXNet (without importing MXNet) and raises a one-line
 ``gluon_nrm.errors.SetupError`` that says what to install. Where there is no MXNet at all, that comes with the
-first part that needs it (``gluon_nrm.needs_mxnet``): ``gluon_nrm.deploy`` runs exported networks without. The
-names below are imported when they are first used, so that what does not need MXNet does not wait for it.
+first part that needs it (``gluon_nrm.system.needs_mxnet``): ``gluon_nrm.predict`` runs exported networks
+without. The names below are imported when they are first used, so that what does not need MXNet does not wait
+for it.
 
     from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm
 """
@@ -14,10 +15,10 @@ import importlib
 import os
 from typing import Any, List
 
-from gluon_nrm.memory import keep_freed_memory, use_huge_pages
-from gluon_nrm.processor import set_thread_defaults
+from gluon_nrm.system.memory import keep_freed_memory, use_huge_pages
+from gluon_nrm.system.processor import set_thread_defaults
+from gluon_nrm.system.wheels import mxnet_version
 from gluon_nrm.version import __version__
-from gluon_nrm.wheels import mxnet_version
 
 __all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]
 
@@ -36,7 +37,7 @@ set_thread_defaults()
 if mxnet_version() is not None:
     if keep_freed_memory():
         use_huge_pages()
-    importlib.import_module("gluon_nrm.needs_mxnet")
+    importlib.import_module("gluon_nrm.system.needs_mxnet")
 
 
 def __getattr__(name: str) -> Any:

@@ -36,9 +36,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import sklearn.datasets  # noqa: E402, F401  (before the first fork, like all that is imported later)
 from short_runs import FULL, newest, recipe  # noqa: E402
 
-from gluon_nrm.report.figures import new_figure, save  # noqa: E402
+from gluon_nrm.runs.figures import new_figure, save  # noqa: E402
+from gluon_nrm.runs.open_run import load_run  # noqa: E402
 from gluon_nrm.training import fit as fit_module  # noqa: E402
-from gluon_nrm.training.runs import load_run  # noqa: E402
 
 TIMINGS = ("seconds", "images_per_second")
 #: Of the summary, what says where it was trained rather than what came out.

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_nrm.deploy import manifest as m
+from gluon_nrm.predict import manifest as m
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")),

@@ -14,9 +14,9 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from gluon_nrm.data import DatasetSpec
-from gluon_nrm.data.cifar import CIFAR10, CIFAR100
-from gluon_nrm.data.mnist import MNIST
-from gluon_nrm.data.svhn import SVHN
+from gluon_nrm.data.readers.cifar import CIFAR10, CIFAR100
+from gluon_nrm.data.readers.mnist import MNIST
+from gluon_nrm.data.readers.svhn import SVHN
 
 Files = Dict[str, bytes]
 TRAIN, TEST = 30, 20

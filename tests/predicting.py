@@ -12,7 +12,7 @@ from fakes import ROOT
 from linear_export import Linear
 from picture_files import encoded, pixels
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 
 NET = Linear()
 COUNT = 7

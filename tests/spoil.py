@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict
 
 import numpy as np
 
-from gluon_nrm.training.checkpoint import load_checkpoint, save_checkpoint
+from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
 
 Change = Callable[[Path], Any]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gluon_nrm.data import Augment
-from gluon_nrm.data.augment import translate
+from gluon_nrm.data.pipeline.augment import translate
 from gluon_nrm.errors import DataError
 
 

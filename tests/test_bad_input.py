@@ -19,7 +19,7 @@ from fakes import ROOT
 from short_runs import FULL, contents, recipe
 from spoil import Change, cut, edit, flip, remove, student, write
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
 

@@ -24,7 +24,7 @@ import gluon_nrm.models
 import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.graph.block import take_apart
-from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.layers.named_result import NamedBlock
 from gluon_nrm.layers.shake import ShakeShake
 from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm

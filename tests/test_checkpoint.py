@@ -15,10 +15,10 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 
-from gluon_nrm import files
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.training import checkpoint_files
-from gluon_nrm.training.checkpoint import Checkpoint, check_arrays, load_checkpoint, save_checkpoint
+from gluon_nrm.runs import checkpoint_files
+from gluon_nrm.runs.checkpoint import Checkpoint, check_arrays, load_checkpoint, save_checkpoint
+from gluon_nrm.storage import files
 
 
 def some_arrays(seed: int) -> Dict[str, Dict[str, Any]]:
@@ -211,7 +211,7 @@ def test_damage_without_an_intact_one(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gluon_nrm.training.checkpoint_files.FORMAT", 99)
+    monkeypatch.setattr("gluon_nrm.runs.checkpoint_files.FORMAT", 99)
     save_checkpoint(tmp_path, 1, some_arrays(1), {})
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="has format 99, this version reads format 1"):
@@ -229,7 +229,7 @@ def test_a_checkpoint_deleted_while_it_is_read_gives_the_newer_one(
             save_checkpoint(tmp_path, 2, some_arrays(2), {}, keep=1)
         return read(path)
 
-    monkeypatch.setattr("gluon_nrm.training.checkpoint.read_folder", slow_read)
+    monkeypatch.setattr("gluon_nrm.runs.checkpoint.read_folder", slow_read)
     assert loaded(tmp_path).epoch == 2
 
 
@@ -330,8 +330,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 import numpy as np
 from gluon_nrm.training import checkpoint_files
-from gluon_nrm.training.checkpoint import load_checkpoint, save_checkpoint
-from gluon_nrm.training.runs import open_run
+from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
+from gluon_nrm.runs.open_run import open_run
 
 root = Path(sys.argv[1])
 run = open_run(root, "toy-s0", "train: {seed: 0}\\n", {"commit": "abc"})

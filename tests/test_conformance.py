@@ -21,7 +21,7 @@ from reference import WEIGHTS
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import Reconstructor
-from gluon_nrm.models.released import load_released, read_released, released_parameters
+from gluon_nrm.models.layered.released import load_released, read_released, released_parameters
 from gluon_nrm.training.arrays import named_parameters
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "conformance"

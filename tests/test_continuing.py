@@ -12,12 +12,12 @@ from short_runs import SUPERVISED, differences, newest, recipe
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_from_text
+from gluon_nrm.runs.continuing import CHANGEABLE, Change, check_rates, refused
+from gluon_nrm.runs.open_run import open_run, run_name
+from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.runs.run_search import find_run
 from gluon_nrm.training import fit as fit_module
-from gluon_nrm.training.continuing import CHANGEABLE, Change, check_rates, refused
 from gluon_nrm.training.fit import fit
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.run_search import find_run
-from gluon_nrm.training.runs import open_run, run_name
 
 CONSTANT = SUPERVISED.replace("schedule: cosine, ", "")
 TOY = "name: toy\ntrain: {epochs: 3, seed: 0}\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gluon_nrm.csv_io import choice, integer, number, optional_number, read_csv
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.report.published import read_published
-from gluon_nrm.report.tables import read_csv as read_table
+from gluon_nrm.runs.tables import read_csv as read_table
+from gluon_nrm.storage.csv_io import choice, integer, number, optional_number, read_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {

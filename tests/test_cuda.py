@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import pytest
 from fakes import ROOT, fake_distribution, pretend_installed, python
 
-from gluon_nrm import cuda, gpus
 from gluon_nrm.errors import SetupError
+from gluon_nrm.system import cuda, gpus
 
 
 @pytest.fixture
@@ -149,7 +149,8 @@ def test_a_preloaded_library_is_found_by_its_soname(tmp_path):
         command = [*build, f"-Wl,-soname,{soname}", "-o", soname, *needs]
         subprocess.run(command, input=source, cwd=folder, check=True, text=True, capture_output=True)
     code = (
-        "from gluon_nrm.cuda import ctypes, preload_cuda; {}; print(ctypes.CDLL('libcublas.so.11').answer())"
+        "from gluon_nrm.system.cuda import ctypes, preload_cuda; {}; "
+        "print(ctypes.CDLL('libcublas.so.11').answer())"
     )
     with_preload = python(code.format("preload_cuda()"), tmp_path, GLUON_NRM_SKIP_CHECK="1")
     assert with_preload.stdout == "42\n", with_preload.stderr

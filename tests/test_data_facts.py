@@ -15,23 +15,25 @@ import pytest
 from picture_files import class_folders, encoded, pixels, record_parts
 from PIL import Image
 
-from gluon_nrm.data import Source, digits, draw_split, identities, load_dataset
-from gluon_nrm.data.facts import describe_data
-from gluon_nrm.data.identities import Identities
-from gluon_nrm.data.stored import StoredDataset
-from gluon_nrm.deploy.export import export_run
-from gluon_nrm.deploy.opening import open_classifier
-from gluon_nrm.deploy.request import Request
+from gluon_nrm.data import Source, draw_split, load_dataset
+from gluon_nrm.data.facts.facts import describe_data
+from gluon_nrm.data.facts.stored_dataset import StoredDataset
+from gluon_nrm.data.readers import digits
+from gluon_nrm.data.sets import identities
+from gluon_nrm.data.sets.identities import Identities
 from gluon_nrm.errors import ChangedData, CheckpointError, DataError, RunError
+from gluon_nrm.export.export_run import export_run
+from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.request import Request
 from gluon_nrm.recipe import Recipe, recipe_from_text
+from gluon_nrm.runs.facts_file import facts_text, read_facts
+from gluon_nrm.runs.run_data import new_data
+from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.drawing import render_run
 from gluon_nrm.training.evaluate_run import evaluate_run
-from gluon_nrm.training.facts_file import facts_text, read_facts
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
-from gluon_nrm.training.run_data import new_data
-from gluon_nrm.training.run_folder import RunFolder
 
 TEXT = """\
 data: {name: folder, path: m, labels: 6}

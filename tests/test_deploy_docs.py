@@ -18,7 +18,7 @@ from linear_export import BACKENDS, CLASSES, Linear, needs_onnx, write_export
 from short_runs import FULL, recipe
 from snippets import DOCUMENT, snippet
 
-from gluon_nrm.deploy.export import export_run
+from gluon_nrm.export.export_run import export_run
 from gluon_nrm.training.evaluate_run import evaluate_run
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore

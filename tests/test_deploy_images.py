@@ -13,12 +13,12 @@ from picture_files import pixels
 from PIL import Image, ImageFile
 
 from gluon_nrm.data import Dataset, ImageSet
-from gluon_nrm.data.dataset import channel_statistics
-from gluon_nrm.data.pictures import centre_square
-from gluon_nrm.deploy.find_images import find_images
-from gluon_nrm.deploy.images import cover, normalise, read_pixels, restore_pixels
-from gluon_nrm.deploy.manifest import CALLER, GRAPH, Input
+from gluon_nrm.data.images.pictures import centre_square
+from gluon_nrm.data.sets.dataset import channel_statistics
 from gluon_nrm.errors import DataError
+from gluon_nrm.predict.find_images import find_images
+from gluon_nrm.predict.images import cover, normalise, read_pixels, restore_pixels
+from gluon_nrm.predict.manifest import CALLER, GRAPH, Input
 
 COLOUR, GREY = pixels(4, 5), pixels(4, 5, channels=1)
 

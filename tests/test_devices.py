@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gluon_nrm.errors import DeviceError
-from gluon_nrm.training.devices import check_batch, check_kvstore, deal, parse_devices
+from gluon_nrm.system.devices import check_batch, check_kvstore, deal, parse_devices
 
 
 def cpus(*numbers: int) -> List[Any]:

@@ -11,15 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from gluon_nrm.data import (
-    Dataset,
-    ImageSet,
-    dataset,
-    list_datasets,
-    load_dataset,
-    register_dataset,
-    registry,
-)
+from gluon_nrm.data import Dataset, ImageSet, list_datasets, load_dataset, register_dataset
+from gluon_nrm.data.sets import dataset, registry
 from gluon_nrm.errors import DataError
 
 

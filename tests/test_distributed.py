@@ -24,10 +24,10 @@ from jobs import (
 )
 from short_runs import FULL, SUPERVISED, TEMPORAL, VAT, newest, recipe
 
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.runs import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 

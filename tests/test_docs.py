@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import devices, network, step
 from benchmarks.harness import read_json
-from gluon_nrm.report.tables import format_mean_std, group_mean_std, read_csv, to_markdown
+from gluon_nrm.runs.tables import format_mean_std, group_mean_std, read_csv, to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "digits.csv"

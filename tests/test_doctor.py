@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from fakes import fake_distribution
 
-from gluon_nrm import diagnosis
-from gluon_nrm.gpus import Gpu
+from gluon_nrm.system import diagnosis
+from gluon_nrm.system.gpus import Gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCTOR = ROOT / "tools" / "doctor.py"
@@ -195,7 +195,7 @@ def test_the_child_makes_the_checks_that_the_doctor_skips(tmp_path, monkeypatch)
 # --- how a tool ends ---
 
 TOOL = """
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.errors import *
 def main(arguments):
     {}

@@ -21,11 +21,14 @@ import pytest
 from fakes import ROOT
 from official_files import SPECS
 
-from gluon_nrm.data import Source, download, mnist, prepare, registry
-from gluon_nrm.data.download import fetch
-from gluon_nrm.data.remote import BY_HAND, REMOTE, Remote
+from gluon_nrm.data import Source
+from gluon_nrm.data.fetch import download, prepare
+from gluon_nrm.data.fetch.download import fetch
+from gluon_nrm.data.fetch.remote import BY_HAND, REMOTE, Remote
+from gluon_nrm.data.readers import mnist
+from gluon_nrm.data.sets import registry
 from gluon_nrm.errors import DataError
-from gluon_nrm.files import FileLock
+from gluon_nrm.storage.files import FileLock
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 

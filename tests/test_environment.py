@@ -18,8 +18,8 @@ from types import SimpleNamespace
 import pytest
 from fakes import QUIET, ROOT, fake_distribution, pretend_installed, python
 
-from gluon_nrm import environment, wheels
 from gluon_nrm.errors import SetupError
+from gluon_nrm.system import environment, wheels
 
 GOOD = {"mxnet": "1.9.1", "numpy": "1.23.5"}
 
@@ -204,10 +204,10 @@ def git(folder: Path, *arguments: str) -> str:
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
     package = tmp_path / "gluon_nrm"
-    package.mkdir()
+    (package / "system").mkdir(parents=True)
     (package / "__init__.py").touch()
     (tmp_path / "tools").mkdir()
-    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "system" / "environment.py"))
 
     def described():
         values = environment.describe_environment()

@@ -20,15 +20,16 @@ from spoil import remove, write
 from test_onnx_operators import needs_onnx
 
 from gluon_nrm.data import load_dataset
-from gluon_nrm.deploy import affine, export, quantise, verify
-from gluon_nrm.deploy.export import export_run
-from gluon_nrm.deploy.manifest import Manifest, check_files, read_manifest
-from gluon_nrm.deploy.symbol_files import BoundModel, read_files, run_once
-from gluon_nrm.deploy.to_onnx.runtime import OnnxModel
-from gluon_nrm.deploy.verify import Comparison, rounded_otherwise
 from gluon_nrm.errors import DeployError, NRMError
-from gluon_nrm.processor import has_instructions
+from gluon_nrm.export import affine, quantise, verify
+from gluon_nrm.export import export_run as export
+from gluon_nrm.export.export_run import export_run
+from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once
+from gluon_nrm.export.to_onnx.runtime import OnnxModel
+from gluon_nrm.export.verify import Comparison, rounded_otherwise
+from gluon_nrm.predict.manifest import Manifest, check_files, read_manifest
 from gluon_nrm.recipe import recipe_hash
+from gluon_nrm.system.processor import has_instructions
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 
@@ -240,7 +241,7 @@ def test_a_mismatch_leaves_no_folder(
 ) -> None:
     if form == "onnx":
         pytest.importorskip("onnxruntime")
-    monkeypatch.setattr("gluon_nrm.deploy.fold.read_affine", wrong_fold)
+    monkeypatch.setattr("gluon_nrm.export.fold.read_affine", wrong_fold)
     with pytest.raises(
         DeployError, match="differs from the network's by .* of its largest value, more than 1e-0"
     ):

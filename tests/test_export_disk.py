@@ -17,11 +17,11 @@ from picture_files import class_folders
 from predicting import call
 from short_runs import SUPERVISED, recipe
 
-from gluon_nrm import files
-from gluon_nrm.deploy import manifest as m
-from gluon_nrm.deploy.export import export_run
-from gluon_nrm.deploy.symbol_files import write_files
 from gluon_nrm.errors import DeployError
+from gluon_nrm.export.export_run import export_run
+from gluon_nrm.export.symbol_files import write_files
+from gluon_nrm.predict import manifest as m
+from gluon_nrm.storage import files
 from gluon_nrm.training.fit import fit
 
 CLASSES = ["caf\udce9", "two\nlines"]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from exports import FAMILIES, images, off, run_graph, runners
 
-from gluon_nrm.deploy.inference_graph import InferenceGraph
-from gluon_nrm.deploy.manifest import BOTH, MAX, MIN
-from gluon_nrm.deploy.prepare import prepare_graph
-from gluon_nrm.deploy.source import Normalisation, Wanted, choose, reference
 from gluon_nrm.errors import DeployError
+from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.prepare_graph import prepare_graph
+from gluon_nrm.export.source import Normalisation, Wanted, choose, reference
 from gluon_nrm.models import Network
+from gluon_nrm.predict.manifest import BOTH, MAX, MIN
 
 #: Of training alone, or of nothing.
 GONE = ("BlockGrad", "Dropout", "_copy", "abs", "broadcast_like", "reshape_like", "negative")
@@ -122,7 +122,7 @@ def test_what_draws_in_inference_too_is_refused() -> None:
 
 def test_constants_stand_in_the_file_with_their_shapes() -> None:
     """So that whoever binds it says no more than the image's shape."""
-    from gluon_nrm.deploy.symbol_files import to_symbol
+    from gluon_nrm.export.symbol_files import to_symbol
 
     graph: InferenceGraph = prepare_graph(
         FAMILIES["Max-Min"].build(), Wanted(BOTH), Normalisation(np.ones(1), np.ones(1))

@@ -11,8 +11,8 @@ from typing import List
 
 import pytest
 
-from gluon_nrm import files
 from gluon_nrm.errors import DataError
+from gluon_nrm.storage import files
 
 
 def names(folder: Path) -> List[str]:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from exports import graph_of, image, images, run_graph
 
-from gluon_nrm.deploy.canonical import use_common_operators
-from gluon_nrm.deploy.fold import fold
-from gluon_nrm.deploy.inference_graph import InferenceGraph
-from gluon_nrm.deploy.mixtures import merge_mixtures
-from gluon_nrm.deploy.shapes import infer_shapes
-from gluon_nrm.deploy.simplify import compute_constants, simplify
+from gluon_nrm.export.canonical import use_common_operators
+from gluon_nrm.export.fold import fold
+from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.mixtures import merge_mixtures
+from gluon_nrm.export.shapes import infer_shapes
+from gluon_nrm.export.simplify import compute_constants, simplify
 
 SHAPE = (3, 5, 6)
 S = mx.sym

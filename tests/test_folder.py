@@ -10,7 +10,8 @@ import picture_files as files
 import pytest
 from PIL import Image
 
-from gluon_nrm.data import Dataset, folder, load_dataset
+from gluon_nrm.data import Dataset, load_dataset
+from gluon_nrm.data.readers import folder
 from gluon_nrm.errors import DataError
 
 

@@ -17,15 +17,15 @@ from fakes import ROOT
 from linear_export import needs_onnx, reseal, write_export
 from predicting import NET, work_in
 
-from gluon_nrm.deploy import params_file
-from gluon_nrm.deploy.onnx_check import check_onnx
-from gluon_nrm.deploy.params_file import from_bytes, to_bytes
-from gluon_nrm.deploy.symbol_check import check_symbol
-from gluon_nrm.deploy.symbol_operators import MERGED, OPERATORS
-from gluon_nrm.deploy.to_onnx import convert  # noqa: F401  (it registers converters)
-from gluon_nrm.deploy.to_onnx.place import CONVERTERS
 from gluon_nrm.errors import DeployError
+from gluon_nrm.export.to_onnx import convert  # noqa: F401  (it registers converters)
+from gluon_nrm.export.to_onnx.place import CONVERTERS
 from gluon_nrm.graph.operators import KNOWN
+from gluon_nrm.predict import params_file
+from gluon_nrm.predict.onnx_check import check_onnx
+from gluon_nrm.predict.params_file import from_bytes, to_bytes
+from gluon_nrm.predict.symbol_check import check_symbol
+from gluon_nrm.predict.symbol_operators import MERGED, OPERATORS
 
 #: Bytes that a hostile export may cost the process (address space of MXNet's libraries included).
 MEMORY = 8 * 2**30

@@ -13,7 +13,7 @@ import pytest
 from fakes import ROOT
 from short_runs import SUPERVISED
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.training import assemble as assemble_module
 from gluon_nrm.training.loop import Loop
 
@@ -30,7 +30,7 @@ sys.addaudithook(look)
 
 TOOL = """
 import os, signal
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 def ctrl_c():
     signal.raise_signal(signal.SIGINT)
 def main(arguments):
@@ -51,7 +51,7 @@ def _not_ignored() -> Iterator[None]:
     ("tool", "module"),
     [
         ("train", "argparse"),
-        ("predict", "gluon_nrm.cli"),
+        ("predict", "gluon_nrm.console.tool"),
         ("train", "numpy.core._multiarray_umath"),
         ("train", "mxnet.base"),
         ("train", "sklearn.datasets"),

@@ -20,10 +20,10 @@ import official_files as official
 import pytest
 from scipy.io import savemat
 
-from gluon_nrm.data import pickles
-from gluon_nrm.data.archives import read_files
-from gluon_nrm.data.matlab import read_arrays
-from gluon_nrm.data.pickles import read_dictionary
+from gluon_nrm.data.readers import pickles
+from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.matlab import read_arrays
+from gluon_nrm.data.readers.pickles import read_dictionary
 from gluon_nrm.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,8 +183,8 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from gluon_nrm.data import pickles
-from gluon_nrm.data.archives import read_files
-from gluon_nrm.data.matlab import read_arrays
+from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.matlab import read_arrays
 from gluon_nrm.errors import DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for name in ("a.tar.gz", "b.tar.gz", "a.mat"):

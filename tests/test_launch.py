@@ -214,7 +214,7 @@ def test_workers_that_differ(difference: str, tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from gluon_nrm.recipe import load_recipe\n"
-        "from gluon_nrm.cli import run_tool\n"
+        "from gluon_nrm.console.tool import run_tool\n"
         "from gluon_nrm.training import fit as module\n"
         "second = os.environ['GLUON_NRM_WORKER'] == '1'\n"
         "describe = module.describe_environment\n"

@@ -13,9 +13,9 @@ from mxnet import autograd, gluon
 from oracle import both_ways, gradients, some
 
 from gluon_nrm.layers.convolution import Convolution
-from gluon_nrm.layers.named import NamedBlock
+from gluon_nrm.layers.named_result import NamedBlock
 from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm
-from gluon_nrm.layers.statistics import instance_norm, spatial_mean
+from gluon_nrm.rules.statistics import instance_norm, spatial_mean
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*already initialized")
 

@@ -16,10 +16,10 @@ import pytest
 from fakes import ROOT
 from short_runs import SUPERVISED
 
-from gluon_nrm.display import Display
-from gluon_nrm.training.progress import Progress
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.runs import load_run
+from gluon_nrm.console.display import Display
+from gluon_nrm.console.progress import Progress
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.run_folder import RunFolder
 
 ROW = {"epoch": 1, "loss/total": 1.0}
 
@@ -63,7 +63,7 @@ def test_no_stream_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_full_pipe_loses_lines_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gluon_nrm.display.PATIENCE", 0.05)
+    monkeypatch.setattr("gluon_nrm.console.display.PATIENCE", 0.05)
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as source, os.fdopen(writer, "w", buffering=1) as target:
         display = Display(target)
@@ -142,7 +142,7 @@ def test_the_exit_code_of_sigterm(tmp_path: Path) -> None:
 
 
 TOOL = """
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.errors import *
 def main(arguments):
     {}

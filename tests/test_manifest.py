@@ -10,7 +10,8 @@ from typing import Any, Dict, Tuple
 import pytest
 from fakes import python
 
-from gluon_nrm.deploy.manifest import (
+from gluon_nrm.errors import DeployError
+from gluon_nrm.predict.manifest import (
     MANIFEST,
     File,
     Input,
@@ -24,7 +25,6 @@ from gluon_nrm.deploy.manifest import (
     read_manifest,
     write_manifest,
 )
-from gluon_nrm.errors import DeployError
 
 SOURCE = Source("digits", "0123456789ab", 0, "digits_cnn", "digits", 50, 40, None, None, "0.1.0")
 WHOLE = Manifest(
@@ -141,7 +141,7 @@ def test_files_are_checked(export: Path) -> None:
 
 def test_it_is_read_without_mxnet_and_onnx(export: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom gluon_nrm.deploy.manifest import read_manifest\n"
+        "import sys\nfrom pathlib import Path\nfrom gluon_nrm.predict.manifest import read_manifest\n"
         f"print(read_manifest(Path({str(export)!r})).name, {{'mxnet', 'onnx', 'yaml'}} & set(sys.modules))"
     )
     done = python(code)

@@ -27,13 +27,13 @@ from gluon_nrm.distributed.commands import read_command, sign
 from gluon_nrm.distributed.handshake import Gate, join
 from gluon_nrm.distributed.hosts import Host
 from gluon_nrm.distributed.members import gather, link_to_hub
-from gluon_nrm.distributed.names import DEFAULT_PATIENCE, patience
 from gluon_nrm.distributed.plan import Job, plan
 from gluon_nrm.distributed.serve import make_controller
-from gluon_nrm.distributed.server_optimiser import describe_optimiser, make_optimiser
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.optimisation.schedules import stretches
+from gluon_nrm.optimisation.server_optimiser import describe_optimiser, make_optimiser
+from gluon_nrm.system.job_variables import DEFAULT_PATIENCE, patience
 from gluon_nrm.training.optimisers import optimiser_settings
-from gluon_nrm.training.schedules import stretches
 
 HERE = "127.0.0.1"
 KEY = b"the job's key"
@@ -350,7 +350,7 @@ time.sleep(600)
 #: A worker that comes late: the impostor has the place by then.
 LATE = """
 import os, time
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.distributed.connect import connect
 while not os.path.exists('impostor'): time.sleep(0.05)
 time.sleep(2)

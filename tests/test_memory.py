@@ -12,7 +12,7 @@ from typing import Callable, List, Optional, Tuple
 
 import pytest
 
-from gluon_nrm import memory
+from gluon_nrm.system import memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries go untuned")
 

@@ -15,7 +15,7 @@ from fakes import ROOT
 from matplotlib.image import imread
 from short_runs import FULL, contents, recipe
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.probability import RenderingModel
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit

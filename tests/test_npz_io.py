@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.npz_io import read_npz
+from gluon_nrm.storage.npz_io import read_npz
 
 ARRAYS = {
     "weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

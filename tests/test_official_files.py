@@ -14,11 +14,12 @@ import official_files as official
 import pytest
 from official_files import SPECS, Files, a_part
 
-from gluon_nrm.data import Dataset, Source, dataset_spec, list_datasets, load_dataset, stand_in
-from gluon_nrm.data.cifar import CIFAR10_FORMS, CIFAR100_FORMS, read_cifar
-from gluon_nrm.data.mnist import read_mnist
-from gluon_nrm.data.pickles import read_dictionary
-from gluon_nrm.data.svhn import read_svhn
+from gluon_nrm.data import Dataset, Source, dataset_spec, list_datasets, load_dataset
+from gluon_nrm.data.pipeline.stand_in import stand_in
+from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, CIFAR100_FORMS, read_cifar
+from gluon_nrm.data.readers.mnist import read_mnist
+from gluon_nrm.data.readers.pickles import read_dictionary
+from gluon_nrm.data.readers.svhn import read_svhn
 from gluon_nrm.errors import DataError, MissingData
 
 OFFICIAL = ("cifar10", "cifar100", "svhn", "mnist")

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from exports import FAMILIES, graph_of, image, images, off, run_graph
 
-from gluon_nrm.deploy.prepare import prepare_graph
-from gluon_nrm.deploy.source import choose, reference
-from gluon_nrm.deploy.to_onnx.convert import import_onnx, write_onnx
-from gluon_nrm.deploy.to_onnx.place import CONVERTERS
-from gluon_nrm.deploy.to_onnx.runtime import OnnxModel, import_onnxruntime
 from gluon_nrm.errors import DeployError
+from gluon_nrm.export.prepare_graph import prepare_graph
+from gluon_nrm.export.source import choose, reference
+from gluon_nrm.export.to_onnx.convert import import_onnx, write_onnx
+from gluon_nrm.export.to_onnx.place import CONVERTERS
+from gluon_nrm.export.to_onnx.runtime import OnnxModel, import_onnxruntime
 
 S = mx.sym
 SHAPE = (4, 6, 7)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from linear_export import BACKENDS, Linear, needs_onnx, write_export
 
-from gluon_nrm.deploy.onnx_check import check_onnx
-from gluon_nrm.deploy.opening import open_classifier
-from gluon_nrm.deploy.request import Request
 from gluon_nrm.errors import DeployError
+from gluon_nrm.predict.onnx_check import check_onnx
+from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.request import Request
 
 
 def short(tensor: Any) -> None:

@@ -15,13 +15,13 @@ from matplotlib.image import imread
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import Recipe, recipe_to_yaml
-from gluon_nrm.report import comparison, figures, index, paper_tables
+from gluon_nrm.report import comparison, index, paper_tables, reproduce
 from gluon_nrm.report.paper_tables import TABLES, Cell, Table, get_table
 from gluon_nrm.report.published import read_published
-from gluon_nrm.report.tables import read_csv
+from gluon_nrm.runs import figures
+from gluon_nrm.runs.open_run import open_run
+from gluon_nrm.runs.tables import read_csv
 from gluon_nrm.training import fit as fit_module
-from gluon_nrm.training import reproduce
-from gluon_nrm.training.runs import open_run
 
 RECIPES, PUBLISHED = ROOT / "recipes", ROOT / "results" / "published.csv"
 DIGITS, TABLE3 = get_table("table3", "digits"), TABLES["table3"]

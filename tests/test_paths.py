@@ -11,26 +11,26 @@ from typing import Callable, Dict, Iterator, List
 
 import pytest
 
-from gluon_nrm import files
-from gluon_nrm.data.archives import read_files
-from gluon_nrm.data.folder import find_parts
-from gluon_nrm.data.places import find
-from gluon_nrm.data.prepare import describe_files, prepare
-from gluon_nrm.data.recordio import RecordFile
-from gluon_nrm.data.registry import Source, data_folder
-from gluon_nrm.data.split_files import write_splits
-from gluon_nrm.deploy.find_images import find_images
-from gluon_nrm.deploy.manifest import read_manifest
-from gluon_nrm.deploy.opening import open_classifier
-from gluon_nrm.deploy.picture import check_picture
-from gluon_nrm.deploy.request import Request
+from gluon_nrm.data.fetch.prepare import describe_files, prepare
+from gluon_nrm.data.pipeline.split_files import write_splits
+from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.folder import find_parts
+from gluon_nrm.data.readers.places import find
+from gluon_nrm.data.readers.recordio import RecordFile
+from gluon_nrm.data.sets.registry import Source, data_folder
 from gluon_nrm.errors import DataError, NRMError, RunError
+from gluon_nrm.predict.find_images import find_images
+from gluon_nrm.predict.manifest import read_manifest
+from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.picture import check_picture
+from gluon_nrm.predict.request import Request
 from gluon_nrm.recipe.load import load_recipe
-from gluon_nrm.training.checkpoint import load_checkpoint
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.runs import load_run, open_run
+from gluon_nrm.runs.checkpoint import load_checkpoint
+from gluon_nrm.runs.open_run import load_run, open_run
+from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.storage import files
 
-PACKAGE = Path(files.__file__).parent
+PACKAGE = Path(files.__file__).parents[1]
 #: Questions to a path; each can raise an OSError (``resolve`` and ``expanduser`` a RuntimeError).
 QUESTIONS = {
     "exists", "expanduser", "glob", "is_dir", "is_file", "is_symlink", "iterdir", "lstat", "owner",

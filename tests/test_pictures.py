@@ -15,11 +15,11 @@ import picture_files as files
 import pytest
 from PIL import Image, ImageFile
 
-from gluon_nrm.data.formats import ENDINGS, FORMATS, is_image_name
-from gluon_nrm.data.pictures import decode
-from gluon_nrm.deploy.images import read_pixels
-from gluon_nrm.deploy.manifest import CALLER, Input
+from gluon_nrm.data.images.formats import ENDINGS, FORMATS, is_image_name
+from gluon_nrm.data.images.pictures import decode
 from gluon_nrm.errors import DataError
+from gluon_nrm.predict.images import read_pixels
+from gluon_nrm.predict.manifest import CALLER, Input
 
 PIXELS = files.pixels(6, 8)
 

@@ -13,9 +13,9 @@ import tiny
 from mxnet.gluon import nn
 
 from gluon_nrm.errors import DeviceError, NonFiniteLoss
+from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import Network, maxmin
-from gluon_nrm.models.options import NRMOptions
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.training.assemble import assemble

@@ -22,9 +22,9 @@ from PIL import Image
 from predicting import COUNT, IMAGES, NET, call, work_in
 from short_runs import FULL, SUPERVISED, recipe
 
-from gluon_nrm.deploy import manifest as m
-from gluon_nrm.deploy.progress import ImageProgress
+from gluon_nrm.console.image_progress import ImageProgress
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.predict import manifest as m
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 

@@ -12,11 +12,11 @@ from linear_export import write_export
 from picture_files import encoded, pixels
 from predicting import COUNT, NET, call, work_in
 
-from gluon_nrm.deploy import manifest as m
-from gluon_nrm.deploy import predict as predicting
-from gluon_nrm.deploy.answers import ANSWERS
-from gluon_nrm.deploy.classifier import Classifier
-from gluon_nrm.deploy.predict import Guess, Prediction
+from gluon_nrm.predict import manifest as m
+from gluon_nrm.predict import predict_images as predicting
+from gluon_nrm.predict.answers import ANSWERS
+from gluon_nrm.predict.classifier import Classifier
+from gluon_nrm.predict.predict_images import Guess, Prediction
 
 
 @pytest.fixture

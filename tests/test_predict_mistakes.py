@@ -17,7 +17,7 @@ from linear_export import needs_onnx, reseal, write_export, write_onnx
 from predicting import NET, call, work_in
 from short_runs import FULL, SUPERVISED, recipe
 
-from gluon_nrm.deploy import manifest as m
+from gluon_nrm.predict import manifest as m
 from gluon_nrm.training.fit import fit
 
 

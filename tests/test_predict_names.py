@@ -14,8 +14,8 @@ from fakes import ROOT, python
 from linear_export import Linear, write_export
 from picture_files import encoded, pixels
 
-from gluon_nrm.console import on_one_line, to_json
-from gluon_nrm.deploy import manifest as m
+from gluon_nrm.console.streams import on_one_line, to_json
+from gluon_nrm.predict import manifest as m
 
 NAMES = [b"caf\xe9.png", b"plain.png", b"two\nlines.png", b"\x1b[2Jscreen.png", "grün–北.png".encode()]
 CLASSES = ["ant\udcff", "b\nee", "cat\x1b[2J", "dög – 北"]
@@ -113,5 +113,8 @@ def test_json_that_an_encoding_can_write(value: str, encoding: str) -> None:
 
 
 def test_importing_the_package_changes_no_stream() -> None:
-    code = "import sys, gluon_nrm.cli, gluon_nrm.console; print(sys.stdout.errors, sys.stderr.errors)"
+    code = (
+        "import sys, gluon_nrm.console.tool, gluon_nrm.console.streams; "
+        "print(sys.stdout.errors, sys.stderr.errors)"
+    )
     assert python(code, PYTHONIOENCODING="ascii").stdout.split() == ["strict", "backslashreplace"]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gluon_nrm.processor import has_instructions, usable_cores
+from gluon_nrm.system.processor import has_instructions, usable_cores
 
 VARIABLES = ("OMP_NUM_THREADS", "MXNET_USE_OPERATOR_TUNING", "DNNL_MAX_CPU_ISA")
 
@@ -35,7 +35,7 @@ def test_every_core_is_used_unless_the_environment_says_otherwise() -> None:
 
 TILES = """
 import os
-from gluon_nrm.processor import allow_matrix_tiles
+from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.rules.precision import reduce, restore
 allowed = allow_matrix_tiles()
 import mxnet as mx

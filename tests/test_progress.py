@@ -9,8 +9,8 @@ from typing import Any, Dict, TextIO
 
 import pytest
 
+from gluon_nrm.console.progress import TERMS, Progress, format_duration, format_row
 from gluon_nrm.errors import RunError
-from gluon_nrm.training.progress import TERMS, Progress, format_duration, format_row
 
 ROW = {
     "epoch": 2,

@@ -10,14 +10,14 @@ from typing import Any, Iterator, List, Tuple
 import numpy as np
 import pytest
 
-from gluon_nrm.data.splits import draw_split
+from gluon_nrm.data.pipeline.splits import draw_split
 from gluon_nrm.errors import DataError, DeviceError, ModelError, NRMError, RecipeError
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.recipe.checks import SMALLEST, limit_problems
 from gluon_nrm.recipe.fields import is_section
+from gluon_nrm.system.devices import check_batch, parse_devices
 from gluon_nrm.training import sizes
 from gluon_nrm.training.assemble import assemble
-from gluon_nrm.training.devices import check_batch, parse_devices
 
 TEXT = """\
 data: {name: digits, labels: 50}

@@ -14,16 +14,17 @@ import pytest
 from fakes import ROOT
 from short_runs import full_weights, trainer_of, values
 
-from gluon_nrm.data import Dataset, stand_in
+from gluon_nrm.data import Dataset
+from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.losses.objective import RENDERED, TERMS
 from gluon_nrm.models import list_models
+from gluon_nrm.optimisation.schedules import learning_rate, loss_weights, stretches
 from gluon_nrm.recipe import Recipe, load_recipe, recipe_from_text, recipe_to_yaml
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.training import assemble as assemble_module
 from gluon_nrm.training import forecast as forecast_module
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.forecast import forecast
-from gluon_nrm.training.schedules import learning_rate, loss_weights, stretches
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 

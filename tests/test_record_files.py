@@ -14,8 +14,8 @@ import picture_files as files
 import pytest
 
 from gluon_nrm.data import load_dataset
-from gluon_nrm.data import recordio as module
-from gluon_nrm.data.recordio import RecordFile
+from gluon_nrm.data.readers import recordio as module
+from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.errors import DataError
 
 PNG = files.encoded(files.pixels())

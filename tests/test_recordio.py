@@ -15,8 +15,8 @@ import picture_files as files
 import pytest
 
 from gluon_nrm.data import Source, dataset_spec, load_dataset
-from gluon_nrm.data.imagenet import IMAGENET, read_imagenet
-from gluon_nrm.data.recordio import RecordFile
+from gluon_nrm.data.readers.imagenet import IMAGENET, read_imagenet
+from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.errors import DataError, MissingData
 
 PNG = files.encoded(files.pixels())

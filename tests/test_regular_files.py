@@ -13,26 +13,26 @@ from typing import Callable, Dict, Iterator, List
 import numpy as np
 import pytest
 
-from gluon_nrm import files
-from gluon_nrm.data.archives import read_files
-from gluon_nrm.data.dataset import Dataset, ImageSet
-from gluon_nrm.data.download import sha256
-from gluon_nrm.data.mnist import load_mnist
-from gluon_nrm.data.pictures import decode
-from gluon_nrm.data.recordio import RecordFile
-from gluon_nrm.data.registry import Source
-from gluon_nrm.data.split_files import read_split
-from gluon_nrm.data.svhn import load_svhn
-from gluon_nrm.deploy.manifest import describe_file
+from gluon_nrm.data.fetch.download import sha256
+from gluon_nrm.data.images.pictures import decode
+from gluon_nrm.data.pipeline.split_files import read_split
+from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.mnist import load_mnist
+from gluon_nrm.data.readers.recordio import RecordFile
+from gluon_nrm.data.readers.svhn import load_svhn
+from gluon_nrm.data.sets.dataset import Dataset, ImageSet
+from gluon_nrm.data.sets.registry import Source
 from gluon_nrm.distributed.hosts import read_hosts
 from gluon_nrm.errors import NRMError
+from gluon_nrm.predict.manifest import describe_file
 from gluon_nrm.recipe.load import load_recipe
 from gluon_nrm.report.published import read_published
-from gluon_nrm.report.tables import read_csv
-from gluon_nrm.training import metrics
-from gluon_nrm.training.run_folder import RunFolder
+from gluon_nrm.runs import metrics
+from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.runs.tables import read_csv
+from gluon_nrm.storage import files
 
-PACKAGE = Path(files.__file__).parent
+PACKAGE = Path(files.__file__).parents[1]
 #: Modules that open only files of the system or of an installed package.
 OF_THE_SYSTEM = {"environment.py", "memory.py", "processor.py", "wheels.py", "training/forecast.py"}
 #: Functions that open a file by its path, with the modules they belong to.
@@ -127,7 +127,7 @@ def test_a_lock_that_another_holds_is_not_waited_for_in_silence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     text = (
-        "import sys, time; from pathlib import Path; from gluon_nrm.files import FileLock; "
+        "import sys, time; from pathlib import Path; from gluon_nrm.storage.files import FileLock; "
         "FileLock(Path(sys.argv[1])).acquire(); print('held', flush=True); time.sleep(1.3)"
     )
     command = [sys.executable, "-c", text, str(tmp_path / ".lock")]

@@ -15,8 +15,8 @@ from PIL import Image
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_from_text, recipe_to_yaml
-from gluon_nrm.report import figures, tables
-from gluon_nrm.training.runs import load_run, open_run
+from gluon_nrm.runs import figures, tables
+from gluon_nrm.runs.open_run import load_run, open_run
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -29,12 +29,12 @@ from short_runs import (
 )
 
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.loop import Loop
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.runs import load_run
 from gluon_nrm.training.step import TrainStep
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
@@ -131,7 +131,7 @@ import os, signal, sys
 from gluon_nrm.recipe import load_recipe
 from gluon_nrm.training import fit as module
 from gluon_nrm.training.loop import Loop
-from gluon_nrm.training.run_folder import RunFolder
+from gluon_nrm.runs.run_folder import RunFolder
 
 module.draw = lambda *_: None
 module.describe_environment = dict

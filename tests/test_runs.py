@@ -15,9 +15,9 @@ from typing import Any, Dict, List, NamedTuple
 import numpy as np
 import pytest
 
-from gluon_nrm import files
 from gluon_nrm.errors import RunError
-from gluon_nrm.training.runs import RunFolder, first_difference, load_run, open_run, run_name
+from gluon_nrm.runs.open_run import RunFolder, first_difference, load_run, open_run, run_name
+from gluon_nrm.storage import files
 
 RECIPE = """\
 name: toy
@@ -165,7 +165,7 @@ def test_a_run_in_use_is_refused_here_and_in_another_process(tmp_path: Path) -> 
         with pytest.raises(RunError, match=f"in use by process {os.getpid()} on "):
             opened(tmp_path)
         code = (
-            "import sys; from pathlib import Path; from gluon_nrm.training.runs import open_run\n"
+            "import sys; from pathlib import Path; from gluon_nrm.runs.open_run import open_run\n"
             f"open_run(Path({str(tmp_path)!r}), 'toy-s0', {RECIPE!r}, {{}})"
         )
         answer = subprocess.run([sys.executable, "-c", code], env=child_env(), capture_output=True, text=True)
@@ -403,7 +403,7 @@ def test_names_that_yaml_1_1_takes_for_the_same_number_are_different_recipes(tmp
 CHILD = """
 import sys
 from pathlib import Path
-from gluon_nrm.training.runs import open_run
+from gluon_nrm.runs.open_run import open_run
 print("ready", flush=True)
 while True:
     open_run(Path(sys.argv[1]), "toy-s0", "train: {seed: 0}\\n", {"commit": "abc"}, fresh=True).close()

@@ -8,11 +8,11 @@ from typing import Sequence
 
 import pytest
 
-from gluon_nrm.cli import ToolParser, run_tool
+from gluon_nrm.console.tool import ToolParser, run_tool
 from gluon_nrm.errors import DataError, NRMError, RecipeError, RunError, visible
-from gluon_nrm.json_io import read_json
 from gluon_nrm.recipe import load_recipe, recipe_from_text
-from gluon_nrm.training.runs import load_run
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.storage.json_io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 ESCAPES = ["\x1b[2J", "a\nerror: b", "a\rb", "\x9b31m", "\u202eab", "\u2028", "\udcff", "\x00", "\x7f"]

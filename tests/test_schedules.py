@@ -7,8 +7,7 @@ from typing import List
 
 import pytest
 
-from gluon_nrm.recipe import Loss, LossWeights, Phase, Teacher
-from gluon_nrm.training.schedules import (
+from gluon_nrm.optimisation.schedules import (
     Stretch,
     learning_rate,
     loss_weights,
@@ -16,6 +15,7 @@ from gluon_nrm.training.schedules import (
     stretches,
     teacher_decay,
 )
+from gluon_nrm.recipe import Loss, LossWeights, Phase, Teacher
 
 
 def released(lr: float) -> List[Stretch]:

@@ -16,8 +16,8 @@ from official_files import SPECS
 from short_runs import SUPERVISED, recipe
 
 from gluon_nrm.data import Dataset, Source, draw_split, load_dataset, read_split, write_splits
-from gluon_nrm.data.cifar import CIFAR10_FORMS, read_cifar
-from gluon_nrm.data.split_files import TABLE_LABELS
+from gluon_nrm.data.pipeline.split_files import TABLE_LABELS
+from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, read_cifar
 from gluon_nrm.errors import DataError, RecipeError
 from gluon_nrm.training.assemble import assemble
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gluon_nrm.data import Split, check_split, draw_split, load_dataset
-from gluon_nrm.data.splits import take_per_class
+from gluon_nrm.data.pipeline.splits import take_per_class
 from gluon_nrm.errors import DataError
 
 DIGITS = load_dataset("digits").train.labels

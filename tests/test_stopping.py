@@ -10,16 +10,16 @@ from typing import Any, List
 import pytest
 from short_runs import SUPERVISED, newest, recipe
 
+from gluon_nrm.console.interrupts import QUICK
+from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed import supervise
 from gluon_nrm.errors import Stopped
-from gluon_nrm.interrupts import QUICK
-from gluon_nrm.training import checkpoint_files
+from gluon_nrm.runs import checkpoint_files
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.runs import load_run
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.stopping import StopRequest
 
 ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -118,7 +118,7 @@ def test_a_late_signal_in_a_save_waits_for_its_end(tmp_path: Path, monkeypatch: 
     write = checkpoint_files._write_arrays
 
     def written(*arguments: Any) -> None:
-        monkeypatch.setattr("gluon_nrm.training.stopping.QUICK", -1.0)  # every further one is late
+        monkeypatch.setattr("gluon_nrm.console.stopping.QUICK", -1.0)  # every further one is late
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         write(*arguments)

@@ -24,12 +24,12 @@ from gluon_nrm.data import (
     evaluation_batches,
     load_dataset,
     make_augmentation,
-    stand_in,
-    streamed,
 )
-from gluon_nrm.data.crops import CropSettings, jittered, random_box, relight
-from gluon_nrm.data.prefetch import prefetch
-from gluon_nrm.data.streamed import StreamedImages
+from gluon_nrm.data.pipeline.crops import CropSettings, jittered, random_box, relight
+from gluon_nrm.data.pipeline.prefetch import prefetch
+from gluon_nrm.data.pipeline.stand_in import stand_in
+from gluon_nrm.data.sets import streamed
+from gluon_nrm.data.sets.streamed import StreamedImages
 from gluon_nrm.errors import DataError
 
 PLAIN = CropSettings(area=1, aspect=1, jitter=0, lighting=0)

@@ -20,9 +20,9 @@ from fakes import ROOT
 from matplotlib.image import imread
 from short_runs import FULL, SUPERVISED, contents, newest
 
-from gluon_nrm.cli import run_tool
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.models import list_models
-from gluon_nrm.training.runs import load_run
+from gluon_nrm.runs.open_run import load_run
 
 BOTH_SEEDS = ("--seeds", "0", "1")
 

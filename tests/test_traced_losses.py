@@ -13,10 +13,10 @@ from cnns import SHAPE, chain, convolution, dense, randomise, residual
 from mxnet import autograd
 from mxnet.gluon import HybridBlock, nn
 
+from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
-from gluon_nrm.models.base import Network
-from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.network import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import named_parameters
 from gluon_nrm.training.teacher import Teacher

@@ -12,12 +12,12 @@ from fakes import ROOT
 from PIL import Image
 from short_runs import SUPERVISED
 
-from gluon_nrm.cli import pattern, run_tool
+from gluon_nrm.console.tool import pattern, run_tool
 from gluon_nrm.data import load_dataset
-from gluon_nrm.data.registry import data_folder
-from gluon_nrm.data.split_files import read_split, write_splits
+from gluon_nrm.data.pipeline.split_files import read_split, write_splits
+from gluon_nrm.data.sets.registry import data_folder
 from gluon_nrm.errors import DataError, NRMError
-from gluon_nrm.files import expand_home
+from gluon_nrm.storage.files import expand_home
 
 
 @pytest.fixture(autouse=True)

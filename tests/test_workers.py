@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 from short_runs import FULL, SUPERVISED, TEMPORAL, built, recipe, values
 
-from gluon_nrm.data import Cutout, Source, Split, Step, Streams, draw_split, make_augmentation, stand_in
-from gluon_nrm.data.facts import describe_data
+from gluon_nrm.data import Cutout, Source, Split, Step, Streams, draw_split, make_augmentation
+from gluon_nrm.data.facts.facts import describe_data
+from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.distributed import star as star_module
 from gluon_nrm.distributed.agreement import check_data, check_software
-from gluon_nrm.distributed.rates import Rates
-from gluon_nrm.distributed.server_updates import check_asynchronous
 from gluon_nrm.distributed.star import Star, pack, unpack
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DeviceError, DistributedError
+from gluon_nrm.optimisation.rates import Rates
+from gluon_nrm.optimisation.schedules import learning_rate, stretches
 from gluon_nrm.training.arrays import (
     device_statistics,
     load_device_statistics,
     synchronise_statistics,
 )
-from gluon_nrm.training.schedules import learning_rate, stretches
+from gluon_nrm.training.server_updates import check_asynchronous
 from gluon_nrm.training.tally import StreamTerms, Tally, gather_terms
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")

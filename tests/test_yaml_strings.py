@@ -12,7 +12,7 @@ import yaml
 from gluon_nrm.errors import RecipeError
 from gluon_nrm.recipe import load_recipe, recipe_from_text, recipe_to_yaml
 from gluon_nrm.recipe.yaml_io import read_plain, write_yaml
-from gluon_nrm.training.runs import load_run, open_run
+from gluon_nrm.runs.open_run import load_run, open_run
 
 RECIPE = """\
 data: {name: digits}

@@ -9,10 +9,10 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
+from gluon_nrm.layers.nrm_layer import NRMLayer
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import NRM, LayerSpec, NRMOptions, architecture_of
-from gluon_nrm.models.base import Inference
-from gluon_nrm.models.layer import NRMLayer
+from gluon_nrm.models.network import Inference
 from gluon_nrm.training.arrays import named_parameters
 
 Layers = Sequence[Union[int, str, LayerSpec]]

@@ -2,7 +2,7 @@
 
     import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
-    from gluon_nrm.cli import run_tool
+    from gluon_nrm.console.tool import run_tool
 
 ``_package`` does the rest.
 """
@@ -12,4 +12,4 @@ from __future__ import annotations
 from _package import ROOT as ROOT
 from _package import import_or_leave
 
-import_or_leave("gluon_nrm.needs_mxnet")
+import_or_leave("gluon_nrm.system.needs_mxnet")

@@ -18,9 +18,9 @@ import _checkout  # noqa: F401  (first: finds gluon_nrm)
 import argparse
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, run_tool
-from gluon_nrm.diagnosis import PROBLEM, diagnose
-from gluon_nrm.environment import describe_environment
+from gluon_nrm.console.tool import ToolParser, run_tool
+from gluon_nrm.system.diagnosis import PROBLEM, diagnose
+from gluon_nrm.system.environment import describe_environment
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ import _checkout  # noqa: F401  (first: finds gluon_nrm)
 import argparse
 from typing import Mapping, Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.training.evaluate_run import TEST, VALIDATION, evaluate_run
 
 

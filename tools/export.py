@@ -13,9 +13,9 @@ import _checkout  # noqa: F401  (first: finds gluon_nrm)
 import argparse
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
-from gluon_nrm.deploy.export import FORMATS, SYMBOL, export_run
-from gluon_nrm.deploy.manifest import BOTH, MANIFEST, MAX, MIN
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
+from gluon_nrm.export.export_run import FORMATS, SYMBOL, export_run
+from gluon_nrm.predict.manifest import BOTH, MANIFEST, MAX, MIN
 
 
 def main(arguments: Sequence[str]) -> int:

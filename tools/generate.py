@@ -15,7 +15,7 @@ import _checkout  # noqa: F401  (first: finds gluon_nrm)
 import argparse
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.probability.generate import parse_classes
 from gluon_nrm.probability.model import RenderingModel
 from gluon_nrm.report.generation import draw_pictures, generate, table

@@ -18,7 +18,7 @@ import shlex
 import sys
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, place, run_tool
+from gluon_nrm.console.tool import ToolParser, place, run_tool
 from gluon_nrm.distributed.launch import Options, launch
 
 

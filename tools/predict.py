@@ -16,18 +16,18 @@ import argparse
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, pattern, place, run_tool
-from gluon_nrm.deploy.answers import ANSWERS, TABLE, Answers
-from gluon_nrm.deploy.backends import MXNET, ONNXRUNTIME
-from gluon_nrm.deploy.find_images import find_images
-from gluon_nrm.deploy.manifest import BOTH, MAX, MIN
-from gluon_nrm.deploy.opening import open_classifier
-from gluon_nrm.deploy.picture import check_picture, draw
-from gluon_nrm.deploy.predict import Prediction, predict
-from gluon_nrm.deploy.progress import ImageProgress
-from gluon_nrm.deploy.request import Request
-from gluon_nrm.display import say
+from gluon_nrm.console.display import say
+from gluon_nrm.console.image_progress import ImageProgress
+from gluon_nrm.console.tool import ToolParser, add_data_dir, pattern, place, run_tool
 from gluon_nrm.errors import DataError
+from gluon_nrm.predict.answers import ANSWERS, TABLE, Answers
+from gluon_nrm.predict.backends import MXNET, ONNXRUNTIME
+from gluon_nrm.predict.find_images import find_images
+from gluon_nrm.predict.manifest import BOTH, MAX, MIN
+from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.picture import check_picture, draw
+from gluon_nrm.predict.predict_images import Prediction, predict
+from gluon_nrm.predict.request import Request
 
 
 def main(arguments: Sequence[str]) -> int:

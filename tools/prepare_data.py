@@ -14,10 +14,10 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.data import list_datasets, load_dataset
-from gluon_nrm.data.prepare import describe_files, prepare
-from gluon_nrm.data.split_files import TABLE_LABELS, write_splits
+from gluon_nrm.data.fetch.prepare import describe_files, prepare
+from gluon_nrm.data.pipeline.split_files import TABLE_LABELS, write_splits
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

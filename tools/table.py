@@ -16,10 +16,10 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.report.paper_tables import TABLES, get_table
-from gluon_nrm.report.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
-from gluon_nrm.training.reproduce import report, train_missing
+from gluon_nrm.report.reproduce import report, train_missing
+from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from gluon_nrm.cli import ToolParser, add_data_dir, place, run_tool
-from gluon_nrm.distributed.names import COMMAND
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
+from gluon_nrm.system.job_variables import COMMAND
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.forecast import forecast
 

@@ -4,7 +4,7 @@ Each is a function of its numbers, so that narrow networks for small images come
 published ones. Parameters are initialised by the caller: ``net.initialize(initialiser("he"))``.
 """
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.backbones.densenet import cifar_densenet
 from gluon_nrm.backbones.initialise import initialiser
 from gluon_nrm.backbones.resnet import cifar_resnet

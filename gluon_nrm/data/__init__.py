@@ -6,12 +6,24 @@ for testing.
 
 from __future__ import annotations
 
+from gluon_nrm.data.pipeline.augment import Augment, Cutout
+from gluon_nrm.data.pipeline.crops import RandomCrops, make_augmentation
+from gluon_nrm.data.pipeline.split_files import read_split, write_splits
+from gluon_nrm.data.pipeline.splits import Split, check_split, draw_split
+from gluon_nrm.data.pipeline.stand_in import stand_in
+from gluon_nrm.data.pipeline.streams import Batch, Step, Streams, evaluation_batches
+
 # Importing a reader registers its data set.
-from gluon_nrm.data import cifar, digits, folder, imagenet, mnist, svhn  # noqa: F401
-from gluon_nrm.data.augment import Augment, Cutout
-from gluon_nrm.data.crops import RandomCrops, make_augmentation
-from gluon_nrm.data.dataset import Dataset, ImageSet
-from gluon_nrm.data.registry import (
+from gluon_nrm.data.readers import (
+    cifar,  # noqa: F401
+    digits,  # noqa: F401
+    folder,  # noqa: F401
+    imagenet,  # noqa: F401
+    mnist,  # noqa: F401
+    svhn,  # noqa: F401
+)
+from gluon_nrm.data.sets.dataset import Dataset, ImageSet
+from gluon_nrm.data.sets.registry import (
     DatasetSpec,
     Source,
     data_folder,
@@ -20,10 +32,6 @@ from gluon_nrm.data.registry import (
     load_dataset,
     register_dataset,
 )
-from gluon_nrm.data.split_files import read_split, write_splits
-from gluon_nrm.data.splits import Split, check_split, draw_split
-from gluon_nrm.data.stand_in import stand_in
-from gluon_nrm.data.streams import Batch, Step, Streams, evaluation_batches
 
 __all__ = [
     "Augment",

@@ -8,8 +8,8 @@ import socket
 import time
 from typing import Callable, Optional
 
-from gluon_nrm.distributed.names import PUBLIC
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.job_variables import PUBLIC
 
 LOOPBACK = "127.0.0.1"
 #: Networks that no router of the internet leads to: the loopback, the private ones, and link-local.

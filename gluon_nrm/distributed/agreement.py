@@ -6,7 +6,7 @@ import json
 import socket
 from typing import Any, Dict, List, Mapping
 
-from gluon_nrm.data.facts import Facts, digest, split_digest
+from gluon_nrm.data.facts.facts import Facts, digest, split_digest
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.recipe import Recipe, recipe_hash

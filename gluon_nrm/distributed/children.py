@@ -11,7 +11,7 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import IO, Deque, List, Optional, TextIO
 
-from gluon_nrm.display import Display
+from gluon_nrm.console.display import Display
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.errors import DistributedError
 

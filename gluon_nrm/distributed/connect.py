@@ -15,10 +15,10 @@ from gluon_nrm.distributed.addresses import check_private, wait_until_it_answers
 from gluon_nrm.distributed.commands import sign
 from gluon_nrm.distributed.members import TALK, WATCH, gather, link_to_hub, own_key, own_rank
 from gluon_nrm.distributed.members import title as title_of
-from gluon_nrm.distributed.names import patience
 from gluon_nrm.distributed.star import Star
 from gluon_nrm.distributed.watch import Watch
 from gluon_nrm.distributed.workers import Workers
+from gluon_nrm.system.job_variables import patience
 
 
 def connect(kvstore: str) -> Workers:

@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from gluon_nrm.distributed.addresses import resolve
 from gluon_nrm.errors import DistributedError
-from gluon_nrm.files import os_errors, read_file
+from gluon_nrm.storage.files import os_errors, read_file
 
 #: Seconds that a host has to answer.
 PATIENCE = 15

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Union
 
-from gluon_nrm.display import say
+from gluon_nrm.console.display import say
 from gluon_nrm.distributed.addresses import (
     LOOPBACK,
     address_towards,
@@ -20,11 +20,11 @@ from gluon_nrm.distributed.addresses import (
 )
 from gluon_nrm.distributed.enclosure import enclose
 from gluon_nrm.distributed.hosts import Host, check_hosts, read_hosts
-from gluon_nrm.distributed.names import KEY, patience
 from gluon_nrm.distributed.plan import Job, Process, plan
 from gluon_nrm.distributed.supervise import supervise
 from gluon_nrm.distributed.task import Task, find_task
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.job_variables import KEY, patience
 
 
 class Options(NamedTuple):

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Dict, List, NamedTuple, Tuple
 
 from gluon_nrm.distributed.handshake import DEADLINE, Gate, Link, join
-from gluon_nrm.distributed.names import HUB, KEY, PLACES, RANK, patience
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.job_variables import HUB, KEY, PLACES, RANK, patience
 
 #: Links of a worker: one for messages, one to watch each other. Servers and scheduler have the second alone.
 TALK, WATCH = "talk", "watch"

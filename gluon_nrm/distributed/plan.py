@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
 from gluon_nrm.distributed.hosts import Host
-from gluon_nrm.distributed.names import (
+from gluon_nrm.system.job_variables import (
     COMMAND,
     DEFAULT_PATIENCE,
     HUB,

@@ -12,14 +12,14 @@ import traceback
 from threading import Event, Thread
 from typing import Any, Callable, List, Optional, Sequence
 
-from gluon_nrm.cli import run_tool
-from gluon_nrm.display import say
+from gluon_nrm.console.display import say
+from gluon_nrm.console.tool import run_tool
 from gluon_nrm.distributed.addresses import check_private
 from gluon_nrm.distributed.commands import read_command
 from gluon_nrm.distributed.members import WATCH, link_to_hub, own_key, title
-from gluon_nrm.distributed.names import SERVER
 from gluon_nrm.distributed.watch import Watch
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.job_variables import SERVER
 
 #: Refused commands that are shown.
 SHOWN = 10
@@ -94,7 +94,7 @@ def make_controller(
             if name == "greeting":
                 greeted()
             else:
-                from gluon_nrm.distributed.server_optimiser import make_optimiser
+                from gluon_nrm.optimisation.server_optimiser import make_optimiser
 
                 store.set_optimizer(make_optimiser(command["optimiser"]))
         except Exception:  # an exception would be lost in MXNet

@@ -7,11 +7,11 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Optional, Sequence
 
+from gluon_nrm.console.interrupts import QUICK
 from gluon_nrm.distributed.children import Child
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.distributed.watch import LEFT_ALONE
 from gluon_nrm.errors import DistributedError, Stopped
-from gluon_nrm.interrupts import QUICK
 
 #: Seconds between looks at the processes.
 LOOK = 0.05

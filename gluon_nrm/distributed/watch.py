@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from threading import Event, Lock, Thread, Timer
 from typing import Dict, List
 
-from gluon_nrm.display import say
+from gluon_nrm.console.display import say
 
 #: Exit code of a process that ends because another one is gone.
 LEFT_ALONE = 74

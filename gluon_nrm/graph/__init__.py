@@ -4,4 +4,4 @@
 ``shapes`` infers sizes; ``transpose`` turns an operator round by the rules of ``gluon_nrm.rules``.
 """
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401

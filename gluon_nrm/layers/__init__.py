@@ -4,4 +4,4 @@ A layer's latents are outputs of its inference and inputs of its rendering; no b
 call. What an operator becomes top-down comes from ``gluon_nrm.rules``; the blocks here own the parameters.
 """
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401

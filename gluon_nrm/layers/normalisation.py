@@ -9,7 +9,7 @@ from mxnet.gluon.parameter import Parameter
 from mxnet.initializer import Normal
 
 from gluon_nrm.layers.sharing import share
-from gluon_nrm.layers.statistics import EPSILON, instance_norm
+from gluon_nrm.rules.statistics import EPSILON, instance_norm
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]

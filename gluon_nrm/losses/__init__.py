@@ -1,6 +1,6 @@
 """The terms of the objective (equation 12), one block each; every one returns a loss per image, (B,)."""
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
@@ -10,7 +10,7 @@ from gluon_nrm.losses.objective import TERMS, Objective, Outcome
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
-from gluon_nrm.models.prior import prior_score
+from gluon_nrm.rules.prior_score import prior_score
 
 __all__ = [
     "ClassPriorNorm",

@@ -8,10 +8,10 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.path_norm import PathNorm
-from gluon_nrm.models.base import JointPass, Network
-from gluon_nrm.models.prior import prior_score
+from gluon_nrm.models.network import JointPass, Network
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.enumeration import enumerate_outcomes, log_weights
+from gluon_nrm.rules.prior_score import prior_score
 from gluon_nrm.typing import Operators, Tensor
 
 

@@ -16,8 +16,8 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.layers.statistics import EPSILON
-from gluon_nrm.models.base import Matched, MatchedLayer
+from gluon_nrm.models.network import Matched, MatchedLayer
+from gluon_nrm.rules.statistics import EPSILON
 from gluon_nrm.typing import Operators, Tensor
 
 

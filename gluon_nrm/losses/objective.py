@@ -17,7 +17,7 @@ from gluon_nrm.losses.moment_matching import MapGradients, MapSlopes, MomentMatc
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
-from gluon_nrm.models.base import JointPass, Network
+from gluon_nrm.models.network import JointPass, Network
 from gluon_nrm.models.zero_path import ZeroStates
 from gluon_nrm.typing import Operators, Tensor
 

@@ -2,15 +2,15 @@
 
 import warnings
 
-import gluon_nrm.needs_mxnet  # noqa: F401
-from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the package's own models
-from gluon_nrm.models import networks as _networks  # noqa: F401 - and its networks with skip connections
-from gluon_nrm.models.architecture import LayerSpec, architecture_of
-from gluon_nrm.models.base import Network, Prediction
+import gluon_nrm.system.needs_mxnet  # noqa: F401
+from gluon_nrm.layers.architecture import LayerSpec, architecture_of
+from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.models import skip_networks as _networks  # noqa: F401 - and its networks with skip connections
 from gluon_nrm.models.initialise import initialise
+from gluon_nrm.models.layered import architectures as _architectures  # noqa: F401 - registers the package's own models
+from gluon_nrm.models.layered.nrm import NRM
 from gluon_nrm.models.maxmin import MaxMin, maxmin
-from gluon_nrm.models.network import NRM
-from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.network import Network, Prediction
 from gluon_nrm.models.reconstruct import Reconstruction, Reconstructor
 from gluon_nrm.models.registry import (
     get_architecture,

@@ -9,8 +9,8 @@ from mxnet.gluon import HybridBlock
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.block import GraphBlock, Traced, own_parameters, take_apart
 from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
-from gluon_nrm.layers.named import NamedBlock
-from gluon_nrm.models.options import CHOICES
+from gluon_nrm.layers.named_result import NamedBlock
+from gluon_nrm.layers.options import CHOICES
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 

@@ -10,10 +10,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.models.architecture import Architecture, architecture_of, with_dropout
-from gluon_nrm.models.base import Network
-from gluon_nrm.models.network import NRM
-from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.layers.architecture import Architecture, architecture_of, with_dropout
+from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.models.layered.nrm import NRM
+from gluon_nrm.models.network import Network
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.models.zoo import ZOOS, zoo_builder

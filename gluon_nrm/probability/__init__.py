@@ -2,7 +2,7 @@
 
 import warnings
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.probability.enumeration import Enumeration
 from gluon_nrm.probability.gibbs import GibbsSampler
 from gluon_nrm.probability.model import RenderingModel

@@ -12,7 +12,7 @@ from typing import List, Sequence
 import numpy as np
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.models.base import FreeLatents, Inference, Network, Rendering
+from gluon_nrm.models.network import FreeLatents, Inference, Network, Rendering
 from gluon_nrm.probability.latents import Latent, OverlappingWindows, States, Windows
 from gluon_nrm.typing import Operators, Tensor
 

@@ -20,9 +20,9 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models import Network
-from gluon_nrm.models.prior import prior_score
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.latents import Latent
+from gluon_nrm.rules.prior_score import prior_score
 from gluon_nrm.typing import Operators, Tensor
 
 #: Values of z: one map (B, *shape) for each block of ``RenderingModel.latents``.

@@ -8,7 +8,7 @@ from typing import Callable, Optional, TextIO
 
 from tqdm import tqdm
 
-from gluon_nrm.display import Display
+from gluon_nrm.console.display import Display
 
 #: Seconds between lines where there is no bar.
 BETWEEN_LINES = 20.0

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
-from gluon_nrm.files import fits_in_name, os_errors, read_file
 from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, Item, read_yaml, write_yaml
+from gluon_nrm.storage.files import fits_in_name, os_errors, read_file
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:

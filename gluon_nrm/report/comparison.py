@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import find_files, os_errors, write_text
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.report.paper_tables import METHODS, Cell, Column, Table
 from gluon_nrm.report.published import Published
-from gluon_nrm.report.tables import Row, format_mean_std, summarise
-from gluon_nrm.training.runs import load_run
+from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.tables import Row, format_mean_std, summarise
+from gluon_nrm.storage.files import find_files, os_errors, write_text
 
 COLUMNS = (
     "table", "data", "method", "recipe", "column", "reported", "reported_std", "reported_status", "source",

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
-from gluon_nrm import csv_io
 from gluon_nrm.errors import RunError
-from gluon_nrm.files import exists, find_files, os_errors, read_file, write_text
 from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.published import read_published
+from gluon_nrm.storage import csv_io
+from gluon_nrm.storage.files import exists, find_files, os_errors, read_file, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

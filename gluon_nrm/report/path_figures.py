@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gluon_nrm.probability.margin import GAMMAS, margin_curve
-from gluon_nrm.report.figures import new_figure, save
 from gluon_nrm.report.paths import RunPaths
+from gluon_nrm.runs.figures import new_figure, save
 
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, Mapping, NamedTuple, Optional
 
-from gluon_nrm import csv_io
 from gluon_nrm.errors import RunError
-from gluon_nrm.json_io import PUT_BACK
+from gluon_nrm.storage import csv_io
+from gluon_nrm.storage.json_io import PUT_BACK
 
 
 class Published(NamedTuple):

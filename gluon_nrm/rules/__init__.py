@@ -21,4 +21,4 @@ reshape, padding   the reshape back, the crop                      ``structure``
 =================  ==============================================  =====================
 """
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401

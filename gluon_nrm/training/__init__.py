@@ -3,4 +3,4 @@
 ``gluon_nrm.training.fit`` puts them together; modules that only read run folders do not import MXNet.
 """
 
-import gluon_nrm.needs_mxnet  # noqa: F401
+import gluon_nrm.system.needs_mxnet  # noqa: F401

@@ -8,11 +8,11 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.data.streams import Batch
+from gluon_nrm.data.pipeline.streams import Batch
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models import Network
 from gluon_nrm.recipe.schema import Vat
-from gluon_nrm.training.devices import deal
+from gluon_nrm.system.devices import deal
 from gluon_nrm.training.targets import ClassProbabilities
 from gluon_nrm.typing import Operators, Tensor
 

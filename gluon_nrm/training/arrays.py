@@ -11,8 +11,8 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
-from gluon_nrm.models.second import STATISTICS
-from gluon_nrm.training.checkpoint import check_arrays
+from gluon_nrm.models.stateless_twin import STATISTICS
+from gluon_nrm.runs.checkpoint import check_arrays
 
 __all__ = [
     "STATISTICS",

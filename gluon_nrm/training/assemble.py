@@ -19,21 +19,21 @@ from gluon_nrm.data import (
     evaluation_batches,
     make_augmentation,
 )
-from gluon_nrm.data.facts import Facts
+from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.distributed.gradients import GradientSum
-from gluon_nrm.distributed.server_updates import check_asynchronous
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
-from gluon_nrm.models.second import share_parameters
-from gluon_nrm.processor import allow_matrix_tiles
+from gluon_nrm.models.stateless_twin import share_parameters
 from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.runs.run_data import RunData, new_data, noise_data
+from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
+from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.training.optimisers import trained_parameters
-from gluon_nrm.training.run_data import RunData, new_data, noise_data
+from gluon_nrm.training.server_updates import check_asynchronous
 from gluon_nrm.training.sizes import check_batches, check_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling

@@ -11,7 +11,7 @@ import numpy as np
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.models import Reconstructor
-from gluon_nrm.report.figures import plot_rendering_grid
+from gluon_nrm.runs.figures import plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable
 import mxnet as mx
 import numpy as np
 
-from gluon_nrm.data.streams import Batch
+from gluon_nrm.data.pipeline.streams import Batch
 from gluon_nrm.models import Network
 
 #: From so many classes on the top-5 error is counted too, as on ImageNet.

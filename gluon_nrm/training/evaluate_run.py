@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from gluon_nrm.data.skipped import Skipped
+from gluon_nrm.data.sets.skipped import Skipped
 from gluon_nrm.errors import DataError
 from gluon_nrm.recipe import recipe_from_text
+from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.training.evaluate import error_rates
 from gluon_nrm.training.restore import restore
-from gluon_nrm.training.runs import load_run
 
 TEST, VALIDATION = "test", "validation"
 

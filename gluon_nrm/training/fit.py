@@ -9,24 +9,24 @@ from typing import Any, Dict, List, Optional, Sequence, TextIO, Union
 
 import numpy as np
 
-from gluon_nrm.display import Display
+from gluon_nrm.console.display import Display
+from gluon_nrm.console.progress import Progress
+from gluon_nrm.console.silence import Silence
+from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
-from gluon_nrm.environment import describe_environment
 from gluon_nrm.errors import NRMError
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
-from gluon_nrm.report.figures import plot_curves
-from gluon_nrm.report.tables import summarise
+from gluon_nrm.runs.figures import plot_curves
+from gluon_nrm.runs.open_run import RunFolder, open_run, run_name
+from gluon_nrm.runs.tables import summarise
+from gluon_nrm.system.devices import check_kvstore, parse_devices
+from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.devices import check_kvstore, parse_devices
 from gluon_nrm.training.drawing import draw_renderings, one_of_each
 from gluon_nrm.training.loop import Loop
-from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
-from gluon_nrm.training.runs import RunFolder, open_run, run_name
-from gluon_nrm.training.silence import Silence
-from gluon_nrm.training.stopping import StopRequest
 
 #: Test images, and at most so many layers, in the picture of renderings.
 SHOWN, SHOWN_LAYERS = 6, 8

@@ -8,10 +8,14 @@ from typing import Any, Dict, Mapping, Optional, Union
 
 from mxnet.gluon import Trainer
 
-from gluon_nrm.distributed.server_updates import ServerUpdates
+from gluon_nrm.console.progress import Progress
+from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.json_io import Source, read_keys
+from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches
+from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
+from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.storage.json_io import Source, read_keys
 from gluon_nrm.training.arrays import (
     average,
     device_statistics,
@@ -22,14 +26,10 @@ from gluon_nrm.training.arrays import (
     synchronise_statistics,
 )
 from gluon_nrm.training.assemble import Parts
-from gluon_nrm.training.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.training.evaluate import error_rates
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
-from gluon_nrm.training.progress import Progress
-from gluon_nrm.training.run_folder import RunFolder
-from gluon_nrm.training.schedules import Stretch, learning_rate, loss_weights, stretches
 from gluon_nrm.training.seeding import seed_step
-from gluon_nrm.training.stopping import StopRequest
+from gluon_nrm.training.server_updates import ServerUpdates
 from gluon_nrm.training.tally import Tally
 
 #: Kinds of the counters in a checkpoint; those of earlier versions have no loss_scale.

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Optional, Union
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.models import Network
 from gluon_nrm.recipe import recipe_from_text
+from gluon_nrm.runs.checkpoint import load_checkpoint
+from gluon_nrm.runs.open_run import RunFolder, load_run
+from gluon_nrm.runs.run_data import data_of_run
+from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.checkpoint import load_checkpoint
-from gluon_nrm.training.devices import parse_devices
-from gluon_nrm.training.run_data import data_of_run
-from gluon_nrm.training.runs import RunFolder, load_run
 
 
 class Restored(NamedTuple):

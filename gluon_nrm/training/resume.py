@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Sequence, Tuple, Union
 
-from gluon_nrm import files
-from gluon_nrm.data.facts import Facts, absolute
-from gluon_nrm.data.stored import StoredDataset
+from gluon_nrm.data.facts.facts import Facts, absolute
+from gluon_nrm.data.facts.stored_dataset import StoredDataset
 from gluon_nrm.distributed.agreement import check_data
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ChangedData, DataError, RunError
 from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_to_yaml
-from gluon_nrm.training.continuing import CHANGEABLE, EPOCHS, PATH, check_rates, value_of
-from gluon_nrm.training.facts_file import facts_from_plain, facts_to_plain
-from gluon_nrm.training.run_data import (
+from gluon_nrm.runs.continuing import CHANGEABLE, EPOCHS, PATH, check_rates, value_of
+from gluon_nrm.runs.facts_file import facts_from_plain, facts_to_plain
+from gluon_nrm.runs.open_run import run_name
+from gluon_nrm.runs.run_data import (
     RunData,
     moved,
     new_data,
@@ -23,8 +23,8 @@ from gluon_nrm.training.run_data import (
     warn_of_missing_facts,
     with_facts,
 )
-from gluon_nrm.training.run_search import Found, find_run
-from gluon_nrm.training.runs import run_name
+from gluon_nrm.runs.run_search import Found, find_run
+from gluon_nrm.storage import files
 
 
 def with_absolute_path(recipe: Recipe) -> Recipe:

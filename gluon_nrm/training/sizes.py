@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Iterable
 
-from gluon_nrm.data.dataset import Dataset
+from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.errors import DataError, ModelError
 from gluon_nrm.recipe import Recipe
 

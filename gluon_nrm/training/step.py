@@ -8,12 +8,12 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon import Trainer
 
-from gluon_nrm.data.streams import Batch, Step
+from gluon_nrm.data.pipeline.streams import Batch, Step
 from gluon_nrm.distributed.gradients import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.losses.objective import Objective
+from gluon_nrm.system.devices import deal
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.devices import deal
 from gluon_nrm.training.loss_scale import LossScale
 from gluon_nrm.training.tally import StreamTerms, check_finite, gather_terms
 from gluon_nrm.training.targets import Targets

@@ -12,11 +12,11 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.data.streams import Batch
+from gluon_nrm.data.pipeline.streams import Batch
 from gluon_nrm.losses.consistency import NO_TARGET, Probabilities
 from gluon_nrm.models import Network
-from gluon_nrm.training.checkpoint import check_arrays
-from gluon_nrm.training.devices import deal
+from gluon_nrm.runs.checkpoint import check_arrays
+from gluon_nrm.system.devices import deal
 from gluon_nrm.typing import Operators, Tensor
 
 

@@ -8,9 +8,9 @@ import mxnet as mx
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models import Network
+from gluon_nrm.optimisation.schedules import teacher_decay
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.arrays import STATISTICS
-from gluon_nrm.training.schedules import teacher_decay
 from gluon_nrm.training.targets import SecondPass
 
 

@@ -46,9 +46,9 @@ def import_everything() -> None:
     import short_runs  # noqa: F401
     import sklearn.datasets  # noqa: F401
 
-    import gluon_nrm.deploy.export
-    import gluon_nrm.deploy.mxnet_backend
-    import gluon_nrm.deploy.onnx_backend
+    import gluon_nrm.export.export_run
+    import gluon_nrm.predict.mxnet_backend
+    import gluon_nrm.predict.onnx_backend
     import gluon_nrm.training.evaluate_run  # noqa: F401
 
     PIL.Image.init()

@@ -30,7 +30,7 @@ def read_mnist(folder: Path, rng: random.Random) -> None:
     from official_files import SPECS
 
     from gluon_nrm.data import Source
-    from gluon_nrm.data.mnist import read_mnist as read
+    from gluon_nrm.data.readers.mnist import read_mnist as read
 
     read(SPECS["mnist"], Source(folder))
 
@@ -46,7 +46,7 @@ def read_svhn(folder: Path, rng: random.Random) -> None:
     from official_files import SPECS
 
     from gluon_nrm.data import Source
-    from gluon_nrm.data.svhn import read_svhn as read
+    from gluon_nrm.data.readers.svhn import read_svhn as read
 
     read(SPECS["svhn"], Source(folder))
 
@@ -78,8 +78,8 @@ def read_cifar(name: str) -> Callable[[Path, random.Random], None]:
         from official_files import SPECS
 
         from gluon_nrm.data import Source
-        from gluon_nrm.data.cifar import CIFAR10_FORMS, CIFAR100_FORMS
-        from gluon_nrm.data.cifar import read_cifar as reader
+        from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, CIFAR100_FORMS
+        from gluon_nrm.data.readers.cifar import read_cifar as reader
 
         reader(SPECS[name], CIFAR10_FORMS if name == "cifar10" else CIFAR100_FORMS, Source(folder))
 
@@ -116,7 +116,7 @@ def class_folders(folder: Path) -> None:
 
 
 def splits(folder: Path) -> None:
-    from gluon_nrm.data.split_files import write_splits
+    from gluon_nrm.data.pipeline.split_files import write_splits
 
     (folder / "digits").mkdir()
     write_splits(_dataset(), [20], [0], folder / "digits")
@@ -138,7 +138,7 @@ def mend_split(files: Files, rng: random.Random) -> None:
 
 
 def read_splits(folder: Path, rng: random.Random) -> None:
-    from gluon_nrm.data.split_files import read_split
+    from gluon_nrm.data.pipeline.split_files import read_split
 
     read_split(folder / "digits_20_s0.txt", _dataset(), labels=20, seed=0)
 

@@ -18,7 +18,7 @@ def exports(folder: Path) -> None:
     from linear_export import Linear, write_export
     from short_runs import FULL
 
-    from gluon_nrm.deploy.export import export_run
+    from gluon_nrm.export.export_run import export_run
 
     write_export(folder / "linear", Linear())
     write_export(folder / "rendering", Linear(), rendering=True)
@@ -42,9 +42,9 @@ def mend_export(files: Files, rng: random.Random) -> None:
 
 def read_export(folder: Path, rng: random.Random, backend: str) -> None:
     """Open an export and have it classify an image, as tools/predict.py does."""
-    from gluon_nrm.deploy.opening import open_classifier
-    from gluon_nrm.deploy.predict import predict
-    from gluon_nrm.deploy.request import Request
+    from gluon_nrm.predict.open_classifier import open_classifier
+    from gluon_nrm.predict.predict_images import predict
+    from gluon_nrm.predict.request import Request
 
     rendering = rng.random() < 0.3
     classifier = open_classifier(
@@ -68,8 +68,8 @@ def read_by_onnxruntime(folder: Path, rng: random.Random) -> None:
 
 
 def read_manifest(folder: Path, rng: random.Random) -> None:
-    from gluon_nrm.deploy.classifier import softmax
-    from gluon_nrm.deploy.manifest import read_manifest as read
+    from gluon_nrm.predict.classifier import softmax
+    from gluon_nrm.predict.manifest import read_manifest as read
 
     manifest = read(folder)
     softmax(np.zeros((1, len(manifest.class_names))))

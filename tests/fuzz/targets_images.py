@@ -116,10 +116,10 @@ def _exif() -> bytes:
 
 
 def read_image(folder: Path, rng: random.Random) -> None:
-    from gluon_nrm.data.pictures import centre_square, decode, to_array
-    from gluon_nrm.deploy.find_images import find_images
-    from gluon_nrm.deploy.images import read_pixels
-    from gluon_nrm.deploy.manifest import CALLER, Input
+    from gluon_nrm.data.images.pictures import centre_square, decode, to_array
+    from gluon_nrm.predict.find_images import find_images
+    from gluon_nrm.predict.images import read_pixels
+    from gluon_nrm.predict.manifest import CALLER, Input
 
     (path,) = list(folder.iterdir()) or [folder / "gone.png"]
     choice = rng.randrange(4)

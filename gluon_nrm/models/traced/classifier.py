@@ -10,9 +10,9 @@ from gluon_nrm.graph.block import GraphBlock, Traced, take_apart
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
-from gluon_nrm.models.base import Inference, Network
+from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.models.maxmin import MaxMin
-from gluon_nrm.models.options import NRMOptions
+from gluon_nrm.models.network import Inference, Network
 from gluon_nrm.rules.activation import MAX
 from gluon_nrm.typing import Operators, Tensor
 

@@ -10,7 +10,7 @@ from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.node import Entry
 from gluon_nrm.graph.reversal import Reversal
 from gluon_nrm.graph.transpose import Site, windows_of
-from gluon_nrm.models.base import FreeLatents
+from gluon_nrm.models.network import FreeLatents
 from gluon_nrm.rules.windows import Windows
 
 

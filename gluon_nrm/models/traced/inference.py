@@ -11,9 +11,9 @@ from gluon_nrm.graph.block import GraphBlock
 from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
 from gluon_nrm.graph.reversal import Bias, Reversal
 from gluon_nrm.graph.shapes import map_size
-from gluon_nrm.layers.statistics import instance_norm
-from gluon_nrm.models.base import Inference
+from gluon_nrm.models.network import Inference
 from gluon_nrm.rules.activation import MAX, MIN
+from gluon_nrm.rules.statistics import instance_norm
 from gluon_nrm.typing import Operators, Tensor
 
 #: Prefix of the structural names of the parameters of the zero image's path.

@@ -14,9 +14,9 @@ from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.reversal import Bias, reverse
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
-from gluon_nrm.models.base import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
-from gluon_nrm.models.options import NRMOptions
-from gluon_nrm.models.render_norms import RenderNorms
+from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.layers.render_norms import RenderNorms
+from gluon_nrm.models.network import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
 from gluon_nrm.models.traced.free_latents import free_latents
 from gluon_nrm.models.traced.inference import TracedInference, TracedZero, zero_gamma
 from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedRendering

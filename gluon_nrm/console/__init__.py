@@ -1,0 +1,1 @@
+"""The terminal: how tools start and end, lines that survive its closing, progress, signals."""

@@ -1,0 +1,1 @@
+"""Facts of the data that belong to a run, and what has changed since."""

@@ -1,0 +1,194 @@
+"""Fetching a file: from one server after the other, going on where it stopped, whole or not at all.
+
+What has arrived is in NAME.part beside the file; only when all of it is there and its SHA-256 is right does
+it get its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, List, Optional, TextIO
+
+from tqdm import tqdm
+
+from gluon_nrm.console.display import Display
+from gluon_nrm.data.fetch.remote import Remote
+from gluon_nrm.errors import DataError
+from gluon_nrm.storage.files import FileLock, exists, file_size, open_file, os_errors, sync
+
+CHUNK = 1 << 20
+#: Seconds without a byte after which a server has failed.
+PATIENCE = 30.0
+#: Times that a server which breaks off is asked to go on, as long as something new arrives.
+ATTEMPTS = 5
+#: Seconds between two of them.
+PAUSE = 1.0
+
+_FAILURES = (OSError, http.client.HTTPException, ValueError)
+
+
+class _ServerError(Exception):
+    """A server cannot be used; the next one is asked."""
+
+
+def fetch(
+    remote: Remote, folder: Path, *, mirror: Optional[str] = None, stream: Optional[TextIO] = None
+) -> Path:
+    """Have a file in ``folder``, and return its path; one that is there and right is left alone.
+
+    Parameters
+    ----------
+    mirror  Address of a folder that is asked first.
+    stream  Where progress is shown; None: standard error.
+
+    Raises
+    ------
+    DataError  No server has it, the disk is full, another process is fetching it, or another file has its
+               name. What has arrived stays.
+    """
+    path = folder / remote.name
+    if exists(path, DataError):
+        if sha256(path) != remote.sha256:
+            raise DataError(
+                f"{path} is not the official file: its SHA-256 is not {remote.sha256}; move it away and "
+                "start again"
+            )
+        return path
+    partial = path.with_name(f"{path.name}.part")
+    with os_errors(DataError, "make", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        if not lock.acquire():
+            raise DataError(f"{path} is being fetched by {lock.holder()}; wait for it, or end it")
+    try:
+        _from_servers(remote, partial, mirror, stream)
+        with os_errors(DataError, "rename", partial):
+            sync(partial)
+            partial.replace(path)
+            sync(folder)
+    finally:
+        lock.release()
+    return path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises
+    ------
+    DataError  It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with os_errors(DataError, "read", path), open_file(path) as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _from_servers(remote: Remote, partial: Path, mirror: Optional[str], stream: Optional[TextIO]) -> None:
+    """Fill ``partial`` from the first server that has the file, or raise DataError."""
+    reasons: List[str] = []
+    for folder in ([mirror] if mirror else []) + list(remote.folders):
+        address = f"{folder.rstrip('/')}/{remote.name}"
+        try:
+            _from_server(remote, address, partial, stream)
+            return
+        except _ServerError as failure:
+            reasons.append(f"{address}: {failure}")
+    raise DataError(
+        f"cannot fetch {remote.name} ({'; '.join(reasons)}).\n"
+        f"Start again to go on, or put it at {partial.with_suffix('')} by hand (SHA-256 {remote.sha256})"
+    )
+
+
+def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
+    """Fill ``partial`` from one server, or raise _ServerError."""
+    failed = 0
+    while file_size(partial, DataError) != remote.size:
+        before = file_size(partial, DataError)
+        if before > remote.size:
+            _remove(partial)  # of another file
+            before = 0
+        _check_space(partial, remote.size - before)
+        try:
+            _go_on(remote, address, partial, stream)
+        except _FAILURES as problem:
+            failed = 0 if file_size(partial, DataError) > before else failed + 1
+            hopeless = isinstance(problem, (urllib.error.HTTPError, ValueError))
+            if hopeless or failed == ATTEMPTS:
+                reason = getattr(problem, "reason", None) or problem
+                raise _ServerError(str(reason) or type(problem).__name__) from problem
+            time.sleep(PAUSE)
+    if sha256(partial) != remote.sha256:
+        _remove(partial)  # nothing of it can be trusted
+        raise _ServerError(f"what came has not the SHA-256 {remote.sha256}")
+
+
+def _remove(partial: Path) -> None:
+    """Remove a file, or raise DataError."""
+    with os_errors(DataError, "remove", partial):
+        partial.unlink()
+
+
+def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
+    """Ask a server for what is missing and append what comes to ``partial``.
+
+    Raises
+    ------
+    OSError, HTTPException  The server broke off, or does not answer.
+    ValueError              It has another file.
+    """
+    have = file_size(partial, DataError)
+    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        # A server that does not know ranges answers 200 with the whole file.
+        have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+        length = answer.headers.get("Content-Length")
+        if length is not None and have + int(length) != remote.size:
+            raise ValueError(f"the file there has {have + int(length)} bytes, not {remote.size}")
+        if not have:
+            _append(partial, b"", "wb")
+        with _bar(remote, have, stream) as bar:
+            for chunk in iter(lambda: answer.read1(CHUNK), b""):
+                have += len(chunk)
+                if have > remote.size:
+                    raise ValueError("the file there is longer")
+                _append(partial, chunk)
+                bar.update(len(chunk))
+    if have < remote.size:
+        raise OSError("the server broke off")
+
+
+def _append(path: Path, chunk: bytes, mode: str = "ab") -> None:
+    """Append to a file; what goes wrong here is the disk's fault, and not the server's."""
+    with os_errors(DataError, "write", path), open_file(path, mode) as file:
+        file.write(chunk)
+
+
+def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
+    """Progress in bytes, with rate and time left; on no terminal a line every ten seconds at most."""
+    bar = tqdm(
+        total=remote.size, initial=have, desc=remote.name, unit="B", unit_scale=True, unit_divisor=1024,
+        file=Display(sys.stderr if stream is None else stream), dynamic_ncols=True, leave=True,
+    )  # fmt: skip
+    if not bar.fp.isatty():
+        bar.mininterval = 10.0
+    return bar
+
+
+def _check_space(partial: Path, needed: int) -> None:
+    """Raise DataError where the disk is too full."""
+    with os_errors(DataError, "look at", partial.parent):
+        free = shutil.disk_usage(partial.parent).free
+    if free < needed:
+        raise DataError(
+            f"{partial.parent}: {needed / 2**20:.0f} MiB are to be fetched, and the disk has "
+            f"{free / 2**20:.0f} MiB free; free some space and start again"
+        )

@@ -1,0 +1,102 @@
+"""Getting a data set ready: found or fetched, and verified; how to come by one that cannot be fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional, TextIO, Union
+
+from gluon_nrm.data.fetch.download import fetch, sha256
+from gluon_nrm.data.fetch.remote import BY_HAND, REMOTE, Remote
+from gluon_nrm.data.readers.places import folders
+from gluon_nrm.data.sets.registry import Source, data_folder, dataset_spec, list_datasets, load_dataset
+from gluon_nrm.errors import DataError, MissingData
+from gluon_nrm.storage.files import exists
+
+IMAGENET_BY_HAND = (
+    "imagenet cannot be fetched: get ILSVRC2012 from https://image-net.org (an account is needed);\nput "
+    "train.rec, train.idx, val.rec and val.idx, made by MXNet's im2rec, or the class folders train/ and val/ "
+    "into {folder}; docs/data.md says how"
+)
+
+
+def prepare(
+    name: str,
+    data_dir: Union[str, Path, None] = None,
+    *,
+    mirror: Optional[str] = None,
+    stream: Optional[TextIO] = None,
+) -> str:
+    """Have a data set's files where training looks for them, read them once, and say what there is.
+
+    Parameters
+    ----------
+    data_dir  Folder of all data sets; None: see ``data_folder``.
+    mirror    Address of a folder that is asked for each file first.
+    stream    Where progress is shown; None: standard error.
+
+    Raises
+    ------
+    DataError  A file cannot be fetched or is not what it should be; the message says what to put where.
+    """
+    source = Source(data_folder(data_dir))
+    _verify(name, source)
+    try:
+        dataset = load_dataset(name, source.data_dir)
+    except MissingData:
+        if name not in REMOTE:
+            raise DataError(IMAGENET_BY_HAND.format(folder=source.folder(name))) from None
+        for remote in REMOTE[name]:
+            if not _there(remote, name, source):
+                fetch(remote, source.folder(name), mirror=mirror, stream=stream)
+        dataset = load_dataset(name, source.data_dir)
+    skipped = f"; {dataset.skipped}" if dataset.skipped.number else ""
+    return (
+        f"{name}: {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images "
+        f"of {dataset.input_shape} in {dataset.classes} classes{skipped}"
+    )
+
+
+def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] = None) -> str:
+    """Say of each file of one data set, or of all: where it belongs, its size, its SHA-256, who has it.
+
+    Raises
+    ------
+    DataError  There is no such data set.
+    """
+    source = Source(data_folder(data_dir))
+    if name is not None:
+        dataset_spec(name)
+    lines: List[str] = []
+    for each in list_datasets() if name is None else [name]:
+        by_hand = BY_HAND.get(each, ())
+        for remote in REMOTE.get(each, ()) + by_hand:
+            place = _there(remote, each, source)
+            absent = "missing; read too, where it is put by hand" if remote in by_hand else "missing"
+            state = "there" if place else absent
+            lines += [
+                f"{place or source.folder(each) / remote.name}: {state}",
+                f"  {remote.size} bytes, SHA-256 {remote.sha256}",
+                *(f"  {folder}/{remote.name}" for folder in remote.folders),
+            ]
+        if each == "imagenet":
+            lines += IMAGENET_BY_HAND.format(folder=source.folder(each)).splitlines()
+        if each == "digits":
+            lines.append("digits: come with scikit-learn")
+    return "\n".join(lines)
+
+
+def _there(remote: Remote, name: str, source: Source) -> Optional[Path]:
+    """Where a file is, if it is there."""
+    places = (folder / remote.name for folder in folders(source, name))
+    return next((place for place in places if exists(place, DataError)), None)
+
+
+def _verify(name: str, source: Source) -> None:
+    """Raise DataError for a file with the name of an official one and other contents."""
+    for remote in REMOTE.get(name, ()) + BY_HAND.get(name, ()):
+        place = _there(remote, name, source)
+        if place is not None and sha256(place) != remote.sha256:
+            raise DataError(
+                f"{place} is not the official file: its SHA-256 is not {remote.sha256}; move it away and "
+                "start again"
+            )

@@ -1,0 +1,1 @@
+"""One image file: the formats that are read, decoding, orientation, truncation."""

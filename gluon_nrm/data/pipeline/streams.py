@@ -1,0 +1,228 @@
+"""The labelled and the unlabelled stream of a training epoch, and the batches of an evaluation.
+
+Everything random in an epoch is a function of (seed, epoch) alone: not of what ran before, of the number of
+devices and worker processes, or of numpy's global state. That is what makes a resumed run equal to one never
+stopped, and a run of several workers to that of one.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Optional
+
+import numpy as np
+
+from gluon_nrm.data.pipeline.augment import Augmentation, Cutout
+from gluon_nrm.data.pipeline.prefetch import prefetch
+from gluon_nrm.data.pipeline.splits import Split
+from gluon_nrm.data.sets.dataset import Dataset, Images, ImageSet
+from gluon_nrm.errors import DataError
+
+# Names of an epoch's random sequences; each is independent: switching one off leaves the others unchanged.
+_LABELLED, _UNLABELLED = 0, 1
+_ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION, _CUTOUT, _TEACHER_CUTOUT = 0, 1, 2, 3, 4
+
+NO_LABEL = -1.0
+
+
+class Batch(NamedTuple):
+    """Images ready for the network."""
+
+    images: np.ndarray  # (B, C, H, W) float32, normalised
+    labels: np.ndarray  # (B,) float32, -1 where unlabelled
+    teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented on their own; None: images
+    indices: Optional[np.ndarray] = None  # (B,) places in the training set; None where nothing was drawn
+    all_indices: Optional[np.ndarray] = None  # those of the whole step, over all workers; None: indices
+
+
+class Step(NamedTuple):
+    """What one training step sees."""
+
+    labelled: Batch
+    unlabelled: Optional[Batch]  # None where there is no unlabelled stream
+
+
+class _Drawn(NamedTuple):
+    """What was drawn for the images of a batch."""
+
+    augmentation: List[np.ndarray]
+    cutout: np.ndarray
+
+
+class Streams:
+    """Pairs of a labelled and an unlabelled batch, epoch by epoch.
+
+    Each stream runs through fresh permutations of its images for as long as the epoch lasts, so that within
+    an epoch any two images are seen equally often, give or take one. A batch may reach over the end of a
+    permutation, and may be larger than the stream.
+
+    Parameters
+    ----------
+    dataset              Where the images come from.
+    split                Which training images are labelled and which are not.
+    augment              Applied to the raw images of both streams.
+    batch_labelled       Labelled images in a step, over all devices; at least 1.
+    batch_unlabelled     Unlabelled images in a step; 0: no unlabelled stream.
+    seed                 Chooses order and augmentation; 0 or more.
+    epoch_steps          Steps in an epoch; None: one pass over the longer stream, without its last incomplete
+                         batch, and at least one step.
+    independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
+    cutout               Applied to the normalised images of both streams; None: nothing is.
+    worker, workers      Which part of every batch is read: the first, second, ... of so many equal ones. The
+                         batch sizes above are those of all parts together, and multiples of their number.
+
+    Raises
+    ------
+    DataError  A batch size, seed or number of steps out of range, a stream without images, or a translation
+               or square as large as the images.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        *,
+        augment: Augmentation,
+        batch_labelled: int,
+        batch_unlabelled: int,
+        seed: int,
+        epoch_steps: Optional[int] = None,
+        independent_teacher: bool = False,
+        cutout: Optional[Cutout] = None,
+        worker: int = 0,
+        workers: int = 1,
+    ) -> None:
+        _check_at_least("train.batch_labelled", batch_labelled, 1)
+        _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
+        _check_at_least("train.seed", seed, 0)
+        if epoch_steps is not None:
+            _check_at_least("train.epoch_steps", epoch_steps, 1)
+        _check_not_empty(split, batch_unlabelled)
+        cutout = cutout or Cutout(0)
+        for each in (augment, cutout):
+            each.check(dataset.input_shape)
+        self.dataset = dataset
+        self.split = split
+        self.augment = augment
+        self.cutout = cutout
+        self.batch_labelled = batch_labelled
+        self.batch_unlabelled = batch_unlabelled
+        self.seed = seed
+        self.independent_teacher = independent_teacher
+        self.worker = worker
+        self.workers = workers
+        self.steps_per_epoch = epoch_steps or self._one_pass()
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Step]:
+        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more), the same ones each time.
+
+        ``first`` steps are left out; where images are streamed, those of these steps are not decoded.
+        """
+        _check_at_least("epoch", epoch, 0)
+        steps = self._steps(epoch, first)
+        return prefetch(steps) if self.dataset.streamed else steps
+
+    def _steps(self, epoch: int, first: int) -> Iterator[Step]:
+        """Yield the steps of ``epoch`` from step ``first`` on."""
+        labelled = self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled, first)
+        if not self.batch_unlabelled:
+            for batch in labelled:
+                yield Step(batch, None)
+            return
+        unlabelled = self._batches(
+            epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled, first
+        )
+        for batch, partner in zip(labelled, unlabelled):
+            yield Step(batch, partner)
+
+    def _batches(
+        self, epoch: int, stream: int, indices: np.ndarray, batch: int, first: int
+    ) -> Iterator[Batch]:
+        """Yield the batches of one stream, the training images at ``indices``, from step ``first`` on."""
+        order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
+        student = [self._rng(epoch, stream, purpose) for purpose in (_AUGMENTATION, _CUTOUT)]
+        teacher = [self._rng(epoch, stream, purpose) for purpose in (_TEACHER_AUGMENTATION, _TEACHER_CUTOUT)]
+        share = batch // self.workers
+        rows = slice(self.worker * share, (self.worker + 1) * share)
+        for start in range(0, len(order), batch):
+            # for all images of the batch, whichever of them are read here
+            drawn = self._draw(batch, *student)
+            teacher_drawn = self._draw(batch, *teacher) if self.independent_teacher else None
+            if start < first * batch:
+                continue
+            everyone = order[start : start + batch]
+            chosen = everyone[rows]
+            raw = self.dataset.train.images[chosen]
+            yield Batch(
+                images=self._prepare(raw, drawn, rows),
+                labels=self._labels(chosen, stream),
+                teacher_images=None if teacher_drawn is None else self._prepare(raw, teacher_drawn, rows),
+                indices=chosen,
+                all_indices=everyone,
+            )
+
+    def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
+        """Labels (B,) the losses may see: the true ones of the unlabelled stream never leave this class."""
+        if stream == _UNLABELLED:
+            return np.full(len(chosen), NO_LABEL, dtype=np.float32)
+        return self.dataset.train.labels[chosen].astype(np.float32)
+
+    def _draw(self, count: int, rng: np.random.Generator, cutout_rng: np.random.Generator) -> _Drawn:
+        """Draw all that is random in the augmentation of so many images."""
+        size = self.dataset.input_shape[1:]
+        return _Drawn(self.augment.draw(count, rng), self.cutout.draw(count, size, cutout_rng))
+
+    def _prepare(self, raw: Images, drawn: _Drawn, rows: slice) -> np.ndarray:
+        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0.
+
+        They are the images at ``rows`` of the batch that was drawn for.
+        """
+        changed = self.augment.apply(raw, [each[rows] for each in drawn.augmentation])
+        return self.cutout.apply(self.dataset.normalise(changed), drawn.cutout[rows])
+
+    def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
+        """Generator of one random sequence of one epoch, independent of all others."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream, purpose)))
+
+    def _one_pass(self) -> int:
+        """Whole batches in the stream with more images (with as many: in the one with more batches)."""
+        passes = [(len(self.split.labelled), len(self.split.labelled) // self.batch_labelled)]
+        if self.batch_unlabelled:
+            passes.append((len(self.split.unlabelled), len(self.split.unlabelled) // self.batch_unlabelled))
+        return max(1, max(passes)[1])
+
+
+def evaluation_batches(dataset: Dataset, images: ImageSet, batch: int) -> Iterator[Batch]:
+    """Return every one of the raw ``images`` once, in order, not augmented; the last batch may be short.
+
+    Raises
+    ------
+    DataError  ``batch`` is below 1.
+    """
+    _check_at_least("train.eval_batch", batch, 1)
+    starts = range(0, len(images.labels), batch)
+    parts = (images.subset(slice(start, start + batch)) for start in starts)
+    batches = (Batch(dataset.normalise(part.images), part.labels.astype(np.float32)) for part in parts)
+    return prefetch(batches) if dataset.streamed else batches
+
+
+def _cycle(indices: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Concatenate fresh permutations of ``indices`` up to ``length`` entries."""
+    passes = -(-length // len(indices))
+    return np.concatenate([rng.permutation(indices) for _ in range(passes)])[:length]
+
+
+def _check_not_empty(split: Split, batch_unlabelled: int) -> None:
+    """Raise DataError for a stream that is asked for and has no image."""
+    if not len(split.labelled):
+        raise DataError("the split has no labelled image: give data.labels a number above 0")
+    if batch_unlabelled and not len(split.unlabelled):
+        raise DataError(
+            f"train.batch_unlabelled: {batch_unlabelled}, but every training image is labelled; "
+            "set it to 0, lower data.labels or set data.unlabelled_includes_labelled to true"
+        )
+
+
+def _check_at_least(key: str, value: int, least: int) -> None:
+    """Raise DataError for a ``value`` of the setting ``key`` below ``least``."""
+    if value < least:
+        raise DataError(f"{key}: {value}; it must be at least {least}")

@@ -1,0 +1,149 @@
+"""Images in a folder for each class: what is there, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image
+
+from gluon_nrm.data.images.formats import FORMATS, left_out
+from gluon_nrm.data.images.pictures import decode
+from gluon_nrm.data.readers.entries import visible_entries
+from gluon_nrm.data.sets.identities import Identities, identify
+from gluon_nrm.data.sets.skipped import SkippedNames
+from gluon_nrm.errors import DataError
+from gluon_nrm.storage.files import file_size, os_errors, read_file
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Image files with their classes; decoded one by one when they are asked for."""
+
+    folder: Path
+    files: Tuple[str, ...]  # CLASS/NAME below the folder
+    labels: np.ndarray  # (N,) int64
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.files)
+
+    def identities(self) -> Identities:
+        """Name every image by its path below the folder.
+
+        Raises
+        ------
+        DataError  A file cannot be read.
+        """
+        paths = [self.folder / file for file in self.files]
+
+        def read(index: int) -> bytes:
+            with os_errors(DataError, "read", paths[index]):
+                return read_file(paths[index])
+
+        return identify(self.folder, self.files, lambda index: file_size(paths[index], DataError), read)
+
+    def where(self, index: int) -> str:
+        """How messages name an image: by its path."""
+        return str(self.folder / self.files[index])
+
+    def picture(self, index: int, mode: str = "RGB") -> Image.Image:
+        """Return an image, of the size it was stored with."""
+        return decode(self.folder / self.files[index], self.where(index), mode)
+
+    def subset(self, indices: np.ndarray) -> ImageFiles:
+        """The files at ``indices``, in that order."""
+        return ImageFiles(self.folder, tuple(self.files[i] for i in indices), self.labels[indices])
+
+
+def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[str, ...]:
+    """Names of the folders in ``folder``, in alphabetical order; hidden ones are no classes.
+
+    Parameters
+    ----------
+    skipped  Is told of everything else in there.
+
+    Raises
+    ------
+    DataError  There is none, or the folder cannot be read.
+    """
+    skipped = skipped or SkippedNames()
+    names = []
+    for entry in visible_entries(folder):
+        if entry.folder:
+            names.append(entry.name)
+        else:
+            skipped.add(str(folder / entry.name), entry.odd or "it is in no class folder")
+    if not names:
+        raise DataError(
+            f"{folder} holds no folder; put the images of each class into a folder of its own"
+            f"{_besides(skipped)}"
+        )
+    return tuple(names)
+
+
+def list_images(
+    folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None
+) -> ImageFiles:
+    """List the images in the folders of the ``classes``, class by class.
+
+    The files of a folder come in alphabetical order, before those of the folders in it. Hidden ones are
+    passed over.
+
+    Parameters
+    ----------
+    skipped  Is told of everything that is not an image by its ending, is no regular file, or leads nowhere.
+
+    Raises
+    ------
+    DataError  There is another folder too, or the folder of a class is missing or holds no image.
+    """
+    skipped = skipped or SkippedNames()
+    found = class_names(folder, skipped)
+    if set(found) != set(classes):
+        odd = sorted(set(found) ^ set(classes))[0]
+        here = "is there" if odd in found else "is missing"
+        raise DataError(f"{folder / odd} {here}; training and test images need the same classes")
+    files: List[str] = []
+    counts = []
+    for name in classes:
+        names = list(_images(folder, name, skipped, ()))
+        if not names:
+            raise DataError(f"{folder / name} holds no image ({', '.join(FORMATS)}){_besides(skipped)}")
+        files += names
+        counts.append(len(names))
+    return ImageFiles(folder, tuple(files), np.repeat(np.arange(len(counts)), counts))
+
+
+def _images(
+    root: Path, below: str, skipped: SkippedNames, above: Tuple[Tuple[int, int], ...]
+) -> Iterator[str]:
+    """Paths below ``root`` of the images in one of its folders.
+
+    ``above`` holds device and number of each folder that this one is in.
+    """
+    with os_errors(DataError, "read", root / below):
+        status = os.stat(root / below)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        skipped.add(str(root / below), "a link to a folder that it is in")
+        return
+    folders = []
+    for entry in visible_entries(root / below):
+        path = f"{below}/{entry.name}"
+        reason = entry.odd or (None if entry.folder else left_out(entry.name))
+        if reason:
+            skipped.add(str(root / path), reason)
+        elif entry.folder:
+            folders.append(path)
+        else:
+            yield path
+    for path in folders:
+        yield from _images(root, path, skipped, (*above, here))
+
+
+def _besides(skipped: SkippedNames) -> str:
+    return f"; {skipped.record}" if skipped.record.number else ""

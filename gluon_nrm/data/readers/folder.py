@@ -1,0 +1,144 @@
+"""A user's own images, in a folder for each class or in RecordIO files; kept in memory or streamed.
+
+In the folder ``data.path`` there is one of
+
+- class folders for training and for testing;
+- class folders, of which a fifth of each class is for testing;
+- RecordIO files, as MXNet's im2rec writes them.
+
+``layout`` says how they are called.
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional, Tuple
+
+import numpy as np
+
+from gluon_nrm.data.images.pictures import centre_square, to_array
+from gluon_nrm.data.readers.layout import TEST_SEED, Parts, find_parts, list_part
+from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
+from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, register_dataset, register_part
+from gluon_nrm.data.sets.streamed import Pictures, StreamedImages, threads
+from gluon_nrm.errors import DataError
+
+#: Side of streamed images, where the recipe gives none.
+STREAMED_SIZE = 224
+#: Images, drawn at random, whose mean and deviation normalise a streamed data set.
+SAMPLE = 1000
+#: Bytes of pixels that may be kept in memory.
+MOST_IN_MEMORY = 4 * 2**30
+
+
+@register_dataset("folder")
+def load_folder(source: Source) -> Dataset:
+    """Load the images in the folder ``data.path``; see the module.
+
+    Raises
+    ------
+    DataError  There is no folder, no image, or an image that cannot be read (named), is of another size than
+               the others, or would not fit into memory with the others.
+    """
+    if source.path is None:
+        raise DataError("data.path: give the folder of the images; data.name 'folder' needs it")
+    parts = find_parts(source.folder("folder"))
+    if not source.streamed:
+        return in_memory("folder", parts, source.size)
+    side = source.size or STREAMED_SIZE
+    return streamed("folder", parts, side, *_sample_statistics(StreamedImages(parts.train, side)))
+
+
+def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
+    """Decode everything.
+
+    Parameters
+    ----------
+    size  Shorter side in pixels to which an image is resized, and side of the square cut out of its middle;
+          None: images are taken as they are, and must all be of one size.
+    """
+    decoded = [_decode_all(pictures, size) for pictures in (parts.train, parts.test)]
+    channels = max(len(image) for part in decoded for image in part)
+    train, test = (
+        ImageSet(_stack(part, pictures, decoded[0][0].shape[1:], channels), labels)
+        for part, pictures, labels in zip(
+            decoded, (parts.train, parts.test), (parts.train_labels, parts.test_labels)
+        )
+    )
+    mean, std = channel_statistics(train.images)
+    identified = parts.train, parts.test
+    return Dataset(name, parts.class_names, train, test, mean, std, parts.skipped, identified)
+
+
+def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarray) -> Dataset:
+    """Decode nothing yet: images (3, side, side), normalised by ``mean`` and ``std`` (3,)."""
+    train, test = (StreamedImages(pictures, side) for pictures in (parts.train, parts.test))
+    return Dataset(
+        name,
+        parts.class_names,
+        ImageSet(train, parts.train_labels),
+        ImageSet(test, parts.test_labels),
+        mean,
+        std,
+        parts.skipped,
+        (parts.train, parts.test),
+    )
+
+
+@register_part("folder")
+@register_part("imagenet")
+def load_part(source: Source, wanted: Wanted) -> ImageSet:
+    """Load one part of the images that a run was trained with, from the place where they were.
+
+    Raises
+    ------
+    DataError  As ``load_folder``, or ``wanted.check`` finds that it holds other images.
+    """
+    names, found = list_part(source.folder(wanted.dataset) / wanted.place, wanted)
+    wanted.check(names, {part: PartFound(labels, files) for part, (files, labels) in found.items()})
+    files, labels = found[wanted.part]
+    if wanted.streamed:
+        return ImageSet(StreamedImages(files, wanted.input_shape[1]), labels)
+    decoded = _decode_all(files, source.size)
+    return ImageSet(_stack(decoded, files, wanted.input_shape[1:], wanted.input_shape[0]), labels)
+
+
+def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
+    """Every image (C, H, W), with 1 channel or 3 as it is stored."""
+
+    def decode(index: int) -> np.ndarray:
+        image = pictures.picture(index, "")
+        return to_array(image if size is None else centre_square(image, size, size))
+
+    most = decode(0).nbytes * len(pictures)
+    if most > MOST_IN_MEMORY:
+        raise DataError(
+            f"{len(pictures)} images like {pictures.where(0)} would take {most / 2**30:.1f} GiB of memory; "
+            "set data.streamed to true, or data.size to fewer pixels"
+        )
+    with threads(len(pictures)) as pool:
+        return list(pool.map(decode, range(len(pictures))))
+
+
+def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...], channels: int) -> np.ndarray:
+    """One array (N, channels, H, W); grey images among coloured ones get three equal channels."""
+    for index, image in enumerate(images):
+        if image.shape[1:] != shape:
+            height, width = image.shape[1:]
+            raise DataError(
+                f"{pictures.where(index)}: {height} x {width} pixels, and the first image has "
+                f"{shape[0]} x {shape[1]}; set data.size to bring all images to one size"
+            )
+    result = np.empty((len(images), channels, *shape), dtype=np.uint8)
+    for index, (place, image) in enumerate(zip(result, images)):
+        if len(image) not in (1, channels):
+            raise DataError(
+                f"{pictures.where(index)} has colours, and the images of the run are grey; put it back"
+            )
+        place[...] = image
+    return result
+
+
+def _sample_statistics(images: StreamedImages) -> Tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel over a few images."""
+    chosen = np.random.RandomState(TEST_SEED).permutation(len(images))[:SAMPLE]
+    return channel_statistics(images[chosen])

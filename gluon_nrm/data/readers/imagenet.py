@@ -1,0 +1,61 @@
+"""ImageNet (ILSVRC 2012, Russakovsky et al. 2015) from RecordIO files or class folders, streamed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gluon_nrm.data.readers.folder import streamed
+from gluon_nrm.data.readers.layout import find_parts, has_parts
+from gluon_nrm.data.readers.places import missing
+from gluon_nrm.data.sets.dataset import Dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.errors import DataError
+
+IMAGENET = DatasetSpec(
+    "imagenet",
+    class_names=tuple(str(label) for label in range(1000)),
+    input_shape=(3, 224, 224),
+    train=1281167,
+    test=50000,
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    streamed=True,
+)
+
+
+@register_dataset("imagenet", IMAGENET)
+def load_imagenet(source: Source) -> Dataset:
+    """ImageNet: 1,281,167 training and 50,000 validation images, its test set; see ``read_imagenet``."""
+    return read_imagenet(IMAGENET, source)
+
+
+def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
+    """Read ``train.rec`` and ``val.rec`` with their indices, else the folders ``train`` and ``val``.
+
+    Images are decoded whenever they are needed, (3, side, side) uint8. Classes are numbered as im2rec does,
+    in alphabetical order of their WordNet names. Of resized images any size will do.
+
+    Parameters
+    ----------
+    spec  How many images and classes there must be, and the constants that normalise them.
+
+    Raises
+    ------
+    MissingData  Neither is there.
+    DataError    What is there is damaged, or not ImageNet.
+    """
+    folder = source.folder(spec.name)
+    if not has_parts(folder):
+        raise missing(source, spec.name, "train.rec")
+    if source.streamed is False:
+        raise DataError(f"data.streamed: false, but '{spec.name}' is always streamed; leave it out")
+    parts = find_parts(folder)
+    found = (len(parts.train), len(parts.test), len(parts.class_names))
+    if found != (spec.train, spec.test, spec.classes):
+        raise DataError(
+            f"{folder}: {found[0]} training and {found[1]} test images in {found[2]} classes, and ImageNet "
+            f"has {spec.train}, {spec.test} and {spec.classes}; for a part of it, set data.name to folder, "
+            "data.path and data.streamed"
+        )
+    mean, std = (np.array(constants, dtype=np.float32) for constants in (spec.mean, spec.std))
+    return streamed(spec.name, parts, source.size or spec.input_shape[1], mean, std)

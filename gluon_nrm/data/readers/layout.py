@@ -1,0 +1,184 @@
+"""Training and test images in a user's folder, by the names of the files and folders in it.
+
+There is one of
+
+- ``train/CLASS/*.png`` and ``test/CLASS/*.png``;
+- ``CLASS/*.png``: a fifth of each class, drawn once and for all, is the test set;
+- ``train.rec`` and ``test.rec`` with their indices, as MXNet's im2rec writes them.
+
+Other usual names do as well; see ``TRAIN_PARTS`` and ``TEST_PARTS``, in small or capital letters.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from gluon_nrm.data.images.formats import is_image_name
+from gluon_nrm.data.pipeline.splits import take_per_class
+from gluon_nrm.data.readers.class_folders import ImageFiles, class_names, list_images
+from gluon_nrm.data.readers.entries import Entry, visible_entries
+from gluon_nrm.data.readers.record_names import record_names
+from gluon_nrm.data.readers.recordio import RecordFile, count_classes
+from gluon_nrm.data.sets.registry import Wanted
+from gluon_nrm.data.sets.skipped import Skipped, SkippedNames
+from gluon_nrm.errors import DataError
+from gluon_nrm.storage.files import exists, is_dir
+
+#: Names of the two parts; the first that is there is taken, one in other letters last.
+TRAIN_PARTS = ("train", "training")
+TEST_PARTS = ("test", "val", "valid", "validation", "testing")
+RECORDS = ".rec"
+#: Of each class, where no folder says which images are for testing.
+TEST_SHARE = 0.2
+# Fixes which images these are: changing it makes results incomparable.
+TEST_SEED = 20180101
+
+
+#: Place of a part, below the folder of the images, where it holds both.
+FLAT = "."
+
+Files = Union[ImageFiles, RecordFile]
+#: Images with their labels, (N,) int64.
+Listed = Tuple[Files, np.ndarray]
+
+
+class Parts(NamedTuple):
+    """Training and test images of a folder, nothing of it decoded yet."""
+
+    class_names: Tuple[str, ...]
+    train: Files
+    train_labels: np.ndarray  # (N,) int64
+    test: Files
+    test_labels: np.ndarray
+    skipped: Skipped = Skipped()
+
+
+def find_parts(folder: Path) -> Parts:
+    """List the training and the test images in a folder.
+
+    Raises
+    ------
+    DataError  There is nothing to train on, or nothing to test on.
+    """
+    if not is_dir(folder, DataError):
+        raise DataError(f"{folder}: no such folder; data.path must be the folder that holds the images")
+    entries, skipped = visible_entries(folder), SkippedNames()
+    records = _part(entries, TRAIN_PARTS, RECORDS)
+    if records is not None:
+        return _recorded(folder, entries, records, skipped)
+    train = _part(entries, TRAIN_PARTS)
+    if train is None or _is_class(folder / train, _part(entries, TEST_PARTS)):
+        names = class_names(folder)
+        files = _hold_out(list_images(folder, names, skipped), names)
+    else:
+        test = _test_part(folder, entries, train)
+        _skip_others(folder, entries, (train, test), f"the images are those of {train} and {test}", skipped)
+        names = class_names(folder / train)
+        files = list_images(folder / train, names, skipped), list_images(folder / test, names, skipped)
+    return Parts(names, files[0], files[0].labels, files[1], files[1].labels, skipped.record)
+
+
+def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
+    """List one part of the images that a run was trained with; both where one folder holds both.
+
+    Parameters
+    ----------
+    place  The folder or file that held it.
+
+    Raises
+    ------
+    DataError  It is no longer there, or holds no images.
+    """
+    if not exists(place, DataError):
+        raise DataError(
+            f"{place}: the {wanted.part} images of the run are no longer there; put them back, or say where "
+            "they are now (--data-dir; in training --set data.path=...)"
+        )
+    if place.name.endswith(RECORDS) and not is_dir(place, DataError):
+        records = RecordFile(place)
+        return wanted.class_names, {wanted.part: (records, records.labels())}
+    names = class_names(place)
+    files = list_images(place, names, wanted.skipped)
+    if wanted.place != FLAT:
+        return names, {wanted.part: (files, files.labels)}
+    train, test = _hold_out(files, names)
+    return names, {"train": (train, train.labels), "test": (test, test.labels)}
+
+
+def has_parts(folder: Path) -> bool:
+    """Whether there is a folder or a file of training images in ``folder``.
+
+    Raises
+    ------
+    DataError  The folder cannot be read.
+    """
+    if not is_dir(folder, DataError):
+        return False
+    entries = visible_entries(folder)
+    return any(_part(entries, TRAIN_PARTS, ending) is not None for ending in (RECORDS, ""))
+
+
+def _part(entries: Sequence[Entry], names: Sequence[str], ending: str = "") -> Optional[str]:
+    """Name of the file with this ending, or else of the folder, that is called one of ``names``."""
+    found = [
+        each.name[: len(each.name) - len(ending)]
+        for each in entries
+        if each.odd is None and each.folder == (not ending) and each.name.endswith(ending)
+    ]
+    exact = [name for name in names if name in found]
+    alike = [each for name in names for each in found if each.lower() == name]
+    return (exact + alike)[0] + ending if alike else None
+
+
+def _is_class(train: Path, test: Optional[str]) -> bool:
+    """Whether the folder "train" holds images and not classes: it is the class of railways then."""
+    inside = visible_entries(train)
+    if not any(each.folder for each in inside):
+        return True
+    return test is None and any(is_image_name(each.name) for each in inside if not each.folder)
+
+
+def _test_part(folder: Path, entries: Sequence[Entry], train: str) -> str:
+    """Name of the folder or file of the test images."""
+    ending = RECORDS if train.endswith(RECORDS) else ""
+    found = _part(entries, TEST_PARTS, ending)
+    if found is None:
+        raise DataError(
+            f"{folder} holds {train}, but neither test{ending} nor val{ending}; put the test images there"
+        )
+    return found
+
+
+def _recorded(folder: Path, entries: List[Entry], records: str, skipped: SkippedNames) -> Parts:
+    """The parts of a folder with RecordIO files."""
+    other = _test_part(folder, entries, records)
+    folders = [each for each in entries if each.folder or each.name.endswith(RECORDS)]
+    _skip_others(folder, folders, (records, other), f"the images are those of {records} and {other}", skipped)
+    train, test = RecordFile(folder / records), RecordFile(folder / other)
+    labels, test_labels = train.labels(), test.labels()
+    names = record_names(folder / records, folder / other, count_classes(labels, train.path))
+    return Parts(names, train, labels, test, test_labels, skipped.record)
+
+
+def _skip_others(
+    folder: Path, entries: Sequence[Entry], used: Sequence[str], reason: str, skipped: SkippedNames
+) -> None:
+    for each in entries:
+        if each.name not in used:
+            skipped.add(str(folder / each.name), each.odd or reason)
+
+
+def _hold_out(files: ImageFiles, names: Tuple[str, ...]) -> Tuple[ImageFiles, ImageFiles]:
+    """Draw the test images, and return the training and the test images."""
+    sizes = np.bincount(files.labels, minlength=len(names))
+    if sizes.min() < 2:
+        raise DataError(
+            f"{files.folder / names[sizes.argmin()]} holds one image; there must be one for testing too"
+        )
+    counts = np.maximum(1, np.rint(sizes * TEST_SHARE)).astype(int)
+    order = np.random.RandomState(TEST_SEED).permutation(len(files))
+    test = take_per_class(files.labels, order, counts)
+    return files.subset(np.setdiff1d(np.arange(len(files)), test)), files.subset(test)

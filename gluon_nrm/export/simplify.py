@@ -1,0 +1,151 @@
+"""What only training needs, out of a graph; everything that does not depend on the image, computed once."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.errors import DeployError
+from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.shapes import Shape
+from gluon_nrm.graph import operators
+from gluon_nrm.graph.node import Entry, Node
+
+#: Do nothing in inference.
+IDENTITIES = ("BlockGrad", "Dropout", "_copy", "identity")
+#: Shape-preserving maps of one number.
+OF_A_NUMBER = {
+    "_minus_scalar": lambda value, number: value - number,
+    "_mul_scalar": lambda value, number: value * number,
+    "_plus_scalar": lambda value, number: value + number,
+    "abs": lambda value, number: abs(value),
+    "negative": lambda value, number: -value,
+}
+#: A scalar operator and the number with which it does nothing.
+NEUTRAL = {"_div_scalar": 1.0, "_minus_scalar": 0.0, "_mul_scalar": 1.0, "_plus_scalar": 0.0}
+
+
+def simplify(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceGraph:
+    """Take out dropout, gradient stops, gates of training and slices of everything.
+
+    Batch norms get their running statistics as constants, and gamma 1 where it is fixed.
+
+    Args:
+        graph: as traced.
+        shapes: of its entries.
+
+    Raises:
+        DeployError: the graph draws random numbers in inference too.
+    """
+    simplified = rewrite(graph, _Simplify(graph, shapes))
+    for node in simplified.nodes:
+        if "random" in node.op or (node.op == "Dropout" and node.attrs.get("mode") == "always"):
+            raise DeployError(
+                f"{node} draws random numbers in inference too, so nothing exact can be exported; "
+                "take it out of the network"
+            )
+    return simplified
+
+
+class _Simplify:
+    """The rule of ``simplify``; knows which entries are one number everywhere."""
+
+    def __init__(self, graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> None:
+        self._graph, self._shapes = graph, shapes
+        self._uniform: Dict[Entry, float] = {}
+
+    def __call__(
+        self, builder: Builder, node: Node, inputs: List[Entry], index: int
+    ) -> Optional[Sequence[Entry]]:
+        if self._does_nothing(node, index):
+            return inputs[:1]
+        if node.op == "BatchNorm":
+            return _batch_norm(builder, node, inputs)
+        values = [self._uniform.get(entry) for entry in inputs]
+        number = self._number(node, values)
+        if number is not None:
+            # the node stays for those that need its shape; where none does, it goes
+            made = builder.add(node.op, inputs, node.name, **node.attrs)
+            self._uniform[made] = number
+            return [made]
+        return self._with_numbers(builder, node, inputs, values)
+
+    def _does_nothing(self, node: Node, index: int) -> bool:
+        if node.op in IDENTITIES:
+            return node.attrs.get("mode", "training") != "always"
+        if node.op in ("Cast", "amp_cast"):
+            return node.get("dtype", "") == "float32"
+        if node.op == "slice_axis":
+            return self._shapes[Entry(index)] == self._shapes[node.inputs[0]] and node.get("axis", 1) != 0
+        return node.op in NEUTRAL and float(node.get("scalar", 1.0)) == NEUTRAL[node.op]
+
+    @staticmethod
+    def _number(node: Node, values: List[Optional[float]]) -> Optional[float]:
+        """Return the number that a node's output is everywhere; None where it is not."""
+        if node.op in ("zeros_like", "ones_like"):
+            return float(node.op == "ones_like")
+        if node.op in OF_A_NUMBER and values[0] is not None:
+            return float(OF_A_NUMBER[node.op](values[0], float(node.get("scalar", 0.0))))
+        if node.op in ("broadcast_like", "slice_axis"):
+            return values[0]
+        if node.op == "elemwise_mul" and 0.0 in values:
+            # whatever is multiplied is finite: features and random numbers
+            return 0.0
+        if node.op in ("elemwise_add", "elemwise_sub", "elemwise_mul") and None not in values:
+            first, second = (value or 0.0 for value in values)
+            if node.op == "elemwise_mul":
+                return first * second
+            return first + second if node.op == "elemwise_add" else first - second
+        return None
+
+    @staticmethod
+    def _with_numbers(
+        builder: Builder, node: Node, inputs: List[Entry], values: List[Optional[float]]
+    ) -> Optional[Sequence[Entry]]:
+        """Rewrite a product with one number, or a sum with zeros, of equal shapes."""
+        if node.op == "elemwise_mul" and values.count(None) == 1:
+            place = values.index(None)
+            return [builder.add("_mul_scalar", [inputs[place]], node.name, scalar=values[1 - place])]
+        if node.op in ("add_n", "elemwise_add") and 0.0 in values:
+            kept = [entry for entry, value in zip(inputs, values) if value != 0.0]
+            if len(kept) == 1:
+                return kept
+            return [builder.add("add_n", kept, node.name, num_args=len(kept))]
+        return None
+
+
+def _batch_norm(builder: Builder, node: Node, inputs: List[Entry]) -> Sequence[Entry]:
+    values = [builder.value(entry) for entry in inputs[1:]]
+    if any(value is None for value in values):
+        raise DeployError(f"{node} has parameters that depend on the image, which cannot be exported")
+    gamma, _, mean, variance = (value for value in values if value is not None)
+    epsilon = float(node.get("eps", 1e-3))
+    if node.get("fix_gamma", True):
+        inputs = [inputs[0], builder.constant(np.ones_like(gamma), f"{node.name}_ones"), *inputs[2:]]
+    norm = builder.add(
+        "BatchNorm", inputs, node.name, eps=epsilon, fix_gamma=False, use_global_stats=True,
+        axis=node.get("axis", 1),
+    )  # fmt: skip
+    # in inference the statistics that it used are constants
+    inverse = (1 / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
+    used = {"mean": mean, "inverse": inverse}
+    return [norm, *(builder.constant(value, f"{node.name}_{name}") for name, value in used.items())]
+
+
+def compute_constants(graph: InferenceGraph) -> InferenceGraph:
+    """Replace everything that does not depend on the image by its value."""
+
+    def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
+        values = [builder.value(entry) for entry in inputs]
+        if any(value is None for value in values) or "random" in node.op:
+            return None
+        arrays = [mx.nd.array(value) for value in values]
+        results: List[Any] = operators.run(mx.nd, node, arrays)
+        return [
+            builder.constant(result.asnumpy(), f"{node.name}_value{place}")
+            for place, result in enumerate(results)
+        ]
+
+    return rewrite(graph, rule)

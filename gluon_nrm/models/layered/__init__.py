@@ -1,0 +1,1 @@
+"""The Neural Rendering Model of a list of layers."""

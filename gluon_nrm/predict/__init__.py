@@ -1,0 +1,1 @@
+"""From an export or a run to answers; needs no training code."""

@@ -1,0 +1,67 @@
+"""What runs an export: MXNet or onnxruntime, whichever is asked for or there."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from pathlib import Path
+from typing import Callable, List, NamedTuple
+
+import numpy as np
+
+from gluon_nrm.errors import DeployError, SetupError
+from gluon_nrm.predict.manifest import Manifest
+from gluon_nrm.predict.request import Request
+
+Arrays = np.ndarray
+#: Images (B, C, H, W) float32, as the manifest's input says, to its outputs in order.
+Run = Callable[[Arrays], List[Arrays]]
+
+MXNET, ONNXRUNTIME = "mxnet", "onnxruntime"
+
+
+class Backend(NamedTuple):
+    """An export, loaded."""
+
+    #: as people read it: "onnxruntime", "mxnet", "mxnet, int8"
+    name: str
+    run: Run
+
+
+def open_backend(folder: Path, manifest: Manifest, asked: Request) -> Backend:
+    """Load the files of an export.
+
+    Raises:
+        DeployError: the export has no file for the backend, or one that is missing or damaged.
+        SetupError: the backend is not installed.
+    """
+    for_mxnet = "--int8" if asked.int8 else "--devices" if asked.devices else None
+    if for_mxnet and asked.backend == ONNXRUNTIME:
+        raise DeployError(f"{for_mxnet} is for MXNet; leave it out, or --backend {ONNXRUNTIME}")
+    chosen = asked.backend or (MXNET if for_mxnet else _choose(manifest))
+    if chosen == ONNXRUNTIME:
+        if not is_installed(ONNXRUNTIME):
+            raise SetupError("onnxruntime is not installed in this Python: run `pip install onnxruntime`")
+        load = import_module("gluon_nrm.predict.onnx_backend").load
+        return Backend(ONNXRUNTIME, load(folder, manifest))
+    import_module("gluon_nrm.system.needs_mxnet")
+    load = import_module("gluon_nrm.predict.mxnet_backend").load
+    int8 = asked.int8 or (manifest.find("symbol") is None and manifest.find("int8-symbol") is not None)
+    return Backend(f"{MXNET}, int8" if int8 else MXNET, load(folder, manifest, int8, asked.devices))
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return util.find_spec(package) is not None
+
+
+def _choose(manifest: Manifest) -> str:
+    """What can run an export here; MXNet's own check says what to install where nothing can."""
+    has_onnx = manifest.find("onnx") is not None
+    if has_onnx and (is_installed(ONNXRUNTIME) or manifest.find("symbol") is None):
+        return ONNXRUNTIME
+    if has_onnx and not is_installed(MXNET):
+        raise SetupError(
+            "neither onnxruntime nor MXNet is installed in this Python: run `pip install onnxruntime`, "
+            "which needs nothing else"
+        )
+    return MXNET

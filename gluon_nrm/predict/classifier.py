@@ -1,0 +1,114 @@
+"""A trained classifier that predicts: of an export here, of a run in ``trained``; both answer alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, NamedTuple
+
+import numpy as np
+
+from gluon_nrm.errors import DeployError
+from gluon_nrm.predict.backends import Run, open_backend
+from gluon_nrm.predict.images import normalise, restore_pixels
+from gluon_nrm.predict.manifest import PROBABILITIES, RENDERING, Input, Output, read_manifest
+from gluon_nrm.predict.request import Request
+
+
+class Answer(NamedTuple):
+    """What a classifier says of a batch of images."""
+
+    #: (B, K), rows that sum to 1
+    probabilities: np.ndarray
+    #: what it renders of them, (B, C, H, W) in pixels, one a branch
+    renderings: List[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Something that takes images and gives scores.
+
+    Attributes:
+        where: the folder it comes from.
+        name: of the recipe, or of the export.
+        network: "student" or "teacher".
+        backend: what runs it.
+        given: the images it takes.
+        outputs: what it gives, in order; the scores are the first.
+        class_names: of the K classes.
+        run: images (B, C, H, W) float32 to the outputs.
+    """
+
+    where: Path
+    name: str
+    network: str
+    backend: str
+    given: Input
+    outputs: List[Output]
+    class_names: List[str]
+    run: Run
+
+    @property
+    def head(self) -> str:
+        """Whose scores predict: "max", "min" or "both"."""
+        return self.outputs[0].head
+
+    @property
+    def rendered(self) -> List[str]:
+        """Titles of its renderings, in order."""
+        heads = [output.head for output in self.outputs if output.what == RENDERING]
+        return [f"rendered, {head}" if len(heads) > 1 else "rendered" for head in heads]
+
+    def answer(self, pixels: np.ndarray) -> Answer:
+        """Classify images (B, C, H, W) float32, in pixel values.
+
+        Raises:
+            DeployError: a score is infinite or not a number, or there is not one for each class.
+        """
+        found = self.run(normalise(pixels, self.given))
+        scores = found[0].astype(np.float64)
+        if scores.shape != (len(pixels), len(self.class_names)):
+            raise DeployError(
+                f"{self.where}: scores of shape {scores.shape} for {len(pixels)} images and "
+                f"{len(self.class_names)} classes; export the run again"
+            )
+        if not np.isfinite(scores).all():
+            raise DeployError(f"{self.where}: its scores are not finite; try another checkpoint or export")
+        images = [
+            restore_pixels(values, self.given)
+            for output, values in zip(self.outputs, found)
+            if output.what == RENDERING
+        ]
+        return Answer(scores if self.outputs[0].what == PROBABILITIES else softmax(scores), images)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Turn scores (B, K) into probabilities."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def open_export(folder: Path, asked: Request) -> Classifier:
+    """Load an export.
+
+    Raises:
+        NRMError: it is damaged, holds another network or head or no rendering, or nothing here can run it.
+    """
+    manifest = read_manifest(folder)
+    first = manifest.outputs[0]
+    if first.what == RENDERING:
+        raise DeployError(f"{folder}: its first output is a rendering, not scores; export the run again")
+    for option, wanted, found in (
+        ("network", asked.network, manifest.network), ("head", asked.head, first.head)
+    ):  # fmt: skip
+        if wanted not in (None, found):
+            raise DeployError(
+                f"--{option}: {wanted!r}, and {folder} holds {found!r}; leave it out, or export again"
+            )
+    if asked.rendering and all(output.what != RENDERING for output in manifest.outputs):
+        raise DeployError(f"--render: {folder} does not render; export the run with --with-rendering")
+    backend = open_backend(folder, manifest, asked)
+    return Classifier(
+        folder, manifest.name, manifest.network, backend.name, manifest.input, manifest.outputs,
+        manifest.class_names, backend.run,
+    )  # fmt: skip

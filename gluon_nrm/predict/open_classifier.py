@@ -1,0 +1,37 @@
+"""A classifier from the folder of an export or of a run, whichever it is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from gluon_nrm.errors import DeployError
+from gluon_nrm.predict.backends import MXNET
+from gluon_nrm.predict.classifier import Classifier, open_export
+from gluon_nrm.predict.manifest import MANIFEST
+from gluon_nrm.predict.request import Request
+from gluon_nrm.storage.files import exists, is_dir
+
+RECIPE = "recipe.yaml"
+
+
+def open_classifier(folder: Path, asked: Request) -> Classifier:
+    """Load what predicts; an export needs one backend, a run all that training needs.
+
+    Raises:
+        NRMError: the folder is neither, is damaged, or does not hold what is asked for.
+    """
+    if not is_dir(folder, DeployError):
+        raise DeployError(f"{folder}: there is no such folder; give the folder of a run or of an export")
+    if exists(folder / MANIFEST, DeployError):
+        return open_export(folder, asked)
+    if not exists(folder / RECIPE, DeployError):
+        raise DeployError(
+            f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); give the folder of one"
+        )
+    if asked.int8 or asked.backend not in (None, MXNET):
+        option = "--int8" if asked.int8 else f"--backend {asked.backend}"
+        raise DeployError(f"{option}: {folder} is a run, and this is for exports; use tools/export.py first")
+    import_module("gluon_nrm.system.needs_mxnet")
+    found: Classifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, asked)
+    return found

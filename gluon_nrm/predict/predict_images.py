@@ -1,0 +1,138 @@
+"""Classes of image files, by an export or by a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from gluon_nrm.data.pipeline.prefetch import prefetch
+from gluon_nrm.errors import DataError, DeployError
+from gluon_nrm.predict.classifier import Classifier
+from gluon_nrm.predict.images import read_pixels
+from gluon_nrm.predict.manifest import Input
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and its probability."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a classifier says of one image file."""
+
+    file: Path
+    #: the most probable classes, best first
+    top: List[Guess]
+    #: where pictures are wanted: the image as the network took it, (C, H, W) in pixels, and what each branch
+    #: renders of it
+    pictures: List[np.ndarray]
+
+
+def predict(
+    classifier: Classifier,
+    files: Sequence[Path],
+    *,
+    top: int = 5,
+    batch: int = 64,
+    resize: bool = False,
+    pictures: bool = False,
+    progress: Optional[Callable[[int, int], None]] = None,
+    refuse: Optional[Callable[[Path, DataError], None]] = None,
+) -> Iterator[Prediction]:
+    """Classify image files, in order; decoding goes on while the network runs.
+
+    Args:
+        classifier: of ``open_classifier``.
+        files: of ``find_images``.
+        top: classes given of each image, at least 1; of fewer classes, all.
+        batch: images that go through the network together, at least 1.
+        resize: as for ``read_pixels``.
+        pictures: whether to keep what the network took and rendered.
+        progress: told how many images of how many are done.
+        refuse: told of each image that cannot be read or does not fit, which is then left out; None: the
+            first one is an error.
+
+    Raises:
+        DataError: without ``refuse``, an image cannot be read or does not fit; the message names it.
+        DeployError: ``top`` or ``batch`` is below 1.
+    """
+    for name, value in (("top", top), ("batch", batch)):
+        if value < 1:
+            raise DeployError(f"--{name}: {value}; at least 1 is needed")
+    tell = progress or (lambda done, total: None)
+    batches = prefetch(_batches(classifier.given, files, batch, resize))
+    return _predict(classifier, files, top, batches, pictures, tell, refuse)
+
+
+class _Read(NamedTuple):
+    """Files of one batch, each as pixels (C, H, W) or as the error of reading it."""
+
+    files: Sequence[Path]
+    found: List[Union[np.ndarray, DataError]]
+
+
+def _predict(
+    classifier: Classifier,
+    files: Sequence[Path],
+    top: int,
+    batches: Iterator[_Read],
+    keep: bool,
+    progress: Callable[[int, int], None],
+    refuse: Optional[Callable[[Path, DataError], None]],
+) -> Iterator[Prediction]:
+    done = 0
+    for read in batches:
+        names, images = _sort_out(read, refuse)
+        if images:
+            pixels = np.stack(images)
+            answer = classifier.answer(pixels)
+            for place, file in enumerate(names):
+                found = best(answer.probabilities[place], classifier.class_names, top)
+                pictures = [pixels[place], *(each[place] for each in answer.renderings)]
+                yield Prediction(file, found, pictures if keep else [])
+        done += len(read.files)
+        progress(done, len(files))
+
+
+def _sort_out(
+    read: _Read, refuse: Optional[Callable[[Path, DataError], None]]
+) -> Tuple[List[Path], List[np.ndarray]]:
+    """Return the files that were read, and their pixels; tell of the others."""
+    names, images = [], []
+    for file, image in zip(read.files, read.found):
+        if not isinstance(image, DataError):
+            names.append(file)
+            images.append(image)
+        elif refuse is None:
+            raise image
+        else:
+            refuse(file, image)
+    return names, images
+
+
+def _batches(given: Input, files: Sequence[Path], batch: int, resize: bool) -> Iterator[_Read]:
+    """Images in pixels, read when they are asked for."""
+    for start in range(0, len(files), batch):
+        chosen = files[start : start + batch]
+        yield _Read(chosen, [_read(path, given, resize) for path in chosen])
+
+
+def _read(path: Path, given: Input, resize: bool) -> Union[np.ndarray, DataError]:
+    try:
+        return read_pixels(path, given, resize)
+    except DataError as problem:
+        return problem
+
+
+def best(probabilities: np.ndarray, names: Sequence[str], count: int) -> List[Guess]:
+    """Return the most probable classes of one image (K,); of equals the first one first, as argmax does."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [Guess(int(index), names[index], float(probabilities[index])) for index in order]

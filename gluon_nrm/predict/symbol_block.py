@@ -1,0 +1,97 @@
+"""A symbol and its parameters, checked, read, and made a Gluon block."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from gluon_nrm.errors import DeployError
+from gluon_nrm.predict.params_file import from_bytes
+from gluon_nrm.predict.symbol_check import check_symbol
+from gluon_nrm.storage import files
+
+Arrays = np.ndarray
+#: Larger than any file of parameters.
+MOST_BYTES = 2**32
+#: Most bytes that all values inside a network may have, for one image.
+MOST_MEMORY = 2**31
+
+
+def read_pair(paths: Tuple[Path, Path]) -> Tuple[Any, Dict[str, Arrays]]:
+    """Read a symbol and its arrays, by their names with ``arg:`` and ``aux:``.
+
+    Both are checked before MXNet sees them.
+
+    Raises:
+        DeployError: one of the files cannot be read, is damaged, or is not what an export has.
+    """
+    with files.os_errors(DeployError, "read", paths[0]):
+        text = check_symbol(files.read_file(paths[0]), str(paths[0]))
+    with files.os_errors(DeployError, "read", paths[1]):
+        arrays = from_bytes(files.read_file(paths[1], MOST_BYTES), str(paths[1]))
+    try:
+        return mx.sym.load_json(text), arrays
+    except (mx.MXNetError, ValueError) as problem:
+        raise DeployError(
+            f"{paths[0]}: MXNet cannot read it ({last_line(problem)}); export the run again"
+        ) from problem
+
+
+def last_line(problem: Exception) -> str:
+    """Return what matters of MXNet's long messages."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
+
+
+def to_arrays(arrays: Mapping[str, Arrays]) -> Dict[str, Any]:
+    """Return MXNet's arrays of the same names, types and values."""
+    return {name: mx.nd.array(value, dtype=value.dtype) for name, value in arrays.items()}
+
+
+def make_block(symbol: Any, arrays: Dict[str, Any], name: str, device: Any) -> Any:
+    """Make the block that ``gluon.SymbolBlock.imports`` makes of two files.
+
+    Args:
+        symbol: of ``read_pair``.
+        arrays: of ``to_arrays``.
+        name: of the input.
+        device: an MXNet context.
+    """
+    with warnings.catch_warnings():
+        # of every input whose type the file does not say
+        warnings.filterwarnings("ignore", message="Cannot decide type")
+        block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(name)])
+        block.collect_params().load_dict(arrays, device, cast_dtype=True, dtype_source="saved")
+    block.hybridize(static_alloc=True, static_shape=True)
+    return block
+
+
+def run_block(block: Any, images: Any) -> List[Arrays]:
+    """Run a batch; the outputs in order."""
+    found = block(images)
+    return [each.asnumpy() for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def check_memory(symbol: Any, given: Dict[str, Tuple[int, ...]], where: str) -> None:
+    """Bound what a network takes for the inputs given.
+
+    Raises:
+        DeployError: a value inside it has no possible shape, or all of them are too large.
+    """
+    internals = symbol.get_internals()
+    try:
+        _, shapes, _ = internals.infer_shape_partial(**given)
+    except (mx.MXNetError, ValueError) as problem:
+        raise DeployError(
+            f"{where}: the symbol does not take the manifest's images ({last_line(problem)}); "
+            "export the run again"
+        ) from problem
+    total = sum(4 * int(np.prod([float(length) for length in shape])) for shape in shapes or () if shape)
+    if total > MOST_MEMORY:
+        raise DeployError(
+            f"{where}: one image would take {total / 2**30:.1f} GB in the network, and "
+            f"{MOST_MEMORY / 2**30:.0f} GB are allowed; export the run again"
+        )

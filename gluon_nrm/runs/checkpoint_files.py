@@ -1,0 +1,141 @@
+"""One checkpoint on the disk: a folder of ``.npz`` files and a ``state.json`` with their hashes.
+
+::
+
+    epoch_0012/
+      student.npz         one array an entry, as numpy reads it (no pickle)
+      teacher.npz, optimiser.npz
+      student_devices.npz, teacher_devices.npz
+                          running statistics of the other devices, if a run on several stopped in an epoch
+      targets.npz         Temporal Ensembling's targets
+      state.json          counters, and the SHA-256 of every file and of itself
+
+The same arrays give the same bytes, so two checkpoints can be compared by their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple
+
+import numpy as np
+
+from gluon_nrm.storage import files
+from gluon_nrm.errors import CheckpointError
+from gluon_nrm.storage.json_io import Source, read_json, read_value
+from gluon_nrm.storage.npz_io import read_npz
+from gluon_nrm.runs.metrics import plain
+
+FORMAT = 1
+
+Arrays = Dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """Contents of ``state.json`` but for its own hash."""
+
+    format: int
+    #: epochs completed
+    epoch: int
+    #: name of each file of arrays -> its SHA-256
+    files: Dict[str, str]
+    #: counters
+    state: Dict[str, Any]
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint as read from the disk."""
+
+    epoch: int  # epochs completed
+    arrays: Dict[str, Arrays]  # "student", "teacher", "optimiser", ... -> name -> array
+    state: Dict[str, Any]  # counters
+    path: Path  # the checkpoint's own folder
+
+
+def write_folder(
+    path: Path, epoch: int, arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]], state: Mapping[str, Any]
+) -> None:
+    """Make the folder ``path`` and wait until all of it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; a part of it may be there.
+        ValueError: an entry name has a ``/``, or an array holds Python objects.
+    """
+    path.mkdir()
+    for name, entries in arrays.items():
+        _write_arrays(path / f"{name}.npz", entries)
+    hashes = {f"{name}.npz": _sha256(path / f"{name}.npz") for name in arrays}
+    body = {"format": FORMAT, "epoch": epoch, "files": hashes, "state": dict(state)}
+    text = json.dumps(body, indent=2, default=plain)
+    checked = {**json.loads(text), "sha256": _body_hash(json.loads(text))}
+    (path / "state.json").write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
+    for child in files.list_folder(path, CheckpointError):
+        files.sync(child)
+    files.sync(path)
+
+
+def _write_arrays(path: Path, entries: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """As ``numpy.savez``, but any name will do, objects are refused, and no clock goes into the file."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in entries.items():
+            if "/" in name:
+                raise ValueError(f"{path.name}: entry name {name!r} has a '/'")
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(info, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with files.open_file(path) as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _body_hash(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def read_folder(path: Path) -> Checkpoint:
+    """Read a checkpoint and verify every byte of it.
+
+    Raises:
+        CheckpointError: a file is missing, unreadable, damaged or of another format.
+    """
+    with files.os_errors(CheckpointError, "read", path):
+        body = _read_state(path / "state.json")
+        arrays = {
+            name[: -len(".npz")]: _read_arrays(path / name, sha256) for name, sha256 in body.files.items()
+        }
+    return Checkpoint(body.epoch, arrays, body.state, path)
+
+
+def _read_state(path: Path) -> Body:
+    if not files.is_file(path, CheckpointError):
+        raise CheckpointError(f"{path} is missing")
+    source = Source(str(path), CheckpointError, "")
+    body = read_json(path, CheckpointError, remedy="")
+    if body.pop("sha256", None) != _body_hash(body):
+        source.damaged("its contents do not match their SHA-256")
+    if body.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {body.get('format')}, this version reads format {FORMAT}")
+    found: Body = read_value(Body, body, "", source)
+    source.expect(found.epoch >= 0, "at least 0", "epoch")
+    for name in found.files:
+        right = name == Path(name).name and name.endswith(".npz")
+        source.expect(right, "a file name without folders that ends in .npz", f"files.{name}")
+    return found
+
+
+def _read_arrays(path: Path, sha256: str) -> Arrays:
+    if not files.is_file(path, CheckpointError):
+        raise CheckpointError(f"{path} is missing")
+    if _sha256(path) != sha256:
+        raise CheckpointError(f"{path} is damaged: its contents do not match their SHA-256")
+    return read_npz(path, CheckpointError)

@@ -1,0 +1,208 @@
+"""The folder of a run: made whole, resumed by itself, never overwritten, locked while a process trains in it.
+
+What is inside: ``gluon_nrm.runs.run_folder``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Mapping, Optional, Protocol, Union
+
+from gluon_nrm.storage import files
+from gluon_nrm.data.facts.facts import Facts
+from gluon_nrm.errors import RunError
+from gluon_nrm.runs import metrics
+from gluon_nrm.runs.continuing import PATH, value_of
+from gluon_nrm.runs.facts_file import facts_text
+from gluon_nrm.runs.run_folder import RunFolder, json_text, write_json
+from gluon_nrm.runs.run_search import Found, check_is_run, find_run, first_difference, new_identity
+
+__all__ = ["Named", "RunFolder", "first_difference", "load_run", "open_run", "run_name"]
+
+#: Most bytes of a run's name: with a number and a temporary prefix it must be a file name of 255.
+LONGEST = 180
+
+
+class Named(Protocol):
+    """Anything with a name, such as a recipe."""
+
+    @property
+    def name(self) -> str:
+        """The name; for a recipe the stem of its file."""
+
+
+def run_name(recipe: Named, seed: int) -> str:
+    """The name of a run's folder: ``NAME-sSEED``.
+
+    Letters of any script stay; characters unfit for a file name become ``_``. A digest follows where that, or
+    cutting a long name, could give two recipes one folder.
+    """
+    name = "".join(char if files.fits_in_name(char) else "_" for char in recipe.name)
+    cut = os.fsencode(name)[:LONGEST].decode("utf-8", errors="ignore")
+    if cut != recipe.name:
+        digest = hashlib.sha256(recipe.name.encode("utf-8", errors="surrogatepass")).hexdigest()[:8]
+        cut = f"{cut}-{digest}"
+    return f"{cut}-s{seed}"
+
+
+def open_run(
+    root: Path,
+    name: str,
+    recipe_yaml: str,
+    env: Mapping[str, Any],
+    fresh: bool = False,
+    facts: Optional[Facts] = None,
+) -> RunFolder:
+    """The folder to train in, locked: a new one, or the unfinished one of the same recipe.
+
+    Folders of one name are ``NAME``, ``NAME-2``, ``NAME-3``, ...; see ``find_run`` for which is taken. Of a
+    run that goes on, the recipe is stored anew where keys of it change that may (``continuing``).
+
+    Args:
+        root: the folder of all runs; made if it is not there.
+        name: see ``run_name``.
+        recipe_yaml: the complete recipe.
+        env: versions, devices, commit: anything JSON can hold.
+        fresh: take the first free name, whatever is there.
+        facts: of the data, to be stored in the run.
+
+    Returns:
+        The run; if it is ``finished`` it is not locked, and nothing in it was touched but the place of its
+        data.
+
+    Raises:
+        RunError: what is there holds another recipe, is no run, is damaged, or is in use by another process.
+    """
+    with files.os_errors(RunError, "make", root):
+        root.mkdir(parents=True, exist_ok=True)
+    lock = files.FileLock(root / ".lock")
+    with files.os_errors(RunError, "lock", lock.path):
+        lock.acquire(wait=True)
+    try:
+        # New folders are made under this lock alone: one still under its temporary name has lost its maker.
+        with files.os_errors(RunError, "list", root):
+            files.remove_temporaries(root, only_folders=True)
+        found = None if fresh else find_run(root, name, recipe_yaml)
+        if found is None:
+            return _create(root, name, recipe_yaml, env, facts)
+        return _resume(found, recipe_yaml, env, facts)
+    finally:
+        lock.release()
+
+
+def load_run(path: Union[str, Path]) -> RunFolder:
+    """An existing run, to read from; it may be training at this moment.
+
+    Raises:
+        RunError: there is no such folder, it is no run folder, or a file of it is damaged.
+    """
+    run = RunFolder(Path(path))
+    check_is_run(run)
+    run.recipe()
+    run.env()
+    run.read_metrics()
+    return run
+
+
+def _create(
+    root: Path, name: str, recipe_yaml: str, env: Mapping[str, Any], facts: Optional[Facts]
+) -> RunFolder:
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    path = next(root / free for free in names if not files.is_taken(root / free, RunError))
+    new = RunFolder(files.temporary_path(path))
+    lock = files.FileLock(new.path / ".lock")
+    try:
+        with files.os_errors(RunError, "make", path):
+            for folder in (new.path, new.checkpoints, new.figures):
+                folder.mkdir()
+            lock.acquire()
+            texts = {
+                new.recipe_path: recipe_yaml,
+                new.identity_path: new_identity(path.name),
+                new.env_path: json_text(env),
+                new.metrics_path: "",
+                **({new.facts_path: facts_text(facts)} if facts is not None else {}),
+            }
+            for file, text in texts.items():
+                file.write_bytes(text.encode("utf-8"))
+                files.sync(file)
+            files.sync(new.path)
+            # The lock goes with the folder: at no moment does the new name stand there unlocked.
+            os.rename(new.path, path)
+            files.sync(root)
+    except BaseException:
+        lock.release()
+        files.remove(new.path)
+        raise
+    lock.path = path / ".lock"
+    return RunFolder(path, lock)
+
+
+def _resume(
+    found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optional[Facts]
+) -> RunFolder:
+    run = found.run
+    if run.finished and not found.lengthened:
+        if value_of(found.changes, PATH) is not None:
+            _store(found, recipe_yaml, facts)
+        return RunFolder(run.path, resumed=True)
+    lock = files.FileLock(run.path / ".lock")
+    with files.os_errors(RunError, "lock", lock.path):
+        if not lock.acquire():
+            remedy = "wait until it ends, or give --fresh to start a new folder beside it"
+            raise RunError(f"{run.path} is in use by {lock.holder()};\n{remedy}")
+    if run.finished and not found.lengthened:  # by the process that held the lock a moment ago
+        lock.release()
+        return RunFolder(run.path, resumed=True)
+    try:
+        with files.os_errors(RunError, "go on in", run.path):
+            for folder in (run.path, run.checkpoints, run.figures):
+                folder.mkdir(exist_ok=True)
+                files.remove_temporaries(folder)
+        metrics.mend(run.metrics_path)
+        _note_changes(found, env)
+        _store(found, recipe_yaml, facts)
+    except BaseException:
+        lock.release()
+        raise
+    return RunFolder(run.path, lock, resumed=True)
+
+
+def _store(found: Found, recipe_yaml: str, facts: Optional[Facts]) -> None:
+    """Store the recipe and the facts of a run anew where they changed.
+
+    Raises:
+        RunError: the data are not those of the run, or a file cannot be written.
+    """
+    run = found.run
+    if facts is not None:
+        stored = run.facts()
+        if stored is not None and replace(stored, path=facts.path, data_dir=facts.data_dir) != facts:
+            raise RunError(f"{run.path} was started meanwhile, and with other data; start again")
+        if stored != facts:
+            run.store_facts(facts)
+    if found.changes:
+        with files.os_errors(RunError, "write", run.recipe_path):
+            if found.lengthened and run.finished:
+                # first: a run that is longer than it is trained must never look finished
+                run.finished_path.unlink()
+                files.sync(run.path)
+            files.write_text(run.recipe_path, recipe_yaml)
+
+
+def _note_changes(found: Found, env: Mapping[str, Any]) -> None:
+    """Add what differs from the last start to env.json: no commit is lost, and no change of the recipe."""
+    stored = found.run.env()
+    resumed = stored.get("resumed", [])
+    latest = {key: value for part in [stored, *resumed] for key, value in part.items() if key != "resumed"}
+    current = json.loads(json_text(env))
+    changes = {key: value for key, value in current.items() if key not in latest or latest[key] != value}
+    if found.changes:
+        changes["recipe"] = {change.key: [change.old, change.new] for change in found.changes}
+    if changes:
+        write_json(found.run.env_path, {**stored, "resumed": [*resumed, changes]})

@@ -1,0 +1,107 @@
+"""The data of a run: loaded and drawn anew when it starts, and from its stored facts ever after."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+from gluon_nrm.data import Dataset, Source, Split, data_folder, dataset_spec, draw_split, load_dataset, read_split
+from gluon_nrm.data.pipeline.stand_in import stand_in
+from gluon_nrm.data.facts.facts import Facts, absolute, describe_data
+from gluon_nrm.data.facts.stored_dataset import StoredDataset, find_source
+from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.runs.run_folder import RunFolder
+
+
+class RunData(NamedTuple):
+    """Images and the draw of the labelled ones."""
+
+    dataset: Dataset
+    split: Split
+    #: None of noise, and of runs that were started before facts were stored
+    facts: Optional[Facts] = None
+
+
+def new_data(recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
+    """Load the data of a recipe and draw its labelled images.
+
+    Raises:
+        DataError: they cannot be loaded, or the draw is impossible.
+    """
+    settings = recipe.data
+    dataset = load_dataset(
+        settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
+    )
+    return RunData(dataset, _draw(recipe, dataset))
+
+
+def noise_data(recipe: Recipe) -> RunData:
+    """A stand-in for the data: as many random training images of their shape."""
+    train = dataset_spec(recipe.data.name).train
+    dataset = stand_in(recipe.data.name, train=train, size=recipe.data.size)
+    no_file = replace(recipe, data=replace(recipe.data, split_file=None))
+    return RunData(dataset, _draw(no_file, dataset))
+
+
+def with_facts(data: RunData, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
+    """The data with their facts, which are taken from the files as they are now."""
+    source = Source(data_folder(data_dir), recipe.data.path)
+    return data._replace(facts=describe_data(data.dataset, data.split, source, recipe.data.labels is None))
+
+
+def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] = None) -> RunData:
+    """The data of a run by its facts; images are loaded, and compared, when they are asked for."""
+    settings = recipe.data
+    source = find_source(facts, data_dir, size=settings.size, streamed=settings.streamed)
+    split = facts.split(settings.unlabelled_includes_labelled)
+    return RunData(StoredDataset(facts, source), split, facts)
+
+
+def moved(facts: Facts, source: Source) -> Facts:
+    """The facts with the place where the data are now."""
+    path = None if source.path is None else str(absolute(Path(source.path)))
+    return replace(facts, path=path, data_dir=str(absolute(source.data_dir)))
+
+
+def data_of_run(run: RunFolder, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
+    """The data of a run that was started; with a warning where it has no stored facts to compare with.
+
+    Raises:
+        NRMError: the facts are damaged; of a run without facts, its data cannot be loaded.
+    """
+    facts = run.facts()
+    if facts is not None:
+        return stored_data(recipe, facts, data_dir)
+    warn_of_missing_facts(run)
+    return new_data(recipe, data_dir)
+
+
+def warn_of_missing_facts(run: RunFolder) -> None:
+    """Say that nobody can tell whether the data are those that a run was trained with."""
+    warnings.warn(
+        f"{run.path} has no {run.facts_path.name}: it was started by an earlier version, so nothing shows "
+        "whether the images are still those that it was trained with; train it again to be sure",
+        stacklevel=2,
+    )
+
+
+def _draw(recipe: Recipe, dataset: Dataset) -> Split:
+    settings, include = recipe.data, recipe.data.unlabelled_includes_labelled
+    if settings.split_file is not None and settings.labels is not None:
+        return read_split(
+            settings.split_file,
+            dataset,
+            labels=settings.labels,
+            seed=settings.split_seed,
+            include_labelled=include,
+        )
+    return draw_split(
+        dataset.train.labels,
+        labelled=settings.labels,
+        split_seed=settings.split_seed,
+        validation=settings.validation,
+        include_labelled=include,
+        classes=dataset.classes,
+    )

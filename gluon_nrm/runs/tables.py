@@ -1,0 +1,216 @@
+"""From run folders to a table: one row a run (CSV), mean and standard deviation over seeds (markdown).
+
+The error of a run is that of its last evaluation, and the median of its last 20; never its best one, which is
+chosen by looking at the test set and is given only under a name that says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from gluon_nrm.storage import csv_io
+from gluon_nrm.errors import RunError
+from gluon_nrm.storage.files import os_errors, resolve, write_text
+from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
+from gluon_nrm.runs.open_run import RunFolder, load_run
+
+COLUMNS = (
+    "recipe",
+    "labels",  # a number, or "all"
+    "seed",
+    "test_error_last",  # per cent
+    "test_error_median20",
+    "test_error_best_optimistic",
+    "evaluated_on",  # "test", or "validation" where the recipe holds such a part out: the errors are of it
+    "network",  # the one evaluated: "teacher" where there is one (Mean Teacher), else "student"
+    "epochs",
+    "finished",
+    "split_seed",
+    "settings",  # hash of the recipe without name and seeds
+    "commit",
+    "run",
+)
+LAST = 20  # evaluations in the median
+
+Row = Dict[str, Any]
+
+
+def summarise(run: RunFolder) -> Row:
+    """The row of one run; see ``COLUMNS``. Errors are in per cent.
+
+    Raises:
+        RunError: the run has no evaluation yet, or is damaged.
+    """
+    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    rows = run.read_metrics()
+    own_network = recipe.teacher.enabled and recipe.teacher.method == "mean_teacher"
+    network = "teacher" if own_network else "student"
+    errors = [row[f"error/{network}"] for row in rows if row.get(f"error/{network}") is not None]
+    if not errors:
+        remedy = "train it for an epoch, or leave it out"
+        raise RunError(f"{run.metrics_path}: no evaluation of the {network} in it; {remedy}")
+    return {
+        "recipe": recipe.name,
+        "labels": "all" if recipe.data.labels is None else recipe.data.labels,
+        "seed": recipe.train.seed,
+        "test_error_last": round(errors[-1], 4),
+        "test_error_median20": round(statistics.median(errors[-LAST:]), 4),
+        "test_error_best_optimistic": round(min(errors), 4),
+        "evaluated_on": _evaluated_on(recipe),
+        "network": network,
+        "epochs": rows[-1]["epoch"],
+        "finished": run.finished,
+        "split_seed": recipe.data.split_seed,
+        "settings": recipe_hash(replace(recipe, data=replace(recipe.data, split_seed=0))),
+        "commit": _commit(run.env()),
+        "run": resolve(run.path, RunError).name,
+    }
+
+
+def collect(paths: Sequence[Path]) -> List[Row]:
+    """The rows of several runs, sorted by recipe, labels and seed.
+
+    Raises:
+        RunError: a folder is no run, has no evaluation, or is the same experiment and seed as another.
+    """
+    rows = [summarise(load_run(path)) for path in paths]
+    seen: Dict[Tuple[Any, ...], Path] = {}
+    for row, path in zip(rows, paths):
+        key = (*_group_key(row), row["seed"], row["split_seed"])
+        if key in seen:
+            raise RunError(f"{seen[key]} and {path} are one recipe with one seed;\ngive one of them")
+        seen[key] = path
+    return sorted(rows, key=_order)
+
+
+def group_mean_std(rows: Sequence[Row]) -> List[Row]:
+    """One row a recipe and number of labels: mean and sample standard deviation over the seeds.
+
+    Runs that differ in anything but the seeds (of the run and of the labelled draw) are never averaged: they
+    get rows of their own.
+
+    Returns:
+        Rows with recipe, labels, evaluated_on, network, settings; n runs, of which ``unfinished`` are not at
+        their last epoch; last_mean, last_std, median20_mean, median20_std in per cent (std: None for n = 1).
+    """
+    groups: Dict[Tuple[Any, ...], List[Row]] = {}
+    for row in rows:
+        groups.setdefault(_group_key(row), []).append(row)
+    return [_group_row(group) for group in groups.values()]
+
+
+def to_markdown(groups: Sequence[Row]) -> str:
+    """A markdown table of the rows of ``group_mean_std``, with what a reader must know in notes below it."""
+    names = [(group["recipe"], group["labels"]) for group in groups]
+    lines = [
+        "| recipe | labels | runs | test error, last (%) | test error, median of last 20 (%) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for group, name in zip(groups, names):
+        recipe = group["recipe"].replace("|", "\\|")
+        if names.count(name) > 1:
+            recipe += f" ({group['settings']})"
+        if group["evaluated_on"] != "test":
+            recipe += " †"
+        runs = f"{group['n']}{' *' if group['unfinished'] else ''}"
+        last = format_mean_std(group["last_mean"], group["last_std"])
+        median = format_mean_std(group["median20_mean"], group["median20_std"])
+        lines.append(f"| {recipe} | {group['labels']} | {runs} | {last} | {median} |")
+    if any(group["unfinished"] for group in groups):
+        lines += ["", "\\* not all of these runs have reached their last epoch"]
+    if any(group["evaluated_on"] != "test" for group in groups):
+        lines += ["", "† error on a part of the training images held out, not on the test set"]
+    return "\n".join(lines) + "\n"
+
+
+def format_mean_std(mean: float, std: Optional[float]) -> str:
+    """``4.32 ± 0.51``; the mean alone where there is one run."""
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the rows of ``collect`` to a CSV file, atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with os_errors(RunError, "write", path):
+        write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> List[Row]:
+    """The rows that ``write_csv`` wrote.
+
+    Raises:
+        RunError: the file cannot be read, or is no such table (naming the line and the column).
+    """
+    remedy = "write the file again with tools/table.py RUN... --csv"
+    return [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
+
+
+def _labels(text: str) -> Any:
+    """A number of labels, or "all"."""
+    return text if text == "all" else csv_io.integer(text)
+
+
+#: How to read the columns that are needed again.
+_KINDS: Mapping[str, csv_io.Kind] = {
+    "recipe": str,
+    "labels": _labels,
+    "seed": csv_io.integer,
+    "split_seed": csv_io.integer,
+    "test_error_last": csv_io.number,
+    "test_error_median20": csv_io.number,
+    "epochs": csv_io.integer,
+    "finished": csv_io.choice({"True": True, "False": False}),
+    "evaluated_on": csv_io.choice({"test": "test", "validation": "validation"}),
+    "network": csv_io.choice({"student": "student", "teacher": "teacher"}),
+    "settings": str,
+}
+
+
+def _evaluated_on(recipe: Recipe) -> str:
+    return "validation" if recipe.data.validation else "test"
+
+
+def _commit(env: Mapping[str, Any]) -> str:
+    """The commits a run was trained with, in order; ``+`` marks changes that were not committed."""
+    commits: List[str] = []
+    known: Dict[str, Any] = {}
+    for part in [env, *env.get("resumed", [])]:
+        known.update(part)
+        commit = str(known.get("commit") or "unknown")[:10] + (
+            "+" if known.get("uncommitted_changes") else ""
+        )
+        if commit not in commits:
+            commits.append(commit)
+    return " ".join(commits)
+
+
+def _group_key(row: Mapping[str, Any]) -> Tuple[Any, ...]:
+    return tuple(row[name] for name in ("recipe", "labels", "evaluated_on", "network", "settings"))
+
+
+def _order(row: Mapping[str, Any]) -> Tuple[Any, ...]:
+    labels = float("inf") if row["labels"] == "all" else row["labels"]
+    return row["recipe"], labels, row["settings"], row["seed"], row["split_seed"]
+
+
+def _group_row(group: Sequence[Row]) -> Row:
+    row = {name: group[0][name] for name in ("recipe", "labels", "evaluated_on", "network", "settings")}
+    row["n"] = len(group)
+    row["unfinished"] = sum(not member["finished"] for member in group)
+    for name in ("last", "median20"):
+        values = [member[f"test_error_{name}"] for member in group]
+        row[f"{name}_mean"] = statistics.mean(values)
+        row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+    return row

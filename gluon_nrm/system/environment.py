@@ -1,0 +1,123 @@
+"""What this process runs on: checked before MXNet is imported, and described for a run's ``env.json``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from gluon_nrm.errors import SetupError
+from gluon_nrm.system.cuda import check_cuda
+from gluon_nrm.system.gpus import list_gpus
+from gluon_nrm.system.processor import usable_cores
+from gluon_nrm.system.wheels import installed_version, mxnet_builds, mxnet_version, release
+from gluon_nrm.version import __version__
+
+# Set to 1, the package imports without any check: for tools/doctor.py, which has to look at a set-up that is
+# broken, and for those who build an MXNet of their own.
+SKIP_CHECK = "GLUON_NRM_SKIP_CHECK"
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 11)
+FIRST_NUMPY_TOO_NEW = (1, 24)
+
+
+def prepare_for_mxnet() -> None:
+    """Check the set-up and load the CUDA libraries, so that ``import mxnet`` works.
+
+    Importing ``gluon_nrm.system.needs_mxnet`` calls it.
+
+    Raises:
+        SetupError: MXNet would not import or not work; says in one line what to install.
+    """
+    if os.environ.get(SKIP_CHECK) != "1":
+        check_environment()
+        check_cuda()
+
+
+def check_environment() -> None:
+    """Check Python, MXNet and numpy without importing any of them.
+
+    Raises:
+        SetupError: One is missing or of the wrong version; says in one line what to install.
+    """
+    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        raise SetupError(
+            f"Python {platform.python_version()} cannot run MXNet 1.9.1: use Python 3.8 to 3.11, for example "
+            "`make install PYTHON=python3.11`"
+        )
+    _check_mxnet(mxnet_version())
+    _check_numpy(installed_version("numpy"))
+
+
+def _check_mxnet(version: Optional[str]) -> None:
+    if version is None:
+        raise SetupError(
+            "MXNet is not installed in this Python: run `pip install -r requirements.txt`, "
+            "or `make install` and then use .venv/bin/python"
+        )
+    if release(version) != (1, 9):
+        raise SetupError(
+            f"MXNet {version} is installed and 1.9.1 is needed: run `pip install -r requirements.txt`"
+        )
+
+
+def _check_numpy(version: Optional[str]) -> None:
+    if version is None:
+        raise SetupError('numpy is not installed in this Python: run `pip install "numpy==1.23.5"`')
+    if release(version) >= FIRST_NUMPY_TOO_NEW:
+        raise SetupError(
+            f"numpy {version} is too new for MXNet 1.9.1, which uses names that numpy 1.24 removed: "
+            'run `pip install "numpy==1.23.5"`'
+        )
+
+
+def describe_environment() -> Dict[str, Any]:
+    """What a result may depend on, as JSON values: software, processor, GPUs, and the commit of a checkout.
+
+    Holds nothing that names the machine, its user or a folder on it.
+    """
+    commit = _git("rev-parse", "HEAD") if _is_tracked() else None
+    return {
+        "gluon_nrm": __version__,
+        "commit": commit,
+        "uncommitted_changes": None
+        if commit is None
+        else bool(_git("status", "--porcelain", "--", ".", "../tools")),
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "mxnet": mxnet_version(),
+        "mxnet_wheel": " and ".join(mxnet_builds()) or None,
+        "numpy": installed_version("numpy"),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": usable_cores(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "gpus": [gpu.name for gpu in list_gpus()],
+    }
+
+
+def _cpu_model() -> str:
+    """The processor's name as the system gives it; "unknown" where it gives none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def _is_tracked() -> bool:
+    """Whether the package lies in its own checkout, and not merely in a folder of some other repository."""
+    return bool(_git("ls-files", "--error-unmatch", "__init__.py"))
+
+
+def _git(*arguments: str) -> Optional[str]:
+    """Output of a git command run in the package's folder; None where git is absent or the command fails."""
+    command = ["git", "-C", str(Path(__file__).resolve().parents[1]), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,81 @@
+"""How MXNet uses the processor: every core, every operator, and the matrix tiles that make bfloat16 fast."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Set
+
+from gluon_nrm.system.job_variables import NEIGHBOURS
+
+# Linux on x86-64 lends out the registers of AMX on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
+#: Limits the instruction sets of MXNet's convolutions, where it is set.
+INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
+
+TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+
+
+def set_thread_defaults() -> None:
+    """Let MXNet use every core, in every operator, unless the user's environment says otherwise.
+
+    By itself MXNet takes half of the processors it sees, which it supposes to be halves of cores, and runs
+    most element-wise operators on one of them, after a measurement at its start of what is worth sharing
+    out: at the sizes of feature maps, two to four times slower than on two cores. Workers of a job that are
+    on one machine share its cores.
+    """
+    workers = int(os.environ.get(NEIGHBOURS, "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // workers, 1)))
+    os.environ.setdefault("MXNET_USE_OPERATOR_TUNING", "0")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: perhaps fewer than there are; halves of cores do not count."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    cores: Set[str] = set()
+    for processor in os.sched_getaffinity(0):
+        try:
+            cores.add(Path(TOPOLOGY.format(processor)).read_text(encoding="ascii").strip())
+        except OSError:
+            cores.add(str(processor))
+    return len(cores)
+
+
+def allow_matrix_tiles() -> bool:
+    """Let MXNet's convolutions in bfloat16 use AMX, where the processor has it; True where they now may.
+
+    The oneDNN in MXNet 1.9.1 neither asks Linux for the tiles nor uses them unless it is told to, and its
+    other kernels for bfloat16 are slower than those for float32. It is told by a variable that it reads once,
+    at its first operator: call this before that. The variable does not stay: a program started from here
+    would die of it, for want of the permission.
+    """
+    if INSTRUCTIONS in os.environ or not has_instructions("amx_bf16") or not _ask_for_tiles():
+        return False
+    import mxnet as mx
+
+    os.environ[INSTRUCTIONS] = "AVX512_CORE_AMX"
+    try:
+        one = mx.nd.ones((1, 1))
+        mx.nd.FullyConnected(one, one, num_hidden=1, no_bias=True).wait_to_read()
+    finally:
+        del os.environ[INSTRUCTIONS]
+    return True
+
+
+def has_instructions(name: str) -> bool:
+    """Whether Linux on x86-64 lists the processor's flag ``name``; False on any other system."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    try:
+        return f" {name} " in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+
+
+def _ask_for_tiles() -> bool:
+    """Ask for this process and those it forks; kernels before 5.16 know no such request."""
+    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0

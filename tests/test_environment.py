@@ -119,7 +119,7 @@ def test_importing_the_package_refuses_a_wrong_numpy(tmp_path):
 NO_MXNET = "import sys; sys.modules['mxnet'] = None; "
 
 
-@pytest.mark.parametrize("name", ["", ".deploy.opening", ".data"])
+@pytest.mark.parametrize("name", ["", ".predict.open_classifier", ".data"])
 def test_without_mxnet_the_package_imports(name):
     ended = python(f"{NO_MXNET}import gluon_nrm{name}")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -71,9 +71,7 @@ def measure_in_child(file: str, *arguments: str, **environment: str) -> Any:
 
 def last_line(command: Sequence[str], **environment: str) -> str:
     """Run a command and return the last line it prints. Raises BenchmarkError if it fails or prints none."""
-    child = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, env=child_environment(**environment)
-    )
+    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=child_environment(**environment))
     if child.returncode or not child.stdout:
         raise _failed(command, child.returncode)
     return child.stdout.splitlines()[-1]

@@ -51,9 +51,7 @@ class Built(NamedTuple):
     teacher: Optional[Teacher]
 
 
-def build(
-    method: str, hybridised: bool, dropout: Optional[float] = None, dtype: str = "float32"
-) -> Built:
+def build(method: str, hybridised: bool, dropout: Optional[float] = None, dtype: str = "float32") -> Built:
     """Build a method's training step on random images, on the CPU.
 
     Args:
@@ -109,7 +107,5 @@ def stream_calls(objective: Objective, teacher: Optional[Teacher]) -> List[Convo
     }  # fmt: skip
     calls = convolution_calls(objective, {name: every[name] for name in objective.inputs})
     if teacher is not None:
-        calls += convolution_calls(
-            ClassProbabilities(teacher.net), {"image": every["image"]}, train=False
-        )
+        calls += convolution_calls(ClassProbabilities(teacher.net), {"image": every["image"]}, train=False)
     return calls

@@ -200,9 +200,7 @@ def loss_terms(
 
 def probabilities(net: TorchNRM, images: Tensor) -> Tensor:
     """Class probabilities (B, K), the mean over the branches."""
-    found = [
-        functional.softmax(net.infer(images, branch).logits, 1) for branch in range(len(net.signs))
-    ]
+    found = [functional.softmax(net.infer(images, branch).logits, 1) for branch in range(len(net.signs))]
     return sum(found[1:], found[0]) / len(found)
 
 

@@ -250,8 +250,6 @@ def main(arguments: Sequence[str]) -> int:
     if bad:
         print(f"the runs are in {folder}")
     else:
-
-
         shutil.rmtree(folder)
     return 1 if bad else 0
 

@@ -71,9 +71,7 @@ def test_the_floor_of_an_objective(maxmin: bool) -> None:
     net = initialise(get_model("digits_cnn", 10, (1, 8, 8), maxmin=maxmin), seed=0)
     objective = Objective(net, ["cross_entropy", "reconstruction", "moment_matching", "path_norm"])
     states = sum(int(np.prod(shape)) for shape in net.zero_shapes)
-    calls = convolution_calls(
-        objective, {"image": (4, 1, 8, 8), "label": (4,), "zero_states": (1, states)}
-    )
+    calls = convolution_calls(objective, {"image": (4, 1, 8, 8), "label": (4,), "zero_states": (1, states)})
     whole = [call for call in calls if call.data[0] == 4]
     alone = [call for call in calls if call.data[0] == 1]
     branches = 2 if maxmin else 1
@@ -230,7 +228,7 @@ def test_the_command_refuses_what_it_does_not_know() -> None:
 def test_without_pytorch(tmp_path: Path) -> None:
     """No row for the peer, one line that says how to get it, and no failure."""
     bare = tmp_path / "python"
-    bare.write_text('#!/bin/sh\nexit 1\n')
+    bare.write_text("#!/bin/sh\nexit 1\n")
     bare.chmod(0o755)
     options = ("--only", "peer_terms", "--peer-python", str(bare), "--out", str(tmp_path))
     asked = run("-m", "benchmarks", *options)

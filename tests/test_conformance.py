@@ -89,7 +89,6 @@ def test_the_exceptions_in_the_released_numbers_are_the_named_ones() -> None:
     assert set(not_finite) <= set(off) <= set(not_finite + last)
 
 
-
 @pytest.mark.skipif(not RELEASED, reason=f"no released numbers in {SHARED}")
 def test_the_exceptions_in_the_released_max_min_numbers_are_zero_variances() -> None:
     """Unlabelled images in evaluation are all given one class, so variances at the top are 0."""

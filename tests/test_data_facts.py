@@ -184,9 +184,7 @@ def test_predict_needs_none_of_the_data(place: Place) -> None:
     after = open_classifier(place.run, Request(devices="cpu"))
     assert after.class_names == list(CLASSES) and after.given == before.given
     noise = np.random.RandomState(0).rand(2, 3, 12, 12).astype(np.float32) * 255
-    np.testing.assert_array_equal(
-        before.answer(noise).probabilities, after.answer(noise).probabilities
-    )
+    np.testing.assert_array_equal(before.answer(noise).probabilities, after.answer(noise).probabilities)
     with pytest.raises(DataError, match="the test images of the run are no longer there; .*--data-dir"):
         evaluate_run(place.run)
 
@@ -314,7 +312,9 @@ def test_known_data_sets_are_told_apart_by_their_pixels(monkeypatch: pytest.Monk
 def test_targets_of_temporal_ensembling_belong_to_images(trained: List[Place], tmp_path: Path) -> None:
     """A checkpoint put into a run of other images is refused, not read by position."""
     methods = [
-        "teacher={enabled: true, method: temporal_ensembling}", "loss.weights.consistency=1", "data.shift=1"
+        "teacher={enabled: true, method: temporal_ensembling}",
+        "loss.weights.consistency=1",
+        "data.shift=1",
     ]
     other = tmp_path / "m"
     class_folders(other, dict.fromkeys(CLASSES, 20), 500, height=12, width=12)

@@ -312,9 +312,7 @@ def small_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dict[str, by
         for name, data in files.items()
     )
     monkeypatch.setitem(prepare.REMOTE, "mnist", sums)
-    monkeypatch.setitem(
-        registry._LOADERS, "mnist", lambda source: mnist.read_mnist(SPECS["mnist"], source)
-    )
+    monkeypatch.setitem(registry._LOADERS, "mnist", lambda source: mnist.read_mnist(SPECS["mnist"], source))
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return files
 

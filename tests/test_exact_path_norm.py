@@ -119,9 +119,7 @@ def test_class_prior(name: str, form: str) -> None:
     np.testing.assert_allclose(added, -log_prior[[0, 1, 1, 0]], rtol=1e-4, atol=1e-5)
     predicted = with_prior(x).logits.asnumpy().argmax(axis=1)
     no_label = -mx.nd.ones(4)
-    found = [
-        tiny.terms_of(Objective(net, ["path_norm"]), x, no_label)[0] for net in (with_prior, without)
-    ]
+    found = [tiny.terms_of(Objective(net, ["path_norm"]), x, no_label)[0] for net in (with_prior, without)]
     np.testing.assert_allclose(found[0] - found[1], -log_prior[predicted], rtol=1e-4, atol=1e-5)
 
 

@@ -161,9 +161,7 @@ def shape_of(name: str, axes: int) -> Tuple[int, ...]:
 
 def with_values(symbol: Any) -> InferenceGraph:
     rng = np.random.default_rng(0)
-    names = [
-        name for name in symbol.list_arguments() + symbol.list_auxiliary_states() if name != "data"
-    ]
+    names = [name for name in symbol.list_arguments() + symbol.list_auxiliary_states() if name != "data"]
     given = {name: shape_of(name, 0) for name in names if not name.startswith("d_")}
     arguments, _, states = symbol.infer_shape(data=(2, *SHAPE), **given)
     shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), [*arguments, *states]))

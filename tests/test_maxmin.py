@@ -156,6 +156,7 @@ def test_what_comes_before_the_first_non_linearity_is_computed_once(name: str) -
     del expected["_mul_scalar"], found["_mul_scalar"]
     assert found == expected
 
+
 def test_of_a_network_whose_initialisation_is_deferred() -> None:
     net = residual()
     net.initialize()

@@ -222,9 +222,7 @@ def test_an_optimiser_keeps_every_bit_in_json() -> None:
     config = recipe(SUPERVISED, "optimiser.weight_decay=0.05").optimiser
     (stretch,) = stretches(config.phases, 3)
     settings = optimiser_settings(config, stretch.phase)
-    description = describe_optimiser(
-        settings, [1.0, 0.0, 1.0], stretch, epoch_steps=7, workers=3, first=4
-    )
+    description = describe_optimiser(settings, [1.0, 0.0, 1.0], stretch, epoch_steps=7, workers=3, first=4)
     command = read_command(KEY, sign(KEY, {"command": "optimiser", "optimiser": description}).encode())
     assert command is not None
     made, direct = make_optimiser(command["optimiser"]), mx.optimizer.create(stretch.phase.name, **settings)
@@ -303,9 +301,7 @@ def test_a_job_of_one_machine_is_out_of_reach(tmp_path: Path) -> None:
         assert (tmp_path / "port").stat().st_uid == os.getuid()
 
 
-def test_where_no_network_can_be_had_a_job_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_network_can_be_had_a_job_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(flags: int) -> None:
         raise PermissionError(1, "Operation not permitted")
 

@@ -51,8 +51,9 @@ def test_temporal_ensembling_by_hand() -> None:
         """The student says ``first`` for class 0, on two devices."""
         rows = np.array([[p, 1 - p] for p in first], dtype=np.float32)
         half = len(rows) // 2
-        method.observe(a_batch(indices), [mx.nd.array(part) for part in (rows[:half], rows[half:]) if
-        len(part)])
+        method.observe(
+            a_batch(indices), [mx.nd.array(part) for part in (rows[:half], rows[half:]) if len(part)]
+        )
 
     def first_class() -> List[float]:
         return [float(row[0]) for row in method.targets(np.arange(3))]

@@ -271,6 +271,7 @@ def test_of_an_initialised_network(devices: int) -> None:
     expected = min_residual(x, parameters_of(both)).asnumpy()
     np.testing.assert_allclose(found.logits_min.asnumpy(), expected, rtol=1e-4, atol=1e-5)
 
+
 def test_a_layer_that_is_used_twice_is_shared_by_four(tmp_path: Path) -> None:
     """One parameter, however often the network and its branches read it."""
     shared = nn.Conv2D(4, 3, padding=1, in_channels=4)

@@ -286,8 +286,7 @@ def test_reconstruction(build: Callable[..., HybridBlock]) -> None:
     model = ready(build(), 3, SHAPE, maxmin=True)
     x = images(SHAPE)
     given, guessed = (
-        Reconstructor(model)(x, label)
-        for label in (model(x).logits.argmax(axis=1), mx.nd.array([-1, -1]))
+        Reconstructor(model)(x, label) for label in (model(x).logits.argmax(axis=1), mx.nd.array([-1, -1]))
     )
     assert [each.shape for each in given.images] == [x.shape, x.shape]
     channels = [shape[1] for shape in model.plan.shapes]

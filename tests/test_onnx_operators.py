@@ -202,16 +202,12 @@ def test_what_has_no_form_is_named(message: str, tmp_path: Path) -> None:
 
 def test_every_converter_is_tried() -> None:
     """But for those of nodes that training alone has."""
-    tried = {
-        node["op"] for case in CASES.values() for node in json.loads(case(image()).tojson())["nodes"]
-    }
+    tried = {node["op"] for case in CASES.values() for node in json.loads(case(image()).tojson())["nodes"]}
     assert set(CONVERTERS) - tried == {"Dropout", "_copy", "amp_cast"}
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
-def test_missing_packages_are_named_with_the_extra(
-    package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_packages_are_named_with_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     needed = {"onnx": import_onnx, "onnxruntime": import_onnxruntime}[package]
     with pytest.raises(DeployError, match=rf'needs the package {package} .*pip install "gluon_nrm\[onnx\]"'):

@@ -106,7 +106,6 @@ def exif_block(orientation: int, endian: str = "<") -> bytes:
     return b"Exif\0\0" + head + directory + bytes(4) + extra
 
 
-
 def with_exif(exif: bytes, kind: str) -> bytes:
     file = io.BytesIO()
     Image.fromarray(PIXELS).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))

@@ -163,5 +163,3 @@ def test_scores_that_are_not_finite(here: Path, monkeypatch: Any, capsys: Any) -
     other_parameters(here / "net", **{"arg:bias": mx.nd.array([np.nan, 0, 0, 0])})
     assert call(monkeypatch, "net", "images", "--backend", "mxnet") == 2
     assert "net: its scores are not finite" in capsys.readouterr().err
-
-

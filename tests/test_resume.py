@@ -113,8 +113,15 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         (VAT, [], {}),
     ],
     ids=[
-        "supervised", "full", "traced", "full on two devices", "supervised on two devices", "pi", "temporal",
-        "temporal on two devices", "vat",
+        "supervised",
+        "full",
+        "traced",
+        "full on two devices",
+        "supervised on two devices",
+        "pi",
+        "temporal",
+        "temporal on two devices",
+        "vat",
     ],
 )
 def test_ctrl_c_after_any_step(

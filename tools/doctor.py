@@ -38,9 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ToolParser(
-        description="Look at this machine's set-up and say what has to be mended."
-    )
+    parser = ToolParser(description="Look at this machine's set-up and say what has to be mended.")
     parser.add_argument(
         "--time-limit",
         type=float,

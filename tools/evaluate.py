@@ -30,9 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ToolParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
     parser.add_argument(
         "--devices", help="cpu or gpu(0); of several the first is used; default: a GPU, or the CPU"

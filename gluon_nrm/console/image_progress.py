@@ -15,9 +15,7 @@ class ImageProgress:
     Short work shows nothing, and no terminal gets a line every ten seconds at most.
     """
 
-    def __init__(
-        self, stream: Optional[TextIO] = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, stream: Optional[TextIO] = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Start the clock; ``stream``: standard error if None."""
         self._stream = Display(sys.stderr if stream is None else stream)
         self._clock = clock

@@ -62,7 +62,6 @@ class Host(NamedTuple):
         return [*_SSH, *(["-p", str(self.port)] if self.port else []), self.name]
 
 
-
 def read_hosts(path: Union[str, Path]) -> List[Host]:
     """Read a file of hosts: one a line, ``NAME`` or ``NAME:SSH_PORT``; what follows ``#`` is left out.
 

@@ -102,9 +102,7 @@ def _enclose() -> None:
     """Give the job a network of its own, or say that it has none."""
     reason = enclose()
     if reason is not None:
-        say(
-            f"note: no network of its own for this job ({reason}); all users of this machine reach its ports"
-        )
+        say(f"note: no network of its own for this job ({reason}); all users of this machine reach its ports")
 
 
 def _job(

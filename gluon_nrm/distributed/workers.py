@@ -55,9 +55,7 @@ class Workers:
         """The workers themselves; at the end of the ``with`` body they take leave of each other."""
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], _: Any, __: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, kind: Optional[Type[BaseException]], _: Any, __: Optional[TracebackType]) -> None:
         """Take leave, unless this worker alone has failed: then the others are to end too."""
         agreed = kind is None or issubclass(kind, (NonFiniteLoss, KeyboardInterrupt, DistributedError))
         if kind is None:

@@ -102,7 +102,5 @@ def layer_with(builder: Builder, node: Node, x: Entry, weight: Array, bias: Arra
     """Add a layer like ``node``, of another input, weight and bias."""
     biased = bool(bias.any())
     values = [(weight, "weight"), (bias, "bias")][: 1 + biased]
-    constants = [
-        builder.constant(value.astype(np.float32), f"{node.name}_{name}") for value, name in values
-    ]
+    constants = [builder.constant(value.astype(np.float32), f"{node.name}_{name}") for value, name in values]
     return builder.add(node.op, [x, *constants], node.name, **{**node.attrs, "no_bias": str(not biased)})

@@ -33,9 +33,7 @@ def use_common_operators(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -
         mean = node.op == "mean" and not node.get("exclude", False)
         if not (to_one or (mean and node.get("axis", ()) in ((2, 3), [2, 3]))):
             return None
-        pooled = builder.add(
-            "Pooling", inputs, node.name, kernel=(1, 1), global_pool=True, pool_type="avg"
-        )
+        pooled = builder.add("Pooling", inputs, node.name, kernel=(1, 1), global_pool=True, pool_type="avg")
         if len(shapes[Entry(index)]) == 4:
             return [pooled]
         return [builder.add("Flatten", [pooled], f"{node.name}_flat")]

@@ -115,9 +115,7 @@ def read_graph(net: Network, wanted: Wanted, folded: Optional[Normalisation] = N
     return read_symbols(found, {**values, **constants})
 
 
-def read_symbols(
-    symbols: Mapping[str, Any], values: Mapping[str, np.ndarray[Any, Any]]
-) -> InferenceGraph:
+def read_symbols(symbols: Mapping[str, Any], values: Mapping[str, np.ndarray[Any, Any]]) -> InferenceGraph:
     """Read symbols that are outputs by name, with the values of their variables but for the image's."""
     description = json.loads(mx.sym.Group(list(symbols.values())).tojson())
     nodes = tuple(

@@ -36,9 +36,7 @@ class Comparison(NamedTuple):
     #: by how much the network's scores change when its pixels are rounded otherwise, relative to the largest
     rounding: float = 0.0
 
-    def check(
-        self, what: str, run: Callable[[Array], List[Array]], tolerance: float = TOLERANCE
-    ) -> float:
+    def check(self, what: str, run: Callable[[Array], List[Array]], tolerance: float = TOLERANCE) -> float:
         """Run an export on batches of all sizes and compare.
 
         Args:

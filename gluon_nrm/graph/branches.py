@@ -135,9 +135,7 @@ def _bias_inputs(graph: Graph, index: int, signal: List[bool], from_learned: Lis
     return frozenset()
 
 
-def _numbers(
-    graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]
-) -> FrozenSet[int]:
+def _numbers(graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]) -> FrozenSet[int]:
     """Nodes that add a number to features, but for those that lead into a clip.
 
     What does not depend on the image, such as the gates of Shake-Shake, is no feature.
@@ -147,15 +145,11 @@ def _numbers(
         for index, node in enumerate(graph.nodes)
         if signal[index]
         and node.op in NUMBERS_ADDED
-        and not any(
-            graph.nodes[reader].op == "clip" for reader in _readers(graph, consumers, index, SCALED)
-        )
+        and not any(graph.nodes[reader].op == "clip" for reader in _readers(graph, consumers, index, SCALED))
     )
 
 
-def _gates(
-    graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]
-) -> FrozenSet[int]:
+def _gates(graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]) -> FrozenSet[int]:
     return frozenset(
         index
         for index, node in enumerate(graph.nodes)

@@ -62,9 +62,7 @@ class Activation(NamedBlock):
 
     result_type = LayerInference
 
-    def __init__(
-        self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, **kwargs: Any
-    ) -> None:
+    def __init__(self, spec: LayerSpec, size: Pair, norm: HybridBlock, slope: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._slope, self._spec, self._size = slope, spec, size
         self.norm = norm

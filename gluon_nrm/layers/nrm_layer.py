@@ -65,9 +65,7 @@ class NRMLayer(HybridBlock):
             )
             # without biases it stays 0: it gets no gradient, and no decay
             requirement = "write" if options.bias else "null"
-            self.bias = self.params.get(
-                "bias", shape=(spec.channels,), init="zeros", grad_req=requirement
-            )
+            self.bias = self.params.get("bias", shape=(spec.channels,), init="zeros", grad_req=requirement)
             self.spec = spec
             self.inner = inner = self.convolution.output_size(size)
             self.output_size = (inner[0] // spec.pool, inner[1] // spec.pool)
@@ -116,9 +114,7 @@ class NRMLayer(HybridBlock):
         """Infer the zero image's [output, state]: by its own norm, or by an image's [scale, shift]."""
         return self.zero(self.convolution(x), *affine)
 
-    def render(
-        self, h: Tensor, latents: List[Tensor], scale: Tensor, drop: bool = True
-    ) -> LayerRendering:
+    def render(self, h: Tensor, latents: List[Tensor], scale: Tensor, drop: bool = True) -> LayerRendering:
         """Render h(l), (B, C, *output_size), through latents [s(l)] or [s(l), t(l)].
 
         Args:

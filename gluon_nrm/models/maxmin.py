@@ -50,9 +50,7 @@ class MaxMin(NamedBlock, GraphBlock):
         return super().__call__(x)
 
     def hybrid_forward(self, F: Operators, x: Tensor, **parameters: Tensor) -> Scores:
-        evaluation = self.evaluation(
-            F, x, parameters, released_gates=self._released, dtype=self._dtype
-        )
+        evaluation = self.evaluation(F, x, parameters, released_gates=self._released, dtype=self._dtype)
         return Scores(evaluation.branch(MAX), evaluation.branch(MIN))
 
 

@@ -114,9 +114,7 @@ def get_model(
     build = _network_builder(name)
     of_layers = [option for option in OF_LAYERS if option in changed] + ["channels"] * (channels is not None)
     if of_layers:
-        raise ModelError(
-            f"model.{of_layers[0]}: {name} has layers of its own; this is for lists of layers"
-        )
+        raise ModelError(f"model.{of_layers[0]}: {name} has layers of its own; this is for lists of layers")
     kind = TracedNRM if settings.render else TracedClassifier
     return kind(build(classes, input_shape[0]), classes, input_shape, settings)
 

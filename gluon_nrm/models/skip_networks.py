@@ -85,9 +85,7 @@ def digits_resnet(classes: int, channels: int) -> HybridBlock:
 @register_network
 def digits_densenet(classes: int, channels: int) -> HybridBlock:
     """Digits: a DenseNet-BC of two dense blocks of two layers, growth rate 16."""
-    return backbones.cifar_densenet(
-        classes, in_channels=channels, growth_rate=16, blocks=(2, 2), slope=LEAKY
-    )
+    return backbones.cifar_densenet(classes, in_channels=channels, growth_rate=16, blocks=(2, 2), slope=LEAKY)
 
 
 @register_network

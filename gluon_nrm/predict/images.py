@@ -80,9 +80,7 @@ def cover(image: Image.Image, shorter: int, height: int, width: int) -> Image.Im
         return centre_square(image, shorter, height)
     margin = shorter / min(height, width)
     scale = margin * max(width / image.size[0], height / image.size[1])
-    across, down = (
-        max(round(scale * length), least) for length, least in zip(image.size, (width, height))
-    )
+    across, down = (max(round(scale * length), least) for length, least in zip(image.size, (width, height)))
     if (across, down) != image.size:
         image = image.resize((across, down), Image.Resampling.BICUBIC)
     left, top = (across - width) // 2, (down - height) // 2

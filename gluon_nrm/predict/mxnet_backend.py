@@ -71,9 +71,7 @@ def _run(symbol: Any, arrays: Mapping[str, Arrays], name: str, device: Any) -> R
     return lambda images: run_block(block, mx.nd.array(images, ctx=device))
 
 
-def _check(
-    symbol: Any, arrays: Mapping[str, Arrays], manifest: Manifest, paths: Tuple[Path, Path]
-) -> None:
+def _check(symbol: Any, arrays: Mapping[str, Arrays], manifest: Manifest, paths: Tuple[Path, Path]) -> None:
     """Raise DeployError unless the parameters are the symbol's, and the symbol is the manifest's."""
     apart = f"{paths[0]} and {paths[1].name} do not belong together"
     wanted = _shapes(symbol, manifest, apart)

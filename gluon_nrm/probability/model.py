@@ -104,9 +104,7 @@ class RenderingModel:
         ModelError: the network does not render, has no such branch, or the temperature is not above 0.
     """
 
-    def __init__(
-        self, net: Network, branch: int = 0, temperature: float = 1.0, device: Any = None
-    ) -> None:
+    def __init__(self, net: Network, branch: int = 0, temperature: float = 1.0, device: Any = None) -> None:
         self.net, self.temperature = net, check_temperature(temperature)
         self.device = device or mx.current_context()
         self._bridge = Bridge(net, branch)

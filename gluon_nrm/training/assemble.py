@@ -158,9 +158,7 @@ def trace(block: HybridBlock) -> None:
 def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
     settings = asdict(recipe.model)
     name, scheme = settings.pop("name"), settings.pop("initialiser")
-    net = get_model(
-        name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings
-    )
+    net = get_model(name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings)
     check_parameters(net.collect_params().values())
     return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
 

@@ -108,9 +108,7 @@ def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> Run
     return run
 
 
-def _open(
-    workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any], fresh: bool
-) -> RunFolder:
+def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any], fresh: bool) -> RunFolder:
     """Worker 0's run, locked; on the others the folder of that name, which they leave alone."""
     run, recipe = None, parts.recipe
     if workers.first:

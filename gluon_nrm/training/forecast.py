@@ -127,9 +127,7 @@ def _few_images(recipe: Recipe, devices: List[Any]) -> Optional[Recipe]:
         0 if batch == 0 else max(int(batch * share) // len(devices), 1) * len(devices)
         for batch in (recipe.train.batch_labelled, recipe.train.batch_unlabelled)
     )
-    return replace(
-        recipe, train=replace(recipe.train, batch_labelled=labelled, batch_unlabelled=unlabelled)
-    )
+    return replace(recipe, train=replace(recipe.train, batch_labelled=labelled, batch_unlabelled=unlabelled))
 
 
 def _take_steps(parts: Parts, steps: int = 0) -> Cost:

@@ -128,9 +128,7 @@ class Streams:
             for batch in labelled:
                 yield Step(batch, None)
             return
-        unlabelled = self._batches(
-            epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled, first
-        )
+        unlabelled = self._batches(epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled, first)
         for batch, partner in zip(labelled, unlabelled):
             yield Step(batch, partner)
 

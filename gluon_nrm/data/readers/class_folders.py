@@ -85,9 +85,7 @@ def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[s
     return tuple(names)
 
 
-def list_images(
-    folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None
-) -> ImageFiles:
+def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None) -> ImageFiles:
     """List the images in the folders of the ``classes``, class by class.
 
     The files of a folder come in alphabetical order, before those of the folders in it. Hidden ones are

@@ -105,9 +105,7 @@ def pad(place: Place) -> str:
     widths = place.node.get("pad_width", ())
     mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}[place.node.get("mode", "constant")]
     value = place.number(float(place.node.get("constant_value", 0.0)))
-    return place.add(
-        "Pad", place.inputs[0], place.integers([*widths[::2], *widths[1::2]]), value, mode=mode
-    )
+    return place.add("Pad", place.inputs[0], place.integers([*widths[::2], *widths[1::2]]), value, mode=mode)
 
 
 @converts("UpSampling")

@@ -124,7 +124,5 @@ def write_onnx(graph: InferenceGraph, image: Tuple[int, int, int], path: Path, t
 
 def _image(graph: InferenceGraph) -> int:
     return next(
-        index
-        for index, node in enumerate(graph.nodes)
-        if node.variable and node.name not in graph.arrays
+        index for index, node in enumerate(graph.nodes) if node.variable and node.name not in graph.arrays
     )

@@ -72,6 +72,16 @@ def test_values_in_any_field_are_counted(kind: str) -> None:
         check_onnx(model.SerializeToString(), "net.onnx")
 
 
+@needs_onnx
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Tile", "EyeLike"])
+def test_operators_that_make_any_amount_are_refused(operator: str) -> None:
+    from onnx import helper
+
+    model = helper.make_model(helper.make_graph([helper.make_node(operator, ["n"], ["x"])], "g", [], []))
+    with pytest.raises(DeployError, match="data of any size"):
+        check_onnx(model.SerializeToString(), "net.onnx")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c"], list("abcdefgh")])
 def test_as_many_scores_as_classes(backend: Any, names: Any, tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ _LOCATION, _DOMAIN = 14, 7
 _DIMS, _TYPE, _RAW = 1, 2, 9
 _WIDTHS = {4: 4, 5: 0, 7: 0, 10: 8, 11: 0}
 _SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
+_OPERATOR = 4
+#: Operators that make any amount of data out of a number; no export has them.
+_MAKERS = (b"ConstantOfShape", b"Tile", b"EyeLike", b"RandomNormal", b"RandomUniform", b"Loop", b"Scan")
 _OWN_DOMAINS = (b"", b"ai.onnx")
 
 
@@ -83,6 +86,8 @@ def _check(data: memoryview, message: Message, depth: int) -> None:
             raise _DamageError("a tensor's values are in a file outside (external data), which no export has")
         if message is _NODE and number == _DOMAIN and bytes(_as_message(value)) not in _OWN_DOMAINS:
             raise _DamageError("a node's operator is none of ONNX's own")
+        if message is _NODE and number == _OPERATOR and bytes(_as_message(value)) in _MAKERS:
+            raise _DamageError("a node makes data of any size, which no export has")
         inner = message.fields[number]
         if inner is not None:
             _check(_as_message(value), inner, depth + 1)

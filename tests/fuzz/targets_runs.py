@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import tempfile
@@ -188,7 +189,8 @@ def read_resumed(folder: Path, rng: random.Random) -> None:
     module.draw = lambda *_: None  # type: ignore[attr-defined]
     (folder.parent / "root").mkdir(exist_ok=True)
     shutil.rmtree(folder.parent / "root")
-    shutil.copytree(folder, folder.parent / "root" / "short-s0", symlinks=True)
+    # cp, and not shutil: pipes are copied as what they are
+    os.spawnlp(os.P_WAIT, "cp", "cp", "-a", str(folder), str(folder.parent / "root" / "short-s0"))
     module.fit(recipe(FULL), root=folder.parent / "root", devices="cpu", stream=io.StringIO())
 
 

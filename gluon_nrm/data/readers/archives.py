@@ -86,20 +86,24 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path, lar
 
 
 class _Bounded:
-    """A stream that gives no more than ``most`` bytes."""
+    """A stream that gives no more than ``most`` bytes, and is not asked for ever once it has ended."""
 
     def __init__(self, stream: gzip.GzipFile, most: int) -> None:
-        self._stream, self._most, self._given = stream, most, 0
+        self._stream, self._most, self._given, self._empty = stream, most, 0, 0
 
     def read(self, size: int) -> bytes:
         """Read as a file does.
 
         Raises
         ------
-        ValueError  It gives more.
+        ValueError  It gives more, or has ended long ago.
         """
         data = self._stream.read(size)
         self._given += len(data)
+        # tarfile passes over a file of 2^62 bytes in steps, and does not look whether anything comes
+        self._empty += not data
+        if self._empty > 100:
+            raise ValueError("it ends too early")
         if self._given > self._most:
             raise ValueError(f"it unpacks to more than the {self._most} bytes that are expected")
         return data

@@ -182,7 +182,7 @@ def test_a_pickle_that_would_grow_is_refused(case: str, monkeypatch: pytest.Monk
 CHILD = """
 import resource, sys
 from pathlib import Path
-from gluon_nrm.data import pickles
+from gluon_nrm.data.readers import pickles
 from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.matlab import read_arrays
 from gluon_nrm.errors import DataError

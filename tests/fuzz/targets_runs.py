@@ -187,8 +187,8 @@ def read_resumed(folder: Path, rng: random.Random) -> None:
     from gluon_nrm.training import fit as module
 
     module.draw = lambda *_: None  # type: ignore[attr-defined]
-    (folder.parent / "root").mkdir(exist_ok=True)
-    shutil.rmtree(folder.parent / "root")
+    shutil.rmtree(folder.parent / "root", ignore_errors=True)
+    (folder.parent / "root").mkdir()
     # cp, and not shutil: pipes are copied as what they are
     os.spawnlp(os.P_WAIT, "cp", "cp", "-a", str(folder), str(folder.parent / "root" / "short-s0"))
     module.fit(recipe(FULL), root=folder.parent / "root", devices="cpu", stream=io.StringIO())

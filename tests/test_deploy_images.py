@@ -13,7 +13,7 @@ from picture_files import pixels
 from PIL import Image, ImageFile
 
 from gluon_nrm.data import Dataset, ImageSet
-from gluon_nrm.data.images.pictures import centre_square
+from gluon_nrm.data.images.decoding import centre_square
 from gluon_nrm.data.sets.dataset import channel_statistics
 from gluon_nrm.errors import DataError
 from gluon_nrm.predict.find_images import find_images

@@ -24,7 +24,7 @@ from official_files import SPECS
 from gluon_nrm.data import Source
 from gluon_nrm.data.fetch import download, prepare
 from gluon_nrm.data.fetch.download import fetch
-from gluon_nrm.data.fetch.remote import BY_HAND, REMOTE, Remote
+from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
 from gluon_nrm.data.readers import mnist
 from gluon_nrm.data.sets import registry
 from gluon_nrm.errors import DataError

@@ -20,10 +20,10 @@ import official_files as official
 import pytest
 from scipy.io import savemat
 
-from gluon_nrm.data.readers import pickles
+from gluon_nrm.data.readers import cifar_pickles
 from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.cifar_pickles import read_dictionary
 from gluon_nrm.data.readers.matlab import read_arrays
-from gluon_nrm.data.readers.pickles import read_dictionary
 from gluon_nrm.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,7 +173,7 @@ PICKLES: Dict[str, Tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("case", PICKLES)
 def test_a_pickle_that_would_grow_is_refused(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickles, "MOST", 10_000)
+    monkeypatch.setattr(cifar_pickles, "MOST", 10_000)
     data, message = PICKLES[case]
     with pytest.raises(DataError, match=message):
         read_dictionary(data, "a pickle")
@@ -182,7 +182,7 @@ def test_a_pickle_that_would_grow_is_refused(case: str, monkeypatch: pytest.Monk
 CHILD = """
 import resource, sys
 from pathlib import Path
-from gluon_nrm.data.readers import pickles
+from gluon_nrm.data.readers import cifar_pickles
 from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.matlab import read_arrays
 from gluon_nrm.errors import DataError

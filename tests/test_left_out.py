@@ -13,8 +13,8 @@ import pytest
 from short_runs import recipe
 
 from gluon_nrm.data import Dataset, ImageSet, load_dataset
-from gluon_nrm.data.readers.layout import Parts, find_parts
-from gluon_nrm.data.sets.skipped import Skipped, SkippedNames
+from gluon_nrm.data.readers.folder_layout import Parts, find_parts
+from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.training.evaluate_run import evaluate_run
 from gluon_nrm.training.fit import fit
@@ -99,7 +99,7 @@ def test_what_is_left_out_is_named_with_the_reason(tmp_path: Path) -> None:
 
 def all_reasons(folder: Path) -> List[str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluon_nrm.data.sets.skipped.NAMED", 99)
+        patch.setattr("gluon_nrm.data.sets.skipped_files.NAMED", 99)
         found = find_parts(folder).skipped.first
     return [each.replace(f"{folder}/", "").strip("'").replace("' (", " (") for each in found]
 

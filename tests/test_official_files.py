@@ -17,8 +17,8 @@ from official_files import SPECS, Files, a_part
 from gluon_nrm.data import Dataset, Source, dataset_spec, list_datasets, load_dataset
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, CIFAR100_FORMS, read_cifar
+from gluon_nrm.data.readers.cifar_pickles import read_dictionary
 from gluon_nrm.data.readers.mnist import read_mnist
-from gluon_nrm.data.readers.pickles import read_dictionary
 from gluon_nrm.data.readers.svhn import read_svhn
 from gluon_nrm.errors import DataError, MissingData
 

@@ -14,8 +14,8 @@ import pytest
 from gluon_nrm.data.fetch.prepare import describe_files, prepare
 from gluon_nrm.data.pipeline.split_files import write_splits
 from gluon_nrm.data.readers.archives import read_files
+from gluon_nrm.data.readers.find_files import find_file
 from gluon_nrm.data.readers.folder import find_parts
-from gluon_nrm.data.readers.places import find
 from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.data.sets.registry import Source, data_folder
 from gluon_nrm.errors import DataError, NRMError, RunError
@@ -42,7 +42,7 @@ OS_QUESTIONS = {
     "readlink", "realpath", "samefile", "scandir", "stat",
 }  # fmt: skip
 #: What turns an OSError into an error for people, or leaves it out on purpose.
-GUARDS = {"os_errors", "reading", "suppress"}
+GUARDS = {"os_errors", "read_errors", "suppress"}
 
 LONG = "n" * 300
 USES: Dict[str, Callable[[Path], object]] = {
@@ -52,7 +52,9 @@ USES: Dict[str, Callable[[Path], object]] = {
     "a manifest": read_manifest,
     "a picture to draw": lambda path: check_picture(path / "a.png", 1),
     "data.path": find_parts,
-    "the folder of all data": lambda path: find(Source(data_dir=path), "cifar10", ["cifar-10-binary.tar.gz"]),
+    "the folder of all data": lambda path: find_file(
+        Source(data_dir=path), "cifar10", ["cifar-10-binary.tar.gz"]
+    ),
     "prepare": lambda path: prepare("cifar10", path),
     "the list of files": lambda path: describe_files(path, "svhn"),
     "an archive": lambda path: read_files(path, "folder", ["a"], 10),

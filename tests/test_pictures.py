@@ -15,8 +15,8 @@ import picture_files as files
 import pytest
 from PIL import Image, ImageFile
 
+from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.images.formats import ENDINGS, FORMATS, is_image_name
-from gluon_nrm.data.images.pictures import decode
 from gluon_nrm.errors import DataError
 from gluon_nrm.predict.images import read_pixels
 from gluon_nrm.predict.manifest import CALLER, Input

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gluon_nrm.data.fetch.download import sha256
-from gluon_nrm.data.images.pictures import decode
+from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.pipeline.split_files import read_split
 from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.mnist import load_mnist

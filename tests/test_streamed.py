@@ -28,8 +28,8 @@ from gluon_nrm.data import (
 from gluon_nrm.data.pipeline.crops import CropSettings, jittered, random_box, relight
 from gluon_nrm.data.pipeline.prefetch import prefetch
 from gluon_nrm.data.pipeline.stand_in import stand_in
-from gluon_nrm.data.sets import streamed
-from gluon_nrm.data.sets.streamed import StreamedImages
+from gluon_nrm.data.sets import streamed_images
+from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
 PLAIN = CropSettings(area=1, aspect=1, jitter=0, lighting=0)
@@ -226,7 +226,9 @@ def test_lighting_shifts_all_pixels_along_the_components() -> None:
 def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for number in (1, 5):
-        monkeypatch.setattr(streamed, "threads", lambda images, number=number: ThreadPoolExecutor(number))
+        monkeypatch.setattr(
+            streamed_images, "threads", lambda images, number=number: ThreadPoolExecutor(number)
+        )
         steps = list(streams(Counted(), CropSettings(), independent_teacher=True).epoch(1))
         batches = [batch for step in steps for batch in step]
         found.append([batch.images.tobytes() + batch.teacher_images.tobytes() for batch in batches])

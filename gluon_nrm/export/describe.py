@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional
 
-from gluon_nrm.data.sets.streamed import KEPT
+from gluon_nrm.data.sets.streamed_images import KEPT
 from gluon_nrm.export.inference_graph import IMAGE
 from gluon_nrm.export.load import Chosen
 from gluon_nrm.predict.manifest import CALLER, GRAPH, VERSION, File, Input, Manifest, Quantised, Source

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gluon_nrm.console.streams import on_one_line
-from gluon_nrm.data.images.pictures import centre_square, decode, to_array
+from gluon_nrm.data.images.decoding import centre_square, decode, to_array
 from gluon_nrm.errors import DataError
 from gluon_nrm.predict.manifest import GRAPH, Input
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import fields
 from typing import Any, Mapping, Optional, Sequence
 
+from gluon_nrm.recipe.cross_checks import RULES
 from gluon_nrm.recipe.fields import Range, is_section
-from gluon_nrm.recipe.messages import Problem, Problems, did_you_mean, join, recipe_error, shorten
-from gluon_nrm.recipe.rules import RULES
+from gluon_nrm.recipe.problems import Problem, Problems, did_you_mean, join, recipe_error, shorten
 from gluon_nrm.recipe.schema import Recipe
 
 SMALLEST, LARGEST = 1e-37, 1e38

@@ -7,9 +7,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence, get_args, get_origin, get_type_hints
 
-from gluon_nrm.recipe.convert import describe_type
+from gluon_nrm.recipe.build_sections import describe_type
 from gluon_nrm.recipe.fields import default_of, is_section
-from gluon_nrm.recipe.messages import join
+from gluon_nrm.recipe.problems import join
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.storage.files import write_text
 

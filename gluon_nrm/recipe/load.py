@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
+from gluon_nrm.recipe.build_sections import Converter
 from gluon_nrm.recipe.checks import check
-from gluon_nrm.recipe.convert import Converter
 from gluon_nrm.recipe.fields import default_of, is_section
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Union
 
-from gluon_nrm.recipe.messages import Problem, recipe_error, shorten
+from gluon_nrm.recipe.problems import Problem, recipe_error, shorten
 from gluon_nrm.recipe.yaml_io import Item, read_yaml
 
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")

@@ -2,7 +2,7 @@
 
 To add a key, declare it here: the loader, the range check, the hash and docs/recipes.md follow. Give it the
 default that keeps old recipes as they were, and never change the default of an existing key: hashes of past
-results leave defaults out. Rules that involve several keys are in ``rules.py``.
+results leave defaults out. Checks between keys are in ``cross_checks.py``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional
 import yaml
 
 from gluon_nrm.errors import RecipeError
-from gluon_nrm.recipe.messages import Problem, join, recipe_error, shorten
+from gluon_nrm.recipe.problems import Problem, join, recipe_error, shorten
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = (

@@ -26,7 +26,7 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import TERMS, Objective
 from gluon_nrm.models import Network, get_model, initialise
 from gluon_nrm.models.stateless_twin import share_parameters
-from gluon_nrm.recipe.rules import WANTS_NOISE, targets_vary
+from gluon_nrm.recipe.cross_checks import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Union
 
-from gluon_nrm.data.sets.skipped import Skipped
+from gluon_nrm.data.sets.skipped_files import Skipped
 from gluon_nrm.errors import DataError
 from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.runs.open_run import load_run

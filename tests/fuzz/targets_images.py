@@ -116,7 +116,7 @@ def _exif() -> bytes:
 
 
 def read_image(folder: Path, rng: random.Random) -> None:
-    from gluon_nrm.data.images.pictures import centre_square, decode, to_array
+    from gluon_nrm.data.images.decoding import centre_square, decode, to_array
     from gluon_nrm.predict.find_images import find_images
     from gluon_nrm.predict.images import read_pixels
     from gluon_nrm.predict.manifest import CALLER, Input

@@ -15,7 +15,7 @@ from gluon_nrm.data.facts.changes import check_part, compare
 from gluon_nrm.data.facts.facts import PARTS, TEST, TRAIN, Facts, absolute, describe_part, input_shape
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, data_folder, load_dataset, part_loader
-from gluon_nrm.data.sets.skipped import Skipped, SkippedNames
+from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_dir
 

@@ -19,7 +19,7 @@ from typing import Any, List, Optional, TextIO
 from tqdm import tqdm
 
 from gluon_nrm.console.display import Display
-from gluon_nrm.data.fetch.remote import Remote
+from gluon_nrm.data.fetch.official_files import Remote
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import FileLock, exists, file_size, open_file, os_errors, sync
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import List, Optional, TextIO, Union
 
 from gluon_nrm.data.fetch.download import fetch, sha256
-from gluon_nrm.data.fetch.remote import BY_HAND, REMOTE, Remote
-from gluon_nrm.data.readers.places import folders
+from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
+from gluon_nrm.data.readers.find_files import search_folders
 from gluon_nrm.data.sets.registry import Source, data_folder, dataset_spec, list_datasets, load_dataset
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
@@ -87,7 +87,7 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
 
 def _there(remote: Remote, name: str, source: Source) -> Optional[Path]:
     """Where a file is, if it is there."""
-    places = (folder / remote.name for folder in folders(source, name))
+    places = (folder / remote.name for folder in search_folders(source, name))
     return next((place for place in places if exists(place, DataError)), None)
 
 

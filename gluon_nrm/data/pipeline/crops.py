@@ -13,10 +13,10 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from gluon_nrm.data.images.pictures import centre_square
+from gluon_nrm.data.images.decoding import centre_square
 from gluon_nrm.data.pipeline.augment import Augment, Augmentation
 from gluon_nrm.data.sets.dataset import Dataset
-from gluon_nrm.data.sets.streamed import StreamedImages
+from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
 #: Attempts at a crop that fits, before the centre is taken.

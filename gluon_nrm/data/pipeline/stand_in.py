@@ -9,10 +9,10 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.data.images.pictures import decode
+from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.registry import DatasetSpec, dataset_spec
-from gluon_nrm.data.sets.streamed import StreamedImages
+from gluon_nrm.data.sets.streamed_images import StreamedImages
 
 PER_CLASS = 4
 #: Width and height of streamed noise, in pixels: that of most images of ImageNet.

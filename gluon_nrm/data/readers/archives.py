@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, Sequence
 
-from gluon_nrm.data.images.reading import UNREADABLE, reading
+from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import file_size, is_dir, is_file, open_file, read_file
 
@@ -34,7 +34,7 @@ def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> 
     ------
     DataError  A file is missing or too large, or the archive is damaged or none.
     """
-    with reading(place, "a .tar.gz archive", *DAMAGE):
+    with read_errors(place, "a .tar.gz archive", *DAMAGE):
         if is_dir(place, DataError):
             found = _from_folder(place, names, largest)
         else:

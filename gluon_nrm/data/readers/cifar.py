@@ -7,11 +7,11 @@ from typing import Callable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import UNREADABLE
+from gluon_nrm.data.images.read_errors import UNREADABLE
 from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
-from gluon_nrm.data.readers.pickles import read_dictionary
-from gluon_nrm.data.readers.places import find, missing
+from gluon_nrm.data.readers.cifar_pickles import read_dictionary
+from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
@@ -128,10 +128,10 @@ def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: Source) -> Data
     """
     for attribute in ("archive", "folder"):
         for form in forms:
-            place = find(source, spec.name, [getattr(form, attribute)])
+            place = find_file(source, spec.name, [getattr(form, attribute)])
             if place is not None:
                 return _read(spec, form, place)
-    raise missing(source, spec.name, forms[0].archive)
+    raise missing_file(source, spec.name, forms[0].archive)
 
 
 def _read(spec: DatasetSpec, form: Form, place: Path) -> Dataset:

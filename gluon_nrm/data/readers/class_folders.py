@@ -10,11 +10,11 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
+from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.images.formats import FORMATS, left_out
-from gluon_nrm.data.images.pictures import decode
-from gluon_nrm.data.readers.entries import visible_entries
+from gluon_nrm.data.readers.folder_entries import visible_entries
 from gluon_nrm.data.sets.identities import Identities, identify
-from gluon_nrm.data.sets.skipped import SkippedNames
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import file_size, os_errors, read_file
 

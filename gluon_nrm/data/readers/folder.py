@@ -6,7 +6,7 @@ In the folder ``data.path`` there is one of
 - class folders, of which a fifth of each class is for testing;
 - RecordIO files, as MXNet's im2rec writes them.
 
-``layout`` says how they are called.
+``folder_layout`` lists their names.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from gluon_nrm.data.images.pictures import centre_square, to_array
-from gluon_nrm.data.readers.layout import TEST_SEED, Parts, find_parts, list_part
+from gluon_nrm.data.images.decoding import centre_square, to_array
+from gluon_nrm.data.readers.folder_layout import TEST_SEED, Parts, find_parts, list_part
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, register_dataset, register_part
-from gluon_nrm.data.sets.streamed import Pictures, StreamedImages, threads
+from gluon_nrm.data.sets.streamed_images import Pictures, StreamedImages, threads
 from gluon_nrm.errors import DataError
 
 #: Side of streamed images, where the recipe gives none.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gluon_nrm.data.readers.find_files import missing_file
 from gluon_nrm.data.readers.folder import streamed
-from gluon_nrm.data.readers.layout import find_parts, has_parts
-from gluon_nrm.data.readers.places import missing
+from gluon_nrm.data.readers.folder_layout import find_parts, has_parts
 from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
@@ -46,7 +46,7 @@ def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
     """
     folder = source.folder(spec.name)
     if not has_parts(folder):
-        raise missing(source, spec.name, "train.rec")
+        raise missing_file(source, spec.name, "train.rec")
     if source.streamed is False:
         raise DataError(f"data.streamed: false, but '{spec.name}' is always streamed; leave it out")
     parts = find_parts(folder)

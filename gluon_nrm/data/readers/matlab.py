@@ -13,7 +13,7 @@ from typing import BinaryIO, Dict, Iterator, Sequence, Tuple, Union
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import reading
+from gluon_nrm.data.images.read_errors import read_errors
 from gluon_nrm.storage.files import open_file
 
 HEADER = 128
@@ -39,7 +39,7 @@ def read_arrays(path: Path, names: Sequence[str], most: int) -> Dict[str, np.nda
     ------
     DataError  The file cannot be read, is damaged, or holds more or anything but arrays of numbers.
     """
-    with reading(path, "a MATLAB file", ValueError, struct.error), open_file(path) as file:
+    with read_errors(path, "a MATLAB file", ValueError, struct.error), open_file(path) as file:
         return {name: array for name, array in _arrays(file, most) if name in names}
 
 

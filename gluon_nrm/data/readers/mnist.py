@@ -8,8 +8,8 @@ from typing import Tuple
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import UNREADABLE, reading
-from gluon_nrm.data.readers.places import find, missing
+from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
+from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
@@ -63,9 +63,9 @@ def read_mnist(spec: DatasetSpec, source: Source) -> Dataset:
 def _path(spec: DatasetSpec, source: Source, file: str) -> Path:
     """Where a file is, gzipped or not; some unpacking programs write a dot before ``idx``."""
     names = (f"{file}.gz", file, file.replace("-idx", ".idx"))
-    path = find(source, spec.name, names)
+    path = find_file(source, spec.name, names)
     if path is None:
-        raise missing(source, spec.name, names[0])
+        raise missing_file(source, spec.name, names[0])
     return path
 
 
@@ -73,7 +73,7 @@ def _read(path: Path, magic: int, shape: Tuple[int, ...]) -> np.ndarray:
     """The uint8 array of an idx file: magic number and dimensions, big-endian, then the values."""
     header = 4 * (1 + len(shape))
     size = header + int(np.prod(shape))
-    with reading(path, "a .gz file"), open_file(path) as stream:
+    with read_errors(path, "a .gz file"), open_file(path) as stream:
         file = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
         data = file.read(size + 1)
     if len(data) < header:

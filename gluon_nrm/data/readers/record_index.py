@@ -9,7 +9,7 @@ from typing import Tuple
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import reading
+from gluon_nrm.data.images.read_errors import read_errors
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_file, open_file, read_file
 
@@ -37,7 +37,7 @@ def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
     if not is_file(path, DataError):
         raise DataError(f"{path} is missing; im2rec writes it beside the .rec file; make both again")
     most = (size // SMALLEST + 1) * INDEX_LINE
-    with reading(path, "an index of im2rec", ValueError, OverflowError):
+    with read_errors(path, "an index of im2rec", ValueError, OverflowError):
         table = np.array(read_file(path, most).split(), dtype=np.int64).reshape(-1, 2)
     keys, starts = table.T
     sound = len(keys) and starts.min() == 0 and starts.max() <= size - SMALLEST and not (starts % 4).any()
@@ -59,7 +59,7 @@ def read_list(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     DataError  A line is damaged, or a key is repeated.
     """
     keys, labels = array("q"), array("d")
-    with reading(path, "a list of im2rec", ValueError, OverflowError), open_file(path) as file:
+    with read_errors(path, "a list of im2rec", ValueError, OverflowError), open_file(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LIST_LINE), b""), start=1):
             fields = line.split(b"\t")
             if len(fields) != 3 and line.strip():

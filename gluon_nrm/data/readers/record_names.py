@@ -7,7 +7,7 @@ import posixpath
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
-from gluon_nrm.data.images.reading import reading
+from gluon_nrm.data.images.read_errors import read_errors
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_file, open_file
 
@@ -43,7 +43,7 @@ def _folders(path: Path) -> Optional[Dict[int, str]]:
     if not is_file(path, DataError):
         return None
     folders: Dict[int, str] = {}
-    with reading(path, "a list of im2rec", ValueError), io.TextIOWrapper(
+    with read_errors(path, "a list of im2rec", ValueError), io.TextIOWrapper(
         open_file(path), encoding="utf-8", errors="surrogateescape"
     ) as lines:
         for line in lines:

@@ -12,8 +12,8 @@ from typing import Iterator, NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.data.images.pictures import decode
-from gluon_nrm.data.images.reading import UNREADABLE, reading
+from gluon_nrm.data.images.decoding import decode
+from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.data.readers.record_index import read_index, read_list
 from gluon_nrm.data.sets.identities import Identities, identify
 from gluon_nrm.errors import DataError
@@ -57,7 +57,7 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path, "a RecordIO file"):
+        with read_errors(path, "a RecordIO file"):
             self._file = open_file(path, buffering=0)
             self._descriptor = self._file.fileno()
             size = os.fstat(self._descriptor).st_size
@@ -85,7 +85,7 @@ class RecordFile:
         lengths = self.ends - self.starts
 
         def read(index: int) -> bytes:
-            with reading(self.where(index), "a record"):
+            with read_errors(self.where(index), "a record"):
                 return os.pread(self._descriptor, int(lengths[index]), int(self.starts[index]))
 
         names = tuple(map(str, self.keys.tolist()))
@@ -117,7 +117,7 @@ class RecordFile:
         start, length = int(self.starts[index]), int(self.ends[index] - self.starts[index])
         if length > LARGEST:
             raise DataError(f"{self.where(index)}: {length} bytes to the next one in NAME.idx; {_AGAIN}")
-        with reading(self.where(index), "a record"):
+        with read_errors(self.where(index), "a record"):
             data = os.pread(self._descriptor, length, start)
         content = MAGIC.join(_parts(data, self.where(index)))
         if len(content) < _HEADER.size:
@@ -204,7 +204,7 @@ class RecordFile:
     def _some_headers(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """The same, read by one thread."""
         starts, size = self.starts[indices], _BEGINNING.itemsize
-        with reading(self.path, "a RecordIO file"):
+        with read_errors(self.path, "a RecordIO file"):
             data = [os.pread(self._descriptor, size, start).ljust(size, b"\0") for start in starts.tolist()]
         found = np.frombuffer(b"".join(data), dtype=_BEGINNING)
         kind, length = np.divmod(found["frame"].astype(np.int64), 1 << 29)

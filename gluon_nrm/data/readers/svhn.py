@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import UNREADABLE
+from gluon_nrm.data.images.read_errors import UNREADABLE
+from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.readers.matlab import read_arrays
-from gluon_nrm.data.readers.places import find, missing
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
 from gluon_nrm.errors import DataError
@@ -43,9 +43,9 @@ def read_svhn(spec: DatasetSpec, source: Source) -> Dataset:
     """
     parts = []
     for file, images in zip(FILES, (spec.train, spec.test)):
-        path = find(source, spec.name, [file])
+        path = find_file(source, spec.name, [file])
         if path is None:
-            raise missing(source, spec.name, file)
+            raise missing_file(source, spec.name, file)
         parts.append(_read(path, images))
     train, test = parts
     return Dataset(spec.name, spec.class_names, train, test, *channel_statistics(train.images))

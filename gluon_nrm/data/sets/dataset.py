@@ -8,8 +8,8 @@ from typing import NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from gluon_nrm.data.sets.identities import Identified
-from gluon_nrm.data.sets.skipped import Skipped
-from gluon_nrm.data.sets.streamed import StreamedImages
+from gluon_nrm.data.sets.skipped_files import Skipped
+from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
 Images = Union[np.ndarray, StreamedImages]

@@ -12,7 +12,7 @@ import numpy as np
 
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.identities import Identified
-from gluon_nrm.data.sets.skipped import SkippedNames
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import expand_home
 

@@ -14,23 +14,23 @@ from gluon_nrm.storage.files import exists
 _INNER = {"mnist": ("MNIST/raw", "raw")}
 
 
-def find(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
+def find_file(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
     """The first of ``files`` that is there, in the folder of the data set or in that of all data sets."""
-    for folder in folders(source, name):
+    for folder in search_folders(source, name):
         for path in map(folder.joinpath, files):
             if exists(path, DataError):
                 return path
     return None
 
 
-def folders(source: Source, name: str) -> List[Path]:
+def search_folders(source: Source, name: str) -> List[Path]:
     """Folders that may hold the files of the data set called ``name``; the first is where they belong."""
     own = source.folder(name)
     usual = [own] if source.path is not None else [own, source.data_dir]
     return usual + [folder / inner for inner in _INNER.get(name, ()) for folder in usual]
 
 
-def missing(source: Source, name: str, file: str) -> MissingData:
+def missing_file(source: Source, name: str, file: str) -> MissingData:
     """The error for a file that is nowhere: which one, and the command that gets it."""
     command = ["python", "tools/prepare_data.py", name]
     if source.data_dir != Path("data"):

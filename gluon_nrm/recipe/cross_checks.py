@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Sequence, Tuple
 
-from gluon_nrm.recipe.messages import Problem, Problems, shorten
+from gluon_nrm.recipe.problems import Problem, Problems, shorten
 from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe, Teacher
 from gluon_nrm.storage.files import fits_in_name
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from gluon_nrm.data.images.reading import UNREADABLE
+from gluon_nrm.data.images.read_errors import UNREADABLE
 from gluon_nrm.errors import DataError
 
 #: Instructions of a pickle; the largest official one has some 300,000.

@@ -15,7 +15,7 @@ from typing import Any, Optional, Protocol, Tuple, Union
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.data.images.pictures import centre_square, to_array
+from gluon_nrm.data.images.decoding import centre_square, to_array
 
 #: For evaluation, the side of the square that is kept, as a share of the shorter side: 224 of 256.
 KEPT = 0.875

@@ -14,7 +14,7 @@ UNREADABLE = "check that it is whole, or remove it and get it again"
 
 
 @contextmanager
-def reading(path: Union[str, Path], kind: str, *damage: Type[Exception]) -> Iterator[None]:
+def read_errors(path: Union[str, Path], kind: str, *damage: Type[Exception]) -> Iterator[None]:
     """Turn what goes wrong while the body reads a file into errors that name it.
 
     Parameters

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gluon_nrm.data.images.formats import installed_formats
 from gluon_nrm.data.images.orientation import JPEG_BEGINS, upright, without_exif
-from gluon_nrm.data.images.reading import UNREADABLE, reading
+from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.data.images.truncation import watch
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import open_file
@@ -45,10 +45,10 @@ def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RG
                more pixels than Pillow allows or more than 8 bits a channel.
     """
     if isinstance(file, Path):
-        with reading(where, "an image"), open_file(file) as opened:
+        with read_errors(where, "an image"), open_file(file) as opened:
             return decode(opened, where, mode)
     try:
-        with reading(where, "an image", *DAMAGE), _open(file, where) as image:
+        with read_errors(where, "an image", *DAMAGE), _open(file, where) as image:
             watch(image)
             image.load()
             turn = upright(image)

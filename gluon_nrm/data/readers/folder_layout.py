@@ -19,11 +19,11 @@ import numpy as np
 from gluon_nrm.data.images.formats import is_image_name
 from gluon_nrm.data.pipeline.splits import take_per_class
 from gluon_nrm.data.readers.class_folders import ImageFiles, class_names, list_images
-from gluon_nrm.data.readers.entries import Entry, visible_entries
+from gluon_nrm.data.readers.folder_entries import Entry, visible_entries
 from gluon_nrm.data.readers.record_names import record_names
 from gluon_nrm.data.readers.recordio import RecordFile, count_classes
 from gluon_nrm.data.sets.registry import Wanted
-from gluon_nrm.data.sets.skipped import Skipped, SkippedNames
+from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import exists, is_dir
 

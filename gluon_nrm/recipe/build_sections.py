@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Dict, Iterable, List, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gluon_nrm.recipe.fields import is_section, required_keys
-from gluon_nrm.recipe.messages import Problem, did_you_mean, join, recipe_error, shorten
+from gluon_nrm.recipe.problems import Problem, did_you_mean, join, recipe_error, shorten
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import Item
 

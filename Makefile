@@ -56,7 +56,7 @@ test: install-dev
 
 # What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
 fuzz: install-dev
-	$(BIN)/python tests/fuzz $(ARGS)
+	$(BIN)/python tests/checks/fuzz $(ARGS)
 
 # Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw, then the
 # table. Runs that are finished are left alone. JOBS runs go side by side, one thread each: the digits are too small for two.
@@ -100,11 +100,11 @@ bench: install
 
 # Trains the digits for three epochs unless ARGS names a run on them.
 deploy-check: install-dev
-	$(BIN)/python tests/fresh_environment.py $(ARGS)
+	$(BIN)/python tests/checks/fresh_environment.py $(ARGS)
 
 # About 180 kills; ten minutes on an idle machine.
 kill-test: install-dev
-	$(BIN)/python tests/kills.py $(ARGS)
+	$(BIN)/python tests/checks/kills.py $(ARGS)
 
 # Without installing first: it is for when that has failed.
 doctor:

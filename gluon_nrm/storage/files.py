@@ -1,7 +1,7 @@
 """Guarded questions about paths, and writing that never leaves half a file.
 
 Every question about a path of the user (is it there, is it a folder) is asked here: a name that is too long,
-or a folder that may not be entered, is then an error for people. ``tests/test_paths.py`` finds the others.
+or a folder that may not be entered, is then an error for people. ``test_paths.py`` finds the others.
 
 Everything is written under a temporary name in the same folder, flushed to the disk, and only then renamed;
 a rename is atomic, so a reader sees the old contents or the new ones. Temporary names begin with

@@ -1,0 +1,325 @@
+"""The benchmarks themselves: what the floor counts, who takes turns, what is written; speed is not tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import mxnet as mx
+import numpy as np
+import pytest
+from fakes import ROOT
+from mxnet.gluon import HybridBlock, nn
+
+from benchmarks import devices, network, peer_terms, profile_step, step, summary
+from benchmarks.__main__ import BENCHMARKS, chosen
+from benchmarks.floor import convolution_calls, floor_run
+from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
+from benchmarks.peer_torch import METHODS
+from benchmarks.timing import spread, take_turns
+from gluon_nrm.losses import Objective
+from gluon_nrm.losses.objective import TERMS
+from gluon_nrm.models import get_model, initialise
+from gluon_nrm.recipe.load import load_recipe
+from gluon_nrm.training.optimisers import trained_parameters
+
+
+class Mixed(HybridBlock):
+    """Convolutions of each kind: trained, shared, behind a comparison, and with constant filters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.name_scope():
+            self.first = nn.Conv2D(4, 3, padding=1, in_channels=3)
+            self.masked = nn.Conv2D(5, 1, in_channels=4)
+            self.ones = self.params.get_constant("ones", mx.nd.ones((4, 1, 3, 3)))
+
+    def hybrid_forward(self, F: Any, x: Any, ones: Any) -> Any:
+        y = self.first(x)
+        few = self.first(F.slice_axis(x, axis=0, begin=0, end=1))
+        mask = F.mean(self.masked(y) > 0)
+        sums = F.Convolution(y, ones, kernel=(3, 3), num_filter=4, num_group=4, no_bias=True)
+        return F.broadcast_mul(F.sum(sums) + F.sum(few), mask)
+
+
+def test_the_floor_counts_what_a_step_computes() -> None:
+    block = Mixed()
+    block.initialize()
+    calls = convolution_calls(block, {"x": (2, 3, 8, 8)})
+    # nothing flows back towards the image or through the comparison; sums by ones are no convolution
+    found = sorted(call[1:] for call in calls)
+    assert found == [
+        ((1, 3, 8, 8), (4, 3, 3, 3), False, True),
+        ((2, 3, 8, 8), (4, 3, 3, 3), False, True),
+        ((2, 4, 8, 8), (5, 4, 1, 1), False, False),
+    ]
+    forward = convolution_calls(block, {"x": (2, 3, 8, 8)}, train=False)
+    assert len(forward) == 3 and not any(call.data_gradient or call.weight_gradient for call in forward)
+    floor_run(calls)()
+    mx.nd.waitall()
+
+
+@pytest.mark.parametrize("maxmin", [False, True])
+def test_the_floor_of_an_objective(maxmin: bool) -> None:
+    net = initialise(get_model("digits_cnn", 10, (1, 8, 8), maxmin=maxmin), seed=0)
+    objective = Objective(net, ["cross_entropy", "reconstruction", "moment_matching", "path_norm"])
+    states = sum(int(np.prod(shape)) for shape in net.zero_shapes)
+    calls = convolution_calls(objective, {"image": (4, 1, 8, 8), "label": (4,), "zero_states": (1, states)})
+    whole = [call for call in calls if call.data[0] == 4]
+    alone = [call for call in calls if call.data[0] == 1]
+    branches = 2 if maxmin else 1
+    # three layers up (the first once for both branches) and down; the zero image's path down leaves its own
+    # batch of 1 only at the pooling of the first layer, where nothing more is computed
+    assert len(whole) == branches * 3 - (branches - 1) + branches * 3
+    assert len(alone) == 2
+    assert all(call.weight_gradient for call in calls)
+    # up, once for both streams, and not back
+    shared = convolution_calls(objective.zero_states, {"image": (1, 1, 8, 8)}, train=False)
+    assert len(shared) == 3 and not any(call.weight_gradient or call.data_gradient for call in shared)
+    assert sum(not call.data_gradient for call in whole) == 1  # the image's
+
+
+def test_works_take_turns() -> None:
+    order: List[str] = []
+    first, second = take_turns([lambda: order.append("a"), lambda: order.append("b")], rounds=3, warm_up=1)
+    assert order == ["a", "b"] * 4
+    assert len(first) == len(second) == 3
+    assert spread([3.0, 1.0, 2.0]) == {"seconds": 2.0, "seconds_min": 1.0, "seconds_max": 3.0}
+
+
+def test_a_child_measures_when_it_is_asked() -> None:
+    code = (
+        "from itertools import count; from benchmarks.serve import serve; numbers = count(1)\n"
+        "print('noise'); serve({'ready': True}, lambda: {'number': next(numbers)})"
+    )
+    child = Child([sys.executable, "-c", code])
+    assert child.ready == {"ready": True}
+    assert [child.ask()["number"] for _ in range(3)] == [1, 2, 3]
+    child.close()
+    for run in (Child, last_line):
+        with pytest.raises(BenchmarkError, match=r"-c import sys; sys.exit\(3\): ended with code 3"):
+            run([sys.executable, "-c", "import sys; sys.exit(3)"])
+
+
+def test_a_child_that_ends_when_it_is_asked() -> None:
+    child = Child([sys.executable, "-c", "print('{}', flush=True); input(); raise SystemExit(4)"])
+    with pytest.raises(BenchmarkError, match="ended with code 4"):
+        child.ask()
+    child.close()
+
+
+def test_figures_say_what_they_were_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    write_json(str(tmp_path / "x.json"), [1, 2])
+    assert read_json(tmp_path / "x.json") == [1, 2]
+    environment = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["environment"]
+    assert environment["omp_num_threads"] == 3
+    assert {"cpu", "cores", "commit", "mxnet", "numpy", "python"} <= set(environment)
+
+
+@pytest.mark.parametrize(
+    ("operator", "group"),
+    [
+        ("_backward_Convolution", "convolutions"),
+        ("BatchNorm", "norms"),
+        ("_contrib_AdaptiveAvgPooling2D", "statistics"),
+        ("_backward_contrib_AdaptiveAvgPooling2D", "statistics"),
+        ("_backward_Pooling", "pooling and upsampling"),
+        ("_greater_scalar", "activations and masks"),
+        ("_backward_broadcast_mul", "element-wise sums and products"),
+        ("_backward_slice", "flips and copies"),
+        ("multi_sgd_update", "optimiser and teacher"),
+        ("_broadcast_backward", "flips and copies"),
+        ("SomethingNew", profile_step.OTHER),
+    ],
+)
+def test_operators_have_groups(operator: str, group: str) -> None:
+    assert profile_step.group_of(operator) == group
+
+
+def profiled() -> Dict[str, Any]:
+    operators = [
+        {"operator": name, "calls": 1, "milliseconds": taken}
+        for name, taken in (("Convolution", 30.0), ("add_n", 10.0), ("_backward_Convolution", 40.0))
+    ]
+    return profile_step.summarise_profile("NRM + RPN", 100.0, operators)
+
+
+def test_a_profile_adds_up(tmp_path: Path) -> None:
+    found = profiled()
+    assert [(row["group"], row["share"]) for row in found["groups"]] == [
+        ("convolutions", 0.7), ("element-wise sums and products", 0.1), (profile_step.OUTSIDE, 0.2),
+    ]  # fmt: skip
+    line = "| NRM + RPN | convolutions | 70 | 70.0 | _backward_Convolution 40, Convolution 30 |"
+    assert line in profile_step.table([found])
+    profile_step.plot([found], tmp_path / "profile.png")
+    assert (tmp_path / "profile.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_of_a_step_and_their_summary() -> None:
+    def rounds(*seconds: float, **more: float) -> List[Dict[str, float]]:
+        return [{"step_seconds": each, **more} for each in seconds]
+
+    ours = [
+        ({"peak_memory_gb": 1.25}, rounds(3.0, 2.0, 4.0, floor_seconds=2.0)),
+        ({"peak_memory_gb": 1.5}, rounds(3.0, 3.5, 4.0, floor_seconds=2.5)),
+    ]
+    row = step._row("nrm_rpn", "hybridised", ours)
+    assert row["seconds"] == 3.25 and row["floor_seconds"] == 2.25 and row["peak_memory_gb"] == 1.5
+    assert row["step_over_floor_of_starts"] == [1.5, 1.4] and row["images_per_second"] == 16 / 3.25
+    peer = step._row("nrm_rpn", step.PEER, [({"peak_memory_gb": 1.0}, rounds(each)) for each in (4.0, 5.0)])
+    for each in (row, peer):
+        step._compare(each, peer)
+    assert row["over_peer_of_starts"] == [0.75, 0.7] and peer["over_peer"] is None
+    assert step.table([row, peer]).splitlines()[2:] == [
+        "| NRM + RPN | hybridised | 3.25 | 2.00..4.00 | 4.92 | 1.50 | 2.25 | 1.45 (1.40..1.50) "
+        "| 0.72 (0.70..0.75) |",
+        "| NRM + RPN | PyTorch | 4.50 | 4.00..5.00 | 3.56 | 1.00 |  |  |  |",
+    ]
+    terms = {"method": "NRM + RPN", "terms": 1e-6, "gradients": 1e-3}
+    lines = summary.table({"step": [row], "profile_step": [profiled()], "peer_terms": [terms]}).splitlines()
+    assert "4.92 images/s, 1.50 GB, step / floor 1.45, ours / PyTorch 0.72" in lines[2]
+    assert "convolutions 70 %" in lines[3] and "terms 1.0e-06" in lines[4]
+
+
+def test_a_step_without_a_peer() -> None:
+    row = step._row("nrm_rpn", step.BFLOAT16, [({"peak_memory_gb": 1.0}, [{"step_seconds": 2.0}])])
+    step._compare(row, None)
+    line = "| NRM + RPN | hybridised, bfloat16 | 2.00 | 2.00..2.00 | 8.00 | 1.00 |  |  |  |"
+    assert step.table([row]).splitlines()[2] == line
+
+
+def test_every_committed_result_has_a_summary() -> None:
+    for path in sorted((ROOT / "results").glob("*.json")):
+        assert summary.table({path.stem: read_json(path)}).count("\n") >= 2, path.name
+
+
+def test_every_benchmark_is_run() -> None:
+    tools = {
+        path.stem for path in (ROOT / "benchmarks").glob("*.py")
+        if "run_tool(lambda" in path.read_text(encoding="utf-8")
+    }  # fmt: skip
+    assert tools == set(BENCHMARKS) == set(summary.SUMMARIES)
+    assert chosen("") == list(BENCHMARKS) and chosen("input, step") == ["step", "input"]
+    with pytest.raises(BenchmarkError, match="no benchmark 'stepp'; there are step, "):
+        chosen("stepp")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PEER_PYTHON": ""}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+
+
+def test_the_command_refuses_what_it_does_not_know() -> None:
+    asked = run("-m", "benchmarks", "--only", "spede")
+    assert asked.returncode == 2 and asked.stderr.startswith("error: --only: no benchmark 'spede'")
+    assert run("-m", "benchmarks", "--repeats", "0").returncode == 2
+
+
+def test_without_pytorch(tmp_path: Path) -> None:
+    """No row for the peer, one line that says how to get it, and no failure."""
+    bare = tmp_path / "python"
+    bare.write_text("#!/bin/sh\nexit 1\n")
+    bare.chmod(0o755)
+    options = ("--only", "peer_terms", "--peer-python", str(bare), "--out", str(tmp_path))
+    asked = run("-m", "benchmarks", *options)
+    assert asked.returncode == 0, asked.stderr
+    lines = asked.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert re.match(r"no row for PyTorch: .*pip install \"gluon_nrm\[peers\]\"", lines[0])
+    assert read_json(tmp_path / "peer_terms.json") == []
+    assert step.find_peer(str(tmp_path / "nothing")) is None
+
+
+def test_differences_of_terms() -> None:
+    assert peer_terms.difference({"a": 1.0, "b": 1e-9}, {"a": 1.1, "b": 2e-9}) == pytest.approx(0.1 / 1.1)
+    with pytest.raises(BenchmarkError, match="not in both: b"):
+        peer_terms.difference({"a": 1.0, "b": 1.0}, {"a": 1.0})
+
+
+def test_methods_of_both_sides_are_the_same() -> None:
+    from benchmarks import peer_torch, step_methods
+
+    assert {name: tuple(each) for name, each in step_methods.METHODS.items()} == METHODS
+    weights = dict(step_methods.WEIGHTS, consistency=step_methods.CONSISTENCY)
+    assert weights == peer_torch.WEIGHTS and step_methods.BATCH == peer_torch.BATCH
+
+
+def test_two_workers_and_a_server_by_hand() -> None:
+    """10 MB at 8 Mbit/s: 10 s over a link, twice as much over the server's, and back."""
+    model = network.Model("one key that is split", (2_500_000,))
+    assert network.exchange_seconds(model, 2, 1, 8e6) == pytest.approx(2 * 20.0)
+    assert network.exchange_seconds(model, 2, 2, 8e6) == pytest.approx(2 * 10.0)
+    assert network.exchange_seconds(model, 2, 8, 8e6) == pytest.approx(2 * 10.0)  # the workers' own links
+    assert network.speedup(model, 2, 1, 8e6, 40.0) == pytest.approx(1.0)
+    for workers in range(1, 40):
+        within = network.exchange_seconds(model, workers, 1, 8e6) <= 100.0
+        assert within == (workers <= network.most_workers(model, 1, 8e6, 100.0))
+    assert network.most_workers(model, 1, 8e6, 19.0) == 0
+    # a part may be an element above the equal one
+    assert network.most_workers(model, None, 8e6, 20.01) == network.NUMBERS[-1]
+    # 0.4 MB more in a small key are one server's, however many there are: 3 * (10 / 3 + 0.4) > 10.4
+    lopsided = network.Model("and one that is not", (2_500_000, 100_000))
+    assert network.exchange_seconds(lopsided, 3, 3, 8e6) == pytest.approx(2 * 11.2, rel=1e-5)
+
+
+def test_keys_are_placed_as_mxnet_placed_them() -> None:
+    """Bytes of each push of a worker of MXNet 1.9.1 to three servers, as its log (PS_VERBOSE=2) gave them."""
+    sent = {
+        1000: (4000, 0, 0),
+        2000: (0, 8000, 0),
+        3000: (0, 0, 12000),
+        4000: (16000, 0, 0),
+        5000: (0, 20000, 0),
+        1_200_001: (1_600_000, 1_600_004, 1_600_000),
+        999_999: (3_999_996, 0, 0),
+        1_000_000: (1_333_332, 1_333_336, 1_333_332),
+    }
+    model = network.Model("keys 0 to 7", tuple(sent))
+    assert model.server_bytes(3) == [sum(column) for column in zip(*sent.values())]
+    assert sum(model.server_bytes(7)) == model.gradient_bytes == 4 * sum(sent)
+    assert network.Model("all split", (30, 60), bound=1).server_bytes(3) == [120, 120, 120]
+
+
+def test_keys_are_those_of_a_run() -> None:
+    """Sizes and order of what GradientSum sends, for the network with the most kinds of parameters."""
+    recipe = load_recipe(ROOT / "recipes" / "cifar10_nrm_rpn_maxmin.yaml")
+    settings = asdict(recipe.model)
+    name, scheme = settings.pop("name"), settings.pop("initialiser")
+    net = initialise(get_model(name, 10, (3, 32, 32), **settings), seed=0, scheme=scheme)
+    weights = asdict(recipe.loss.weights)
+    objective = Objective(net, [term for term in TERMS if weights[term] > 0])
+    trained = trained_parameters(objective)
+    (model,) = [each for each in network.models() if each.title == "AllConv13, NRM + RPN + Max-Min"]
+    assert model.sizes == tuple(parameter.data().size for parameter in trained)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("network", "--step-seconds", "0"), "'0' is no time above 0"),
+        (("network", "--step-seconds", "inf"), "'inf' is no time above 0"),
+        (("network", "--step-seconds", "soon"), "--step-seconds"),
+        (("network", "--bigarray-bound", "0"), "--bigarray-bound"),
+        (("devices", "--epochs", "1"), "error: --epochs: the first is not counted; give 2 or more"),
+        (("devices", "--epochs", "0"), "--epochs"),
+    ],
+)
+def test_benchmarks_refuse_bad_arguments(arguments: Tuple[str, ...], message: str) -> None:
+    asked = run(f"benchmarks/{arguments[0]}.py", *arguments[1:])
+    assert asked.returncode == 2 and message in asked.stderr and "Traceback" not in asked.stderr
+
+
+def test_a_row_of_devices() -> None:
+    """A step of the recipe has 32 + 32 images, over all devices and workers."""
+    row = devices.row(devices.SETTINGS[1], [{"images_per_second": x} for x in (1.0, 640.0, 320.0, 1280.0)])
+    assert row == {"setting": "2 devices", "images_per_second": 640.0, "step_seconds": 0.1}
+    assert devices.table([{**row, "over_one": 0.8}]).endswith("\n| 2 devices | 100.0 | 640 | 0.80 |")

@@ -1,1 +1,0 @@
-"""A fuzzer of everything that the package reads: ``python tests/fuzz --seconds 600 --seed 3``."""

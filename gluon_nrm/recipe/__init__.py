@@ -1,4 +1,4 @@
-"""Recipes: typed, documented YAML descriptions of an experiment. Needs neither MXNet nor numpy."""
+"""Recipes: typed YAML descriptions of an experiment. Imports neither MXNet nor numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a tree of located YAML values to typed sections: every key known, every value of the declared type."""
+"""Build the typed sections of a recipe from YAML values; unknown keys and wrong types are errors."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from gluon_nrm.recipe.yaml_io import Item
 
 S = TypeVar("S")
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+_WORDS = {int: "an integer", float: "a number", bool: "a boolean", str: "a string", type(None): "null"}
 _LOOKS_BOOLEAN = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
 
 _UNQUOTED = re.compile(r"(?:true|false|null|[-+.0-9][-+.0-9eE]*)\Z")
-"""What would be of another type without its quotes."""
+"""Strings that would be a boolean, null or a number without their quotes."""
 
 
-class Converter:
-    """Builds sections and remembers where each key was given.
+class SectionBuilder:
+    """Build sections and remember where each key was given.
 
     Attributes
     ----------
-    places  Dotted key -> place, for the messages of checks that run after conversion.
+    places  Dotted key -> place, for the messages of later checks.
     """
 
     def __init__(self) -> None:
         self.places: Dict[str, str] = {}
 
     def section(self, item: Item, section: Type[S], key: str = "") -> S:
-        """The dataclass ``section`` from a mapping. Raises RecipeError at the first key that does not fit."""
+        """Build the dataclass ``section`` from a mapping. Raises RecipeError at the first wrong key."""
         hints = get_type_hints(section)
         if not isinstance(item.value, dict):
             raise recipe_error(item.place, Problem(key or "the recipe", _not_a_mapping(item, hints)))
@@ -50,7 +50,7 @@ class Converter:
         return section(**values)
 
     def value(self, item: Item, hint: Any, key: str) -> Any:
-        """One value of the type ``hint``: a scalar, Optional, Union, List or a section."""
+        """Convert one value to the type ``hint``: a scalar, Optional, Union, List or a section."""
         self.places[key] = item.place
         if is_section(hint):
             return self.section(item, hint, key)
@@ -68,10 +68,10 @@ class Converter:
         return _scalar(item, (fitting or others)[0], alternatives, key)
 
     def _entries(self, item: Item, hint: Any, key: str) -> List[Any]:
-        """The entries of a list."""
+        """Convert the entries of a list to the type ``hint``."""
         if not isinstance(item.value, list):
             what = (
-                f"expected a list, found {item.text}; write it in [ ] or a line per entry, each behind '- '"
+                f"expected a list, found {item.text}; write it in [ ] or one entry per line, each after '- '"
             )
             raise recipe_error(item.place, Problem(key, what))
         return [self.value(entry, hint, join(key, i)) for i, entry in enumerate(item.value)]
@@ -79,7 +79,7 @@ class Converter:
     def _require(
         self, item: Item, section: type, values: Dict[str, Any], hints: Dict[str, Any], key: str
     ) -> None:
-        """Raise where a required key was not given."""
+        """Raise RecipeError if a required key is missing."""
         missing = [name for name in required_keys(section) if name not in values]
         if not missing:
             return
@@ -92,7 +92,7 @@ class Converter:
 
 
 def describe_type(hint: Any) -> str:
-    """A type hint in words, e.g. ``a whole number or null``."""
+    """Describe a type hint, e.g. ``an integer or null``."""
     if get_origin(hint) is list:
         inner = get_args(hint)[0]
         return "a list of phases" if is_section(inner) else f"a list ({describe_type(inner)})"
@@ -102,12 +102,12 @@ def describe_type(hint: Any) -> str:
 
 
 def _any_of(hints: Iterable[Any]) -> str:
-    """Alternatives in words."""
+    """Describe alternative types."""
     return " or ".join(describe_type(hint) for hint in hints)
 
 
 def _scalar(item: Item, hint: Any, alternatives: Iterable[Any], key: str) -> Any:
-    """A scalar of the type ``hint``; whole numbers serve as numbers, and nothing else is converted."""
+    """Check that a scalar is of type ``hint``; an integer is accepted as a number."""
     found = item.value
     if hint is float and type(found) is int:
         return float(found)
@@ -118,28 +118,30 @@ def _scalar(item: Item, hint: Any, alternatives: Iterable[Any], key: str) -> Any
 
 
 def _remedy(item: Item, hint: Any) -> str:
-    """What to write instead, where it can be told."""
+    """Suggest what to write instead; empty without a suggestion."""
     found = item.value
     if hint is bool and isinstance(found, str) and found.lower() in _LOOKS_BOOLEAN:
         return f"; write {_LOOKS_BOOLEAN[found.lower()]}"
+    if hint is bool and type(found) is int and found in (0, 1):
+        return f"; write {str(bool(found)).lower()}"
     if hint is int and isinstance(found, float) and abs(found) < 1e15 and found.is_integer():
         return f"; write {int(found)}"
     if isinstance(found, str) and found.lower() == "none" and hint is not str:
-        return "; 'none' is a text here, the empty value is null"
+        return "; 'none' is a string here, the empty value is null"
     if isinstance(found, str) and item.text.startswith("'") and hint is not str and _UNQUOTED.match(found):
         return "; remove the quotes"
     if hint is str and isinstance(found, (bool, int, float)):
-        return f'; for a text write "{item.text}" in quotes'
+        return f'; write the string in quotes: "{item.text}"'
     return ""
 
 
 def _not_a_mapping(item: Item, hints: Dict[str, Any]) -> str:
-    """The complaint where a section is a scalar or a list."""
+    """Message for a section that is a scalar or a list."""
     return f"expected keys with values, found {item.text};\nkeys here: {', '.join(hints)}"
 
 
 def _closest_key(name: str, hints: Dict[str, Any]) -> str:
-    """The valid name for an unknown key: in this section, or where that very key lives."""
+    """Suggest a valid key for an unknown one: in this section, or of the same name in another."""
     if "." in name and name in all_keys():
         return f"dotted keys are for --set; write '{name.split('.')[-1]}' inside '{name.rpartition('.')[0]}'"
     suggestion = did_you_mean(name, hints)
@@ -150,7 +152,7 @@ def _closest_key(name: str, hints: Dict[str, Any]) -> str:
 
 
 def all_keys(section: type = Recipe, prefix: str = "") -> List[str]:
-    """Every dotted key of a recipe; of a list of sections, the keys of its first entry."""
+    """Return every dotted key of a recipe; a list of sections counts with its first entry."""
     keys: List[str] = []
     for name, hint in get_type_hints(section).items():
         key = join(prefix, name)

@@ -1,4 +1,4 @@
-"""Checks of a typed recipe: the limits each key declares in the schema, then the rules between keys."""
+"""Check a typed recipe: first the limits declared in the schema, then the checks between keys."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gluon_nrm.recipe.problems import Problem, Problems, did_you_mean, join, rec
 from gluon_nrm.recipe.schema import Recipe
 
 SMALLEST, LARGEST = 1e-37, 1e38
-"""Size of a number other than 0: training computes in float32, which would make less 0, and more infinite."""
+"""Smallest and largest size of a number other than 0 in float32."""
 
 
 def check(recipe: Recipe, places: Optional[Mapping[str, str]] = None, source: str = "recipe") -> None:
-    """Raise RecipeError for the first problem of a recipe; works for one built in Python too.
+    """Raise RecipeError for the first problem of a recipe, loaded from a file or built in Python.
 
-    places maps dotted keys to where they were given; a key not in it is reported at its section, else at
-    ``source``.
+    ``places`` maps dotted keys to where they were given. A key that is not in it is reported at its section,
+    or else at ``source``.
     """
     for problems in (limit_problems, *RULES):
         for problem in problems(recipe):
@@ -27,7 +27,7 @@ def check(recipe: Recipe, places: Optional[Mapping[str, str]] = None, source: st
 
 
 def limit_problems(section: Any, prefix: str = "") -> Problems:
-    """Values outside the choices and ranges declared in the schema, in a section and all below it."""
+    """Find values outside their declared choices and ranges, in a section and its subsections."""
     for declared in fields(section):
         key, value = join(prefix, declared.name), getattr(section, declared.name)
         entries = (
@@ -45,7 +45,7 @@ def limit_problems(section: Any, prefix: str = "") -> Problems:
 
 
 def _value_problems(key: str, value: Any, choices: Sequence[str], allowed: Range) -> Problems:
-    """What is wrong with one scalar."""
+    """Find the problems of one scalar."""
     if isinstance(value, str):
         if choices and value not in choices:
             yield Problem(key, f"'{shorten(value, 40)}' is not a choice; {did_you_mean(value, choices)}")
@@ -63,7 +63,7 @@ def _value_problems(key: str, value: Any, choices: Sequence[str], allowed: Range
 
 
 def _place(key: str, places: Mapping[str, str], source: str) -> str:
-    """Where a key, or failing that the nearest section around it, was given."""
+    """Return where a key was given, or else the nearest section around it."""
     while key:
         if key in places:
             return places[key]

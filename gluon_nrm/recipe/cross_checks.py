@@ -1,4 +1,4 @@
-"""The rules that involve several keys of a recipe; docs/recipes.md tells them too (``describe.py``)."""
+"""Checks between the keys of a recipe; ``describe.py`` lists them for docs/recipes.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gluon_nrm.storage.files import fits_in_name
 
 
 def name_problems(recipe: Recipe) -> Problems:
-    """The name becomes part of folder names; data set and network must be named."""
+    """The recipe's name must fit in a folder name; data set and network need a name."""
     fits = all(fits_in_name(char) and char != "+" for char in recipe.name)
     if not fits or not recipe.name or recipe.name[0] in "-.":
         found = shorten(repr(recipe.name), 40)
@@ -25,7 +25,7 @@ def name_problems(recipe: Recipe) -> Problems:
 
 
 def data_problems(recipe: Recipe) -> Problems:
-    """The streams must have images, and a file of labelled images no draw beside it."""
+    """Both streams need images; a split file excludes a validation draw."""
     data: Data = recipe.data
     if data.split_file is not None and data.labels is None:
         yield Problem("data.split_file", "needs data.labels, the number of labelled images in the file")
@@ -42,7 +42,7 @@ def data_problems(recipe: Recipe) -> Problems:
 
 
 def model_problems(recipe: Recipe) -> Problems:
-    """Shares add up; RPN by prior scores is derived without rendering norms; a network has a convolution."""
+    """The shares add up to 1, path normalisation fits the other switches, a network has a convolution."""
     model: Model = recipe.model
     if abs(model.alpha_max + model.alpha_min - 1) > 1e-6:
         found = f"{model.alpha_max} + {model.alpha_min}"
@@ -69,7 +69,7 @@ def model_problems(recipe: Recipe) -> Problems:
 
 
 def loss_problems(recipe: Recipe) -> Problems:
-    """No term without what it works with, and no teacher without its term."""
+    """A loss term needs the switches it depends on; a teacher needs the consistency term."""
     weights: LossWeights = recipe.loss.weights
     if not any(vars(weights).values()):
         yield Problem("loss.weights", "all are 0, so nothing would be learned; set at least cross_entropy")
@@ -92,9 +92,9 @@ def loss_problems(recipe: Recipe) -> Problems:
 
 
 def teacher_problems(recipe: Recipe) -> Problems:
-    """Targets from the network itself differ from its predictions; no key of another method is set.
+    """The targets must differ from the predictions; keys of another method must not be set.
 
-    A dropout left to the network (null) may be above 0; what is built from the recipe is checked once more.
+    ``dropout: null`` is accepted here. The network that is built may have dropout; it is checked again then.
     """
     teacher: Teacher = recipe.teacher
     if not teacher.enabled or teacher.method == "mean_teacher":
@@ -111,15 +111,15 @@ def teacher_problems(recipe: Recipe) -> Problems:
         yield Problem("teacher.method", f"'{teacher.method}' {WANTS_NOISE}")
 
 
-#: What the Pi model and Temporal Ensembling want.
+#: Requirement of the Pi model and Temporal Ensembling.
 WANTS_NOISE = (
-    "wants two passes over an image to differ: a dropout above 0, or images that are augmented (for pi with "
+    "needs two passes over an image to differ: set a dropout above 0, or augment the images (for pi with "
     "teacher.augmentation independent)"
 )
 
 
 def targets_vary(recipe: Recipe) -> bool:
-    """Whether augmentation alone makes the network's target for an image differ from its prediction."""
+    """Return True if augmentation alone makes the target of an image differ from its prediction."""
     data: Data = recipe.data
     streamed = data.name == "imagenet" if data.streamed is None else data.streamed
     augmented = bool(data.shift or data.mirror or data.cutout or streamed)
@@ -127,7 +127,7 @@ def targets_vary(recipe: Recipe) -> bool:
 
 
 def phase_list_problems(recipe: Recipe) -> Problems:
-    """The phases cover the run: each has a length but the last, which may be open."""
+    """The phases cover the run; only the last may have no length."""
     phases = recipe.optimiser.phases
     if not phases:
         yield Problem("optimiser.phases", "is empty; give at least one phase with name and lr")
@@ -136,13 +136,12 @@ def phase_list_problems(recipe: Recipe) -> Problems:
         if phase.epochs is None:
             yield Problem(
                 f"optimiser.phases.{i}.epochs",
-                "only the last phase may leave its length open; give its epochs",
+                "is null, but only the last phase may leave it out; give the number of epochs",
             )
     total = sum(phase.epochs or 0 for phase in phases)
     if phases[-1].epochs is not None and total < recipe.train.epochs:
-        what = (
-            f"the phases end after {total} of {recipe.train.epochs} epochs; leave epochs out of the last one"
-        )
+        found = f"the phases end after {total} of {recipe.train.epochs} epochs"
+        what = f"{found}; leave epochs out of the last phase"
         yield Problem(f"optimiser.phases.{len(phases) - 1}.epochs", what)
 
 
@@ -180,7 +179,7 @@ PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
     (
         lambda p: any(b <= a for a, b in zip(p.milestones, p.milestones[1:])),
         "milestones",
-        "must rise from one to the next",
+        "must be in ascending order, without repetition",
     ),
     (
         lambda p: p.schedule != "cosine" and p.restart_epochs is not None,
@@ -198,15 +197,15 @@ PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
         "is longer than the phase; lower it or give the phase more epochs",
     ),
 )
-"""What must not be in a phase: when, the key at fault, the message."""
+"""Checks of a phase: a test that is True if the phase is wrong, the key at fault, the message."""
 
 
 MOST_LAYERS = 1000
-"""Entries of ``model.channels``."""
+"""Largest number of entries of ``model.channels``."""
 
 
 def growth_problems(recipe: Recipe) -> Problems:
-    """A rate that grows stays a number until the end of its phase."""
+    """A growing learning rate must stay finite until the end of its phase."""
     for i, phase in enumerate(recipe.optimiser.phases):
         epochs = min(phase.epochs or recipe.train.epochs, recipe.train.epochs)
         power, key = math.log10(phase.lr), "factor"
@@ -222,7 +221,7 @@ def growth_problems(recipe: Recipe) -> Problems:
 
 
 def phase_problems(recipe: Recipe) -> Problems:
-    """Keys that do not go with the optimiser or the schedule of their phase."""
+    """Keys of a phase must fit its optimiser and schedule."""
     for i, phase in enumerate(recipe.optimiser.phases):
         for broken, name, what in PHASE_RULES:
             if broken(phase):
@@ -232,7 +231,7 @@ def phase_problems(recipe: Recipe) -> Problems:
 
 
 def _found(value: Any) -> str:
-    """A value as YAML writes it."""
+    """Format a value as YAML writes it."""
     return "null" if value is None else shorten(str(value), 40)
 
 
@@ -246,4 +245,4 @@ RULES: Sequence[Callable[[Recipe], Problems]] = (
     phase_problems,
     growth_problems,
 )
-"""The rules that involve several keys, in the order in which they are tried."""
+"""Checks between keys, in the order in which they run."""

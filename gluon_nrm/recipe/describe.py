@@ -1,4 +1,4 @@
-"""docs/recipes.md from the schema: ``python -m gluon_nrm.recipe.describe docs/recipes.md``."""
+"""Write docs/recipes.md from the schema: ``python -m gluon_nrm.recipe.describe docs/recipes.md``."""
 
 from __future__ import annotations
 
@@ -18,47 +18,49 @@ INTRODUCTION = """\
 
 <!-- Generated from gluon_nrm/recipe/schema.py by `python -m gluon_nrm.recipe.describe docs/recipes.md` -->
 
-A recipe is a YAML file that holds one experiment, complete. `tools/train.py recipes/NAME.yaml` trains it.
+A recipe is a YAML file with all settings of one experiment. `tools/train.py recipes/NAME.yaml` trains it.
 
-- Defaults are beaten by the recipe, and the recipe by `--set KEY=VALUE` (`--set train.epochs=3`,
-  `--set optimiser.phases.0.lr=1e-2`). All that was settled so is written to `recipe.yaml` in the run folder.
-- A section, or a key, may be left out where it has a default. A key that is unknown, given twice, missing or
-  of the wrong type is an error.
-- Numbers may be written `1e-3`, `1E5` or `.5`. A whole number serves as a number, not the other way round.
-- Only `true` and `false` are booleans, and `null` is the empty value; `none`, `yes` and `off` are texts.
-- Every value is written out where it holds: there are no anchors, tags or included files.
-- Batches are per step over all devices, so the number of devices does not change a recipe.
+- `--set KEY=VALUE` replaces a value of the recipe (`--set train.epochs=3`,
+  `--set optimiser.phases.0.lr=1e-2`). `recipe.yaml` in the run folder holds the settings that were used,
+  defaults included.
+- Sections and keys with a default may be left out. A key that is unknown, given twice, missing or of the
+  wrong type is an error.
+- Numbers may be written `1e-3`, `1E5` or `.5`. An integer is accepted where a number is expected.
+- Booleans are `true` and `false`, and the empty value is `null`. `none`, `yes` and `off` are strings.
+- Anchors, tags and included files are not allowed.
+- Batch sizes are per step over all devices. A recipe does not depend on the number of devices.
 """
 
 RULES = """\
-## Rules between keys
+## Checks between keys
 
 - `model.alpha_max` + `model.alpha_min` is 1.
-- `model.path_norm: mode` needs `model.render_norm: none`.
+- `model.path_norm: mode` or `exact` needs `model.render_norm: none`.
+- `model.class_prior: true` needs `model.path_norm` other than `none`.
 - `loss.weights.path_norm` above 0 needs `model.path_norm` other than `none`.
 - `loss.weights.reconstruction`, `moment_matching` and `path_norm` above 0 need `model.render: true`.
 - `loss.weights.consistency` above 0 and `teacher.enabled: true` need each other.
-- `teacher.method: pi` and `temporal_ensembling` want two passes over an image to differ: a dropout above 0,
-  or images that are augmented, for `pi` with `teacher.augmentation: independent`, for which
-  `temporal_ensembling` has no use.
+- `teacher.method: pi` and `temporal_ensembling` need two passes over an image to differ: through a dropout
+  above 0 or augmentation. For `pi`, augmentation counts with `teacher.augmentation: independent` only.
+- `temporal_ensembling` does not go with `teacher.augmentation: independent`.
 - `teacher.late_decay` is for `mean_teacher`.
-- `model.bias: false` needs `model.path_norm: none` and goes with `model.released_bias: false`.
-- With every image labelled (`data.labels: null`) there is an unlabelled stream only with
+- `model.bias: false` needs `model.path_norm: none` and `model.released_bias: false`.
+- `data.labels: null` (every image is labelled) with an unlabelled stream needs
   `data.unlabelled_includes_labelled: true`.
-- Phases before the last have a length, and all together last for `train.epochs`; longer ones are cut off.
-- `final_lr` is for cosine and exponential, `decay_epochs` for exponential, `restart_epochs` for cosine and
-  `restart_factor` for cosine with `restart_epochs`, `milestones` and `factor` for steps, and `momentum` for
-  sgd and nag.
+- Every phase but the last needs `epochs`. Together the phases last at least `train.epochs`; training stops
+  there.
+- Keys of one schedule: `final_lr` (cosine, exponential), `decay_epochs` (exponential), `restart_epochs` and
+  `restart_factor` (cosine), `milestones` and `factor` (steps). `momentum` is for sgd and nag.
 """
 
 
 def render() -> str:
-    """The page."""
+    """Return the page."""
     return "\n".join([INTRODUCTION, *_sections(Recipe, ""), RULES])
 
 
 def _sections(section: type, prefix: str) -> Iterator[str]:
-    """A heading and a table for ``section``, where it has a name, and for every section below it."""
+    """Yield heading and table of each section below ``section``, and of itself unless it is the recipe."""
     hints = get_type_hints(section)
     if prefix:
         yield _table(section, prefix)
@@ -72,7 +74,7 @@ def _sections(section: type, prefix: str) -> Iterator[str]:
 
 
 def _table(section: type, prefix: str) -> str:
-    """One section: what it is, and a row for each key."""
+    """Describe one section, with a table row for each key."""
     doc = (section.__doc__ or "").strip()
     head = f"## {prefix}\n\n{doc}\n\n| key | value | default | meaning |\n|---|---|---|---|\n"
     hints = get_type_hints(section)
@@ -80,7 +82,7 @@ def _table(section: type, prefix: str) -> str:
 
 
 def _row(declared: Any, hint: Any) -> str:
-    """One key."""
+    """Table row of one key."""
     cells = (
         f"`{declared.name}`",
         _allowed(declared, hint),
@@ -91,15 +93,15 @@ def _row(declared: Any, hint: Any) -> str:
 
 
 def _allowed(declared: Any, hint: Any) -> str:
-    """The type of a key, its choices and its range, in words."""
+    """Describe type, choices and range of a key."""
     limits = str(declared.metadata["range"])
     choices = ", ".join(f"`{choice}`" for choice in declared.metadata["choices"])
     words = describe_type(hint)
-    return ", ".join(filter(None, (words.replace("a text", choices) if choices else words, limits)))
+    return ", ".join(filter(None, (words.replace("a string", choices) if choices else words, limits)))
 
 
 def _default(declared: Any, hint: Any) -> str:
-    """The default as it would be written."""
+    """Format the default as YAML writes it."""
     default = default_of(declared)
     if default is MISSING:
         return "required"
@@ -111,13 +113,13 @@ def _default(declared: Any, hint: Any) -> str:
 
 
 def _sentence(text: str) -> str:
-    """A field's text as a sentence in a table cell."""
+    """Format the meaning of a key as a sentence in a table cell."""
     capital = text if "_" in text.split()[0] else text[0].upper() + text[1:]
     return capital.replace("|", "\\|") + "."
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page to the file named, whole or not at all, or to the standard output."""
+    """Write the page to the given file, or to standard output."""
     if not arguments:
         sys.stdout.write(render())
         return 0

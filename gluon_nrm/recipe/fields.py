@@ -1,4 +1,4 @@
-"""How a recipe key is declared: its meaning, choices and range, in the metadata of a dataclass field."""
+"""Metadata of a recipe key: its meaning, choices and range, stored in a dataclass field."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 
 class Range(NamedTuple):
-    """The interval a number must lie in; a bound that is None does not bind."""
+    """Interval of allowed numbers; None means no bound."""
 
     at_least: Optional[float] = None
     above: Optional[float] = None
@@ -16,7 +16,7 @@ class Range(NamedTuple):
     below: Optional[float] = None
 
     def holds(self, number: float) -> bool:
-        """Whether the number lies in the interval."""
+        """Return True if the number lies in the interval."""
         return (
             (self.at_least is None or number >= self.at_least)
             and (self.above is None or number > self.above)
@@ -25,7 +25,7 @@ class Range(NamedTuple):
         )
 
     def __str__(self) -> str:
-        """In words, e.g. ``at least 0 and below 1``; empty where nothing binds."""
+        """Describe the interval, e.g. ``at least 0 and below 1``; empty without bounds."""
         bounds = zip(("at least", "above", "at most", "below"), self)
         return " and ".join(f"{word} {bound:.15g}" for word, bound in bounds if bound is not None)
 
@@ -39,26 +39,26 @@ def about(
     at_most: Optional[float] = None,
     below: Optional[float] = None,
 ) -> Dict[str, Any]:
-    """The metadata of a key: ``x: float = field(default=0.0, metadata=about("what it is", at_least=0))``.
+    """Make the metadata of a key: ``field(default=0.0, metadata=about("learning rate", at_least=0))``.
 
-    doc is the sentence shown in docs/recipes.md. choices bind texts and the range binds numbers; both bind
-    each entry where the value is a list.
+    ``doc`` is the sentence shown in docs/recipes.md. ``choices`` limits strings and the range limits numbers;
+    in a list they limit each entry.
     """
     return {"doc": doc, "choices": tuple(choices), "range": Range(at_least, above, at_most, below)}
 
 
 def default_of(declared: Field[Any]) -> Any:
-    """The default of a field, or ``dataclasses.MISSING`` where the key is required."""
+    """Return the default of a field, or ``dataclasses.MISSING`` if the key is required."""
     if declared.default_factory is not MISSING:
         return declared.default_factory()
     return declared.default
 
 
 def required_keys(section: type) -> Sequence[str]:
-    """Names of the keys of a section that have no default."""
+    """Names of a section's keys without a default."""
     return [f.name for f in dataclass_fields(section) if default_of(f) is MISSING]
 
 
 def is_section(hint: Any) -> bool:
-    """Whether a type hint is a section of the recipe, i.e. a dataclass."""
+    """Return True if a type hint is a section of the recipe, i.e. a dataclass."""
     return isinstance(hint, type) and is_dataclass(hint)

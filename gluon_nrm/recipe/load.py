@@ -1,4 +1,4 @@
-"""Recipes in and out: from a file or text with overrides to a checked Recipe, and back to YAML."""
+"""Load a recipe from a file or string, with overrides, check it, and write it back to YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
-from gluon_nrm.recipe.build_sections import Converter
+from gluon_nrm.recipe.build_sections import SectionBuilder
 from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.fields import default_of, is_section
 from gluon_nrm.recipe.overrides import override
@@ -22,45 +22,46 @@ from gluon_nrm.storage.files import fits_in_name, os_errors, read_file
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override, type and check a recipe file.
+    """Load and check a recipe file.
 
     Parameters
     ----------
-    path       The YAML file; its stem becomes the recipe's name unless the file gives one.
-    overrides  ``a.b=value`` each, value in YAML; entries of lists by number (``optimiser.phases.0.lr=1e-2``).
-               They beat the file, and the file beats the defaults. Of two for one key the later holds.
+    path       YAML file; its name without .yaml is the recipe's name unless the file gives one.
+    overrides  ``a.b=value`` each, with the value in YAML. List entries are numbered
+               (``optimiser.phases.0.lr=1e-2``). They replace values of the file and earlier overrides.
 
-    Raises RecipeError, one or two lines with file, line, key, value and remedy, for whatever is wrong.
+    Raises
+    ------
+    RecipeError  The message names file, line, key, value and remedy.
     """
     return recipe_from_text(_read(Path(path)), str(path), overrides)
 
 
 def recipe_from_text(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
-    """As ``load_recipe``, from a text; ``source`` stands for the file in messages and gives the name."""
+    """Load a recipe from a string, as ``load_recipe`` does; ``source`` names it in messages."""
     tree = read_yaml(text, lambda line: source if line is None else f"{source}:{line + 1}")
     if tree is None:
         raise RecipeError(f"{source}: the recipe is empty; copy one of recipes/ and change it")
     tree = tree._replace(place=source)
-    if isinstance(tree.value, dict):  # else the converter tells what is wrong
+    if isinstance(tree.value, dict):  # SectionBuilder reports anything else
         for given in overrides:
             tree = override(tree, given)
         tree = _named(tree, source)
-    converter = Converter()
-    recipe = converter.section(tree, Recipe)
-    check(recipe, converter.places, source)
+    builder = SectionBuilder()
+    recipe = builder.section(tree, Recipe)
+    check(recipe, builder.places, source)
     return recipe
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
-    """The complete recipe, defaults and name included; ``recipe_from_text`` reads it back equal."""
+    """Write the complete recipe, with defaults and name; ``recipe_from_text`` reads it back equal."""
     return write_yaml({"name": recipe.name, **asdict(recipe)})
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Twelve hex digits that tell apart what is trained, whatever it is called and whichever its seed.
+    """First 12 hex digits of the SHA-256 of the settings, without ``name`` and ``train.seed``.
 
-    They are of the SHA-256 of the values that differ from the defaults, without ``name`` and ``train.seed``:
-    a key added to the schema later leaves the hashes of old recipes as they were.
+    Defaults are left out, so a key added to the schema later does not change the hashes of old recipes.
     """
     canonical = _chosen(replace(recipe, name="", train=replace(recipe.train, seed=0)))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -68,7 +69,7 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def _chosen(section: Any) -> Dict[str, Any]:
-    """The values of a section that are not the default, as plain data."""
+    """Return the values of a section that differ from the defaults, as plain data."""
     chosen: Dict[str, Any] = {}
     for declared in fields(section):
         value = getattr(section, declared.name)
@@ -84,7 +85,7 @@ def _chosen(section: Any) -> Dict[str, Any]:
 
 
 def _named(tree: Item, source: str) -> Item:
-    """The tree with the name of its source, where it gives none."""
+    """Add a name, taken from ``source``, to a tree without one."""
     if "name" in tree.value:
         return tree
     kept = (char if fits_in_name(char) and char != "+" else " " for char in Path(source).stem)
@@ -93,14 +94,14 @@ def _named(tree: Item, source: str) -> Item:
 
 
 def _read(path: Path) -> str:
-    """The text of a recipe file. Raises RecipeError unless it is readable UTF-8 of a recipe's size."""
+    """Read a recipe file. Raises RecipeError unless it is readable UTF-8 of at most ``LARGEST`` bytes."""
     try:
         return read_file(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; {_neighbour(path)}") from None
     except IsADirectoryError:
         raise RecipeError(
-            f"{path}: is a folder; name a recipe file in it, e.g. {path / 'recipe.yaml'}"
+            f"{path}: is a folder; give a recipe file in it, e.g. {path / 'recipe.yaml'}"
         ) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
@@ -113,9 +114,9 @@ def _read(path: Path) -> str:
 
 
 def _neighbour(path: Path) -> str:
-    """A file of nearly that name, or where to look."""
+    """Suggest a file with a similar name, or the folder of recipes."""
     names: List[str] = []
-    with suppress(OSError):  # a help that is left out, and no fault of its own
+    with suppress(OSError):  # no suggestion then
         names = sorted(p.name for p in path.parent.glob("*.yaml"))
     close = difflib.get_close_matches(path.name, names, n=1) or difflib.get_close_matches(
         f"{path.name}.yaml", names, n=1

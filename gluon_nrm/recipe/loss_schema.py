@@ -1,4 +1,4 @@
-"""The sections of a recipe about the objective: its terms, their weights, and whose predictions it uses."""
+"""Sections ``loss`` and ``teacher`` of a recipe: loss terms, their weights, and the teacher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gluon_nrm.recipe.fields import about
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each loss term in the total; a term of weight 0 takes no part."""
+    """Weight of each loss term in the total; a term of weight 0 is not computed."""
 
     cross_entropy: float = field(default=1.0, metadata=about("class label, labelled images only", at_least=0))
     reconstruction: float = field(
@@ -35,7 +35,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Vat:
-    """Virtual adversarial training: the perturbation of each image that changes its prediction most."""
+    """Virtual adversarial training (VAT): the perturbation of an image that changes its prediction most."""
 
     epsilon: float = field(
         default=1.0,
@@ -43,43 +43,48 @@ class Vat:
     )
     xi: float = field(
         default=1e-2,
-        metadata=about("length of the step at which its direction is found, in the same units", above=0),
+        metadata=about(
+            "length of the finite-difference step of the power method, in the same units", above=0
+        ),
     )
     power_iterations: int = field(
         default=1,
-        metadata=about("steps of the power method that finds the direction", at_least=1, at_most=1000),
+        metadata=about(
+            "steps of the power method that finds the direction of the perturbation", at_least=1, at_most=1000
+        ),
     )
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The terms of the objective and how they are brought in."""
+    """Loss terms: weights and ramp-ups."""
 
     weights: LossWeights = field(default_factory=LossWeights, metadata=about("weight of each term"))
     consistency_rampup_epochs: float = field(
         default=0.0,
         metadata=about(
             "epochs over which the weights of consistency and virtual_adversarial rise from 0 along a "
-            "sigmoid; 0: full at once",
+            "sigmoid; 0: full weights from the start",
             at_least=0,
         ),
     )
     generative_rampup_epochs: float = field(
         default=0.0,
-        metadata=about("the same for reconstruction, entropy, moment_matching and path_norm", at_least=0),
+        metadata=about(
+            "epochs of the same ramp-up for reconstruction, entropy, moment_matching and path_norm",
+            at_least=0,
+        ),
     )
-    vat: Vat = field(
-        default_factory=Vat, metadata=about("what loss.weights.virtual_adversarial perturbs images by")
-    )
+    vat: Vat = field(default_factory=Vat, metadata=about("perturbation of loss.weights.virtual_adversarial"))
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Whose predictions the network is drawn to: its moving average's, its own or its earlier ones."""
+    """Teacher of the consistency term: it gives the predictions that the network should match."""
 
     enabled: bool = field(
         default=False,
-        metadata=about("whether there is a teacher; it is what loss.weights.consistency works with"),
+        metadata=about("use a teacher; loss.weights.consistency needs one"),
     )
     decay: float = field(
         default=0.99,
@@ -88,31 +93,34 @@ class Teacher:
     late_decay: Optional[float] = field(
         default=None,
         metadata=about(
-            "mean_teacher: decay from step late_decay_from_step on; null keeps decay", at_least=0, below=1
+            "mean_teacher: decay from step late_decay_from_step on; null: the value of decay",
+            at_least=0,
+            below=1,
         ),
     )
     late_decay_from_step: int = field(
-        default=40000, metadata=about("step, counted from 1, from which late_decay holds", at_least=1)
+        default=40000, metadata=about("first step, counted from 1, that uses late_decay", at_least=1)
     )
     bn_statistics: str = field(
         default="average",
         metadata=about(
-            "running statistics of the teacher's norms: averaged with the rest, or copied from the student",
+            "running statistics of the teacher's batch norms: averaged like the parameters, or copied "
+            "from the student",
             choices=("average", "copy"),
         ),
     )
     augmentation: str = field(
         default="same",
         metadata=about(
-            "whether the teacher sees the student's augmented images or a draw of its own",
+            "images of the teacher: the student's augmented ones, or an independent augmentation",
             choices=("same", "independent"),
         ),
     )
     method: str = field(
         default="mean_teacher",
         metadata=about(
-            "Mean Teacher, a moving average of the network's parameters; the Pi model, the network itself in "
-            "a second pass; or Temporal Ensembling, a moving average of its predictions for each image",
+            "mean_teacher: a moving average of the network's parameters; pi: a second pass of the network "
+            "itself; temporal_ensembling: a moving average of its predictions for each image",
             choices=("mean_teacher", "pi", "temporal_ensembling"),
         ),
     )

@@ -1,4 +1,4 @@
-"""Overrides of single keys, ``a.b=value``: put into the tree before it is typed, so they can mend it."""
+"""Overrides of single keys, ``a.b=value``, put into the tree before its types are checked."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from gluon_nrm.recipe.yaml_io import Item, read_yaml
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 MOST_PARTS = 5
-"""Names in the longest dotted key, ``optimiser.phases.0.milestones.0``."""
+"""Parts of the longest dotted key, ``optimiser.phases.0.milestones.0``."""
 
 
 def override(tree: Item, text: str) -> Item:
-    """The tree with one override put in, e.g. ``train.epochs=3`` or ``optimiser.phases.0.lr=1e-2``.
+    """Put one override into the tree, e.g. ``train.epochs=3`` or ``optimiser.phases.0.lr=1e-2``.
 
-    Raises RecipeError where the text is no ``key=value``, or its key leads through a scalar or past the end
-    of a list.
+    Raises RecipeError if it is not ``key=value``, or its key goes through a scalar or past the end of a list.
     """
     place = f"--set {shorten(text, 80)}"
     key, equals, value = text.partition("=")
@@ -37,7 +36,7 @@ def override(tree: Item, text: str) -> Item:
 
 
 def _put(tree: Item, parts: List[str], depth: int, item: Item) -> Item:
-    """A copy of ``tree`` with ``item`` at the path ``parts[depth:]``."""
+    """Copy ``tree`` with ``item`` at the path ``parts[depth:]``."""
     if depth == len(parts):
         return item
     here, name = ".".join(parts[:depth]), parts[depth]

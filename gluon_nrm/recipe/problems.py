@@ -1,4 +1,4 @@
-"""The words of recipe errors: where, what was found, and the closest valid name."""
+"""Errors in a recipe: the problem, the place where the key was given and the closest valid name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gluon_nrm.errors import RecipeError, visible
 
 
 class Problem(NamedTuple):
-    """What is wrong with one key, before it is known where that key was given."""
+    """A message about one key, without the place where the key was given."""
 
     key: str
     what: str
@@ -19,23 +19,23 @@ Problems = Iterator[Problem]
 
 
 def recipe_error(place: str, problem: Problem) -> RecipeError:
-    """The error ``PLACE: KEY: WHAT``, with place such as ``recipes/x.yaml:12`` or ``--set a.b=value``."""
+    """Make the error ``PLACE: KEY: WHAT``; a place is ``recipes/x.yaml:12`` or ``--set a.b=value``."""
     return RecipeError(f"{place}: {problem.key}: {problem.what}")
 
 
 def shorten(text: str, width: int = 60) -> str:
-    """The text on one line of at most ``width`` characters, unprintable ones as escapes."""
+    """Shorten a string to one line of ``width`` characters; unprintable characters become escapes."""
     line = visible(" ".join(text[: 20 * width].split()))
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
 def join(prefix: str, name: Any) -> str:
-    """The dotted key of an entry of a section or list."""
+    """Return the dotted key of an entry of a section or list."""
     return f"{prefix}.{name}" if prefix else str(name)
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """``did you mean 'x'?`` where a valid name is close, else the list of the valid names."""
+    """Return ``did you mean 'x'?`` if a valid name is close, else the list of the valid names."""
     names: Sequence[str] = list(valid)
     by_lower = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)

@@ -1,8 +1,8 @@
-"""Strict YAML, in and out: a tree that knows the line of every key, without YAML's surprises.
+"""Read and write strict YAML; the tree keeps the line of every key.
 
-Numbers are decimal and may be written 1e-3, 1E5 or .5; only true and false are booleans (yes, no, on and off
-are texts); a value left empty, a key given twice, anchors and tags are errors. Nothing but null, booleans,
-numbers, texts, lists and mappings can come out.
+Numbers are decimal and may be written 1e-3, 1E5 or .5. Only true and false are booleans; yes, no, on and off
+are strings. An empty value, a repeated key, an anchor or a tag is an error. A tree holds null, booleans,
+numbers, strings, lists and mappings.
 """
 
 from __future__ import annotations
@@ -40,39 +40,39 @@ _OPENING = (
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 DEEPEST = 16
-"""Deepest nesting of lists and mappings that is read; a recipe has five levels at most."""
+"""Deepest nesting of lists and mappings; recipes need five levels."""
 
 LARGEST = 200_000
-"""Bytes of the longest text that is read."""
+"""Largest input in bytes."""
 
 
 _ODD = re.compile(
     "[^\\x20-\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd\\U00010000-\\U0010ffff]|^ | $|  "
 )
-"""Line breaks of any kind, control characters and spaces that could be lost."""
+"""Line breaks, control characters and spaces that YAML could lose."""
 
 
 class Item(NamedTuple):
-    """A value and where it was given."""
+    """A value with the place where it was given."""
 
     value: Any
     """None, bool, int, float, str, List[Item] or Dict[str, Item]."""
     place: str
-    """``FILE:LINE`` of its key (of itself, in a list), or ``--set KEY=VALUE``."""
+    """``FILE:LINE`` of its key (of a list entry itself), or ``--set KEY=VALUE``."""
     text: str
-    """As written, shortened: for messages."""
+    """The value as written, shortened, for messages."""
 
 
 PlaceOf = Callable[[Optional[int]], str]
-"""From a line, counted from 0, or None, to the place named in a message."""
+"""Converts a line number (from 0) or None to the place named in a message."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's reader with the plain scalars of ``_PLAIN`` in place of YAML 1.1's."""
+    """PyYAML's loader with the plain scalars of ``_PLAIN`` instead of YAML 1.1's."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer that quotes whatever any version of YAML would not read back as the same string."""
+    """PyYAML's dumper; quotes each string that some version of YAML would read as another value."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Write every value out in full."""
@@ -80,18 +80,18 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _write_list(dumper: yaml.SafeDumper, entries: Any) -> yaml.Node:
-    """Lists of scalars on one line, lists of mappings below each other."""
+    """Write a list of scalars on one line, and one of mappings over several."""
     flat = not any(isinstance(entry, (dict, list)) for entry in entries)
     return dumper.represent_sequence(_TAG + "seq", entries, flow_style=flat)
 
 
 def _write_float(dumper: yaml.SafeDumper, number: Any) -> yaml.Node:
-    """The shortest form that reads back as the same number."""
+    """Write the shortest form that reads back as the same number."""
     return dumper.represent_scalar(_TAG + "float", repr(number))
 
 
 def _write_string(dumper: yaml.SafeDumper, text: Any) -> yaml.Node:
-    """In double quotes, with escapes, what PyYAML would fold or lose in another style."""
+    """Write a string; in double quotes with escapes if another style would change it."""
     style = '"' if _ODD.search(text) else None
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 
@@ -100,7 +100,7 @@ for _class in (_Loader, _Dumper):
     _class.yaml_implicit_resolvers = {}
     for _name, _pattern, _first in _PLAIN:
         _class.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
-# Other programs read YAML by its version 1.1 or 1.2: whatever these would not read as a string is quoted.
+# Other programs read YAML 1.1 or 1.2: quote every string that either would read as another type.
 _Dumper.add_implicit_resolver(_TAG + "other", re.compile(r"[-+]?0[oO][0-7_]+\Z|[yYnN]\Z"), list("-+0yYnN"))
 for _first_character, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
     for _, _compiled in _resolvers:
@@ -111,9 +111,9 @@ _Dumper.add_representer(float, _write_float)
 
 
 def read_yaml(text: str, place_of: PlaceOf) -> Optional[Item]:
-    """The tree of a YAML text, or None where it holds nothing but comments.
+    """Parse YAML into a tree; None if it holds only comments.
 
-    Raises RecipeError where the text is not the plain YAML described above.
+    Raises RecipeError if it is not the strict YAML described above.
     """
     try:
         _refuse_decorations(text, place_of)
@@ -127,7 +127,7 @@ def read_yaml(text: str, place_of: PlaceOf) -> Optional[Item]:
 
 
 def read_plain(text: str, place_of: PlaceOf) -> Any:
-    """The plain values of a YAML text: dicts, lists, strings, numbers, booleans and None.
+    """Parse YAML into plain values: dicts, lists, strings, numbers, booleans and None.
 
     Raises RecipeError as ``read_yaml``.
     """
@@ -136,7 +136,7 @@ def read_plain(text: str, place_of: PlaceOf) -> Any:
 
 
 def _plain(item: Item) -> Any:
-    """The value of a tree without its places."""
+    """Return the value of a tree without its places."""
     if isinstance(item.value, dict):
         return {name: _plain(entry) for name, entry in item.value.items()}
     if isinstance(item.value, list):
@@ -145,16 +145,16 @@ def _plain(item: Item) -> Any:
 
 
 def write_yaml(tree: Dict[str, Any]) -> str:
-    """A tree of plain values as YAML that ``read_yaml`` reads back equal, keys in the given order."""
+    """Write plain values as YAML, keys in the given order; ``read_yaml`` reads them back equal."""
     return yaml.dump(
         tree, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=110
     )
 
 
 def _refuse_decorations(text: str, place_of: PlaceOf) -> None:
-    """Recipes are read by people: values are written out where they hold, and none builds an object.
+    """Raise RecipeError for tags, anchors, aliases and deep nesting.
 
-    This runs before anything is built, so that depth is bounded before the scanner or the stack feels it.
+    Runs on the tokens, so that depth is bounded before the tree is built recursively.
     """
     depth = 0
     for token in yaml.scan(text, Loader=_Loader):
@@ -173,7 +173,7 @@ def _refuse_decorations(text: str, place_of: PlaceOf) -> None:
 
 
 def _refuse_syntax(error: yaml.MarkedYAMLError, text: str, place_of: PlaceOf) -> NoReturn:
-    """Raise PyYAML's complaint in one line, with the line at fault below it."""
+    """Raise PyYAML's error in one line, followed by the line at fault."""
     mark = error.problem_mark or error.context_mark
     what = shorten(" ".join(filter(None, (error.context, error.problem))), 110)
     lines = text.splitlines()
@@ -185,7 +185,7 @@ def _refuse_syntax(error: yaml.MarkedYAMLError, text: str, place_of: PlaceOf) ->
 
 
 def _item(node: yaml.Node, key: str, place: str, place_of: PlaceOf) -> Item:
-    """A YAML node with everything below it."""
+    """Convert a YAML node and its children."""
     if isinstance(node, yaml.MappingNode):
         return Item(_mapping(node, key, place_of), place, "a mapping")
     if isinstance(node, yaml.SequenceNode):
@@ -198,7 +198,7 @@ def _item(node: yaml.Node, key: str, place: str, place_of: PlaceOf) -> Item:
 
 
 def _mapping(node: yaml.MappingNode, key: str, place_of: PlaceOf) -> Dict[str, Item]:
-    """The entries of a mapping by name; each name once."""
+    """Convert a mapping. Raises RecipeError for a repeated key."""
     entries: Dict[str, Item] = {}
     for name_node, value_node in node.value:
         place = place_of(name_node.start_mark.line)
@@ -215,7 +215,7 @@ def _mapping(node: yaml.MappingNode, key: str, place_of: PlaceOf) -> Dict[str, I
 
 
 def _scalar(node: yaml.Node, key: str, place: str) -> Any:
-    """The value of a scalar node."""
+    """Convert a scalar node."""
     kind, text = node.tag[len(_TAG) :], node.value
     if kind == "null" and not text:
         raise recipe_error(
@@ -231,13 +231,13 @@ def _scalar(node: yaml.Node, key: str, place: str) -> Any:
 
 
 def _float(text: str) -> float:
-    """A float; YAML writes infinity and not-a-number with a dot in front."""
+    """Convert a float; YAML writes ``.inf`` and ``.nan``."""
     lower = text.lower()
     return float(lower.replace(".", "")) if lower.endswith(("inf", "nan")) else float(text)
 
 
 def _as_written(node: yaml.Node) -> str:
-    """A value for a message: as written, quoted where it was quoted."""
+    """Format a value as it was written, for messages."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):

@@ -42,7 +42,7 @@ DIGITS = 19
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 PUT_BACK = "put it back as it was"
 
-_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false", dict: "an object"}
+_NAMES = {int: "an integer", float: "a number", str: "a string", bool: "a boolean", dict: "an object"}
 
 
 class Source(NamedTuple):

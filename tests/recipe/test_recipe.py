@@ -85,8 +85,8 @@ def test_numbers(written: str, number: float) -> None:
 @pytest.mark.parametrize(
     "word", ["yes", "no", "on", "off", "y", "none", "010", "2024-01-01", "0x10", "1_0", "inf"]
 )
-def test_words_stay_texts(word: str) -> None:
-    """None of YAML 1.1's surprises: these are texts, as written."""
+def test_words_stay_strings(word: str) -> None:
+    """None of YAML 1.1's surprises: these are strings, as written."""
     assert small(f"data.name={word}").data.name == word
 
 
@@ -201,7 +201,7 @@ ELSEWHERE = {
 
 
 def test_yaml_gives_the_recipe_back() -> None:
-    """Every field off its default, texts that look like other types, floats to the last bit."""
+    """Every field off its default, strings that look like other types, floats to the last bit."""
     for section in (FULL.data, FULL.model, FULL.loss, FULL.teacher, FULL.optimiser, FULL.train):
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)

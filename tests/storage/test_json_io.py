@@ -136,7 +136,7 @@ def test_values_become_dataclasses() -> None:
         ({"parts": [{"number": 1, "share": "1"}]}, "parts.0.share must be a number"),
         ({"parts": [{}]}, "parts.0.number is missing"),
         ({"by_name": []}, "by_name must be an object"),
-        ({"by_name": {"x": 1}}, "by_name.x must be true or false"),
+        ({"by_name": {"x": 1}}, "by_name.x must be a boolean"),
         ({"name": None}, "name must be a string"),
         ({"note": 5}, "note must be a string"),
         ({"more": 5}, "more is unknown"),

@@ -81,7 +81,7 @@ CASES = [
     # overrides
     given("override without value", "--set train.epochs", "--set train.epochs", "KEY=VALUE"),
     given("override of no key", "--set train.epoch=3", "train.epoch", "did you mean 'epochs'?"),
-    given("override of a wrong type", "--set train.epochs=3.5", "--set train.epochs=3.5", "whole number"),
+    given("override of a wrong type", "--set train.epochs=3.5", "--set train.epochs=3.5", "integer"),
     given("override of no phase", "--set optimiser.phases.2.lr=1", "optimiser.phases", "no entry '2'"),
     given("negative seed", "--seed -1", "train.seed", "-1"),
     given("a bad seed among seeds", "--seeds 5 -1", "train.seed", "-1"),

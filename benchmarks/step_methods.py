@@ -51,7 +51,14 @@ class Built(NamedTuple):
     teacher: Optional[Teacher]
 
 
-def build(method: str, hybridised: bool, dropout: Optional[float] = None, dtype: str = "float32") -> Built:
+def build(
+    method: str,
+    hybridised: bool,
+    dropout: Optional[float] = None,
+    dtype: str = "float32",
+    get_network: Callable[..., Network] = get_model,
+    floor: bool = True,
+) -> Built:
     """Build a method's training step on random images, on the CPU.
 
     Args:
@@ -59,6 +66,8 @@ def build(method: str, hybridised: bool, dropout: Optional[float] = None, dtype:
         hybridised: trace it into static graphs.
         dropout: in place of the architecture's own.
         dtype: precision of the convolutions.
+        get_network: builds the network, called as ``get_model`` is.
+        floor: whether its convolutions are listed, for networks built from a list of layers.
     """
     settings = METHODS[method]
     if dtype == "bfloat16":
@@ -66,7 +75,7 @@ def build(method: str, hybridised: bool, dropout: Optional[float] = None, dtype:
 
     def network() -> Network:
         return initialise(
-            get_model("allconv13", CLASSES, SHAPE, maxmin=settings.maxmin, dropout=dropout, dtype=dtype),
+            get_network("allconv13", CLASSES, SHAPE, maxmin=settings.maxmin, dropout=dropout, dtype=dtype),
             seed=0,
         )
 
@@ -85,9 +94,13 @@ def build(method: str, hybridised: bool, dropout: Optional[float] = None, dtype:
     trainer = make_trainer(parameters, Optimiser([phase], weight_decay=5e-4), phase, "device")
     streams = batches()
     train = TrainStep(objective, [mx.cpu(0)], teacher)
+    of_streams: List[ConvolutionCall] = []
+    of_both: List[ConvolutionCall] = []
+    if floor:
+        of_streams = stream_calls(objective, teacher)
+        of_both = convolution_calls(objective.zero_states, {"image": (1, *SHAPE)}, train=False)
     return Built(
-        lambda: train(streams, weights, trainer, 1), stream_calls(objective, teacher),
-        convolution_calls(objective.zero_states, {"image": (1, *SHAPE)}, train=False), objective, teacher,
+        lambda: train(streams, weights, trainer, 1), of_streams, of_both, objective, teacher
     )  # fmt: skip
 
 

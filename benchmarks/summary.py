@@ -55,6 +55,13 @@ def _input(found: Any) -> List[Line]:
     return [Line(name, shown(figures), INPUT_AIMS.get(name, "")) for name, figures in found.items()]
 
 
+def _engines(rows: Any) -> List[Line]:
+    return [
+        Line(row["method"], f"traced / list of layers {row['ratio']:.3f}", "one engine if at most 1.03")
+        for row in rows
+    ]
+
+
 def _maxmin(rows: Any) -> List[Line]:
     return [
         Line(
@@ -101,7 +108,8 @@ def _network(rows: Any) -> List[Line]:
 
 
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
-    "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input, "maxmin": _maxmin,
+    "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input,
+    "engines": _engines, "maxmin": _maxmin,
     "shake": _shake, "gibbs": _gibbs, "inference": _inference, "network": _network,
     "devices": _devices,
 }  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Callable, List, Optional, Sequence
 from gluon_nrm.console.display import say
 from gluon_nrm.console.image_progress import ImageProgress
 from gluon_nrm.console.tool import ToolParser, add_data_dir, pattern, place, run_tool
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.predict.answers import ANSWERS, TABLE, Answers
 from gluon_nrm.predict.backends import MXNET, ONNXRUNTIME
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         NRMError: nothing can be classified, or, at the end, some image could not be.
     """
     options = _parser().parse_args(arguments)
-    files = find_images(options.images)
+    skipped = SkippedNames()
+    files = find_images(options.images, skipped)
+    if str(skipped.record):
+        say(f"note: {skipped.record}")
     if options.render:
         check_picture(options.render, len(files))
     asked = Request(options.network, options.head, options.render is not None, options.backend, options.int8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image, ImageFile
 from gluon_nrm.data import Dataset, ImageSet
 from gluon_nrm.data.images.decoding import centre_square
 from gluon_nrm.data.sets.dataset import channel_statistics
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.predict.find_images import find_images
 from gluon_nrm.predict.images import cover, normalise, read_pixels, restore_pixels
@@ -69,6 +71,32 @@ def test_places_without_images(tmp_path: Path, monkeypatch: Any, place: str, sai
     touch(tmp_path, "empty/notes.txt")
     with pytest.raises(DataError, match=said):
         find_images([place])
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "in/a.png", "in/b.heic", "in/deep/notes", "in/.hidden.txt", "in/c.tga")
+    skipped = SkippedNames()
+    assert [path.name for path in find_images(["in"], skipped)] == ["a.png", "c.tga"]
+    expected = (
+        "2 left out: in/b.heic (.heic is not an ending of an image), in/deep/notes (its name has no ending)"
+    )
+    assert str(skipped.record) == expected
+
+
+def test_a_folder_that_cannot_be_read_does_not_cost_the_others(tmp_path: Path, monkeypatch: Any) -> None:
+    touch(tmp_path, "a.png", "closed/b.png", "open/c.png")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    skipped = SkippedNames()
+    assert [path.name for path in find_images([str(tmp_path)], skipped)] == ["a.png", "c.png"]
+    assert "closed (Permission denied)" in str(skipped.record)
 
 
 def palette(array: np.ndarray) -> Image.Image:

@@ -55,6 +55,14 @@ def test_the_others_are_answered(here: Path, monkeypatch: Any, capsys: Any, harm
     assert len(capsys.readouterr().out.splitlines()) == 1 + COUNT - 1
 
 
+def test_what_a_folder_holds_beside_images_is_named(here: Path, monkeypatch: Any, capsys: Any) -> None:
+    (here / "images" / "readme.md").touch()
+    assert call(monkeypatch, "net", "images") == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1 + COUNT
+    assert err == "note: 1 left out: images/readme.md (.md is not an ending of an image)\n"
+
+
 def test_strict_ends_at_the_first(here: Path, monkeypatch: Any, capsys: Any) -> None:
     cut(here / "images" / "3.png")
     arguments = ["net", "images", "--strict", "--batch", "2", "--format", "json"]

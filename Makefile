@@ -1,5 +1,5 @@
 # make train    install what is needed, then train (RECIPE=..., ARGS="--seed 1 --set train.epochs=5")
-# make test     install what is needed, then ruff, mypy and pytest
+# make test     install what is needed, then ruff, mypy, import-linter and pytest
 # make fuzz     damaged and hostile files for every reader (ARGS="--seconds 600 --seed 3")
 # `make` alone lists the rest. Works with GNU make 3.81 and later and any POSIX shell.
 
@@ -31,7 +31,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
-	@echo 'make test     ruff, mypy and pytest'
+	@echo 'make test     ruff, mypy, import-linter and pytest'
 	@echo 'make fuzz     a minute of damaged and hostile files for every reader; ARGS="--seconds 600 --seed 3" for more'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
@@ -51,7 +51,9 @@ train: install
 
 test: install-dev
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy gluon_nrm tools
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy gluon_nrm tools benchmarks
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q $(ARGS)
 
 # What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
@@ -111,7 +113,7 @@ doctor:
 	@$(or $(wildcard $(BIN)/python),python3) tools/doctor.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Prints the version; succeeds where it is one that MXNet runs on and can make a virtual environment.

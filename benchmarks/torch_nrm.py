@@ -106,7 +106,7 @@ class TorchNRM(nn.Module):
                 x = self.dropout(pooled)
         return Inferred(self.classifier(x.mean((2, 3))), states, positions, moments)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def infer_zero(self, shape: torch.Size) -> List[Tensor]:
         """States of a zero image at every layer: no gradient flows through them."""
         x = torch.zeros(1, *shape[1:])

@@ -106,13 +106,13 @@ def tell(watch: int, text: str) -> None:
         return
 
 
-def _listen(process: subprocess.Popen) -> None:  # type: ignore[type-arg]
+def _listen(process: subprocess.Popen) -> None:
     for line in sys.stdin:
         _send(process, int(line))
     _send(process, signal.SIGKILL)
 
 
-def _send(process: subprocess.Popen, number: int) -> None:  # type: ignore[type-arg]
+def _send(process: subprocess.Popen, number: int) -> None:
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):

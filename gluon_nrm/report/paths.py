@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -137,7 +137,7 @@ def run_table(found: RunPaths) -> str:
 
 
 #: Columns of the comparison: title, value of a run, digits.
-_COMPARED = (
+_COMPARED: Tuple[Tuple[str, Callable[[RunPaths], float], int], ...] = (
     ("distinct joint paths", lambda run: run.layers[-1].active, 1),
     ("entropy bound (bits)", lambda run: run.layers[-1].entropy_bits, 0),
     ("eta of images", lambda run: run.scores.images, 2),
@@ -161,7 +161,7 @@ def comparison(runs: Sequence[RunPaths]) -> str:
     for (recipe, labels), members in groups.items():
         cells = []
         for _, value, digits in _COMPARED:
-            values = np.array([value(run) for run in members], dtype=float)
+            values = np.array([value(run) for run in members], dtype=np.float64)
             spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
             cells.append(f"{values.mean():.{digits}f}{spread}")
         lines.append(f"| {recipe} | {labels or 'all'} | {len(members)} | " + " | ".join(cells) + " |")

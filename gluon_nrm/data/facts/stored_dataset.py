@@ -51,7 +51,7 @@ class StoredDataset(Dataset):
     _skipped: SkippedNames
 
     @property
-    def train(self) -> ImageSet:  # type: ignore[override]
+    def train(self) -> ImageSet:
         """The training images.
 
         Raises
@@ -61,7 +61,7 @@ class StoredDataset(Dataset):
         return self._part(TRAIN)
 
     @property
-    def test(self) -> ImageSet:  # type: ignore[override]
+    def test(self) -> ImageSet:
         """The test images; raises as ``train``."""
         return self._part(TEST)
 
@@ -81,7 +81,7 @@ class StoredDataset(Dataset):
         return self.facts.test.images
 
     @property
-    def skipped(self) -> Skipped:  # type: ignore[override]
+    def skipped(self) -> Skipped:
         """What lies among the images that were loaded and is no part of them."""
         return self._whole.skipped if self._whole is not None else self._skipped.record
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple, Union
 
 import mxnet as mx
 from mxnet.gluon import Constant, HybridBlock
 
-from gluon_nrm.losses.objective import Outcome
+from gluon_nrm.losses.objective import Objective
 
 Shape = Tuple[int, ...]
 #: A node of a graph's JSON.
@@ -39,20 +39,22 @@ class ConvolutionCall(NamedTuple):
 
 
 def convolution_calls(
-    block: HybridBlock, inputs: Dict[str, Shape], train: bool = True
+    block: Union[HybridBlock, Objective], inputs: Dict[str, Shape], train: bool = True
 ) -> List[ConvolutionCall]:
     """Read the convolutions of a block.
 
     Convolutions with constant filters, which are other operators in disguise (sums, copies), are left out.
 
     Args:
-        block: what is traced, such as an objective.
-        inputs: the names of its arguments and their shapes, in order.
+        block: a block, or an objective.
+        inputs: the names of its arguments and their shapes, in order; of an objective, its ``inputs``.
         train: whether the block is trained; False leaves out everything backward.
     """
-    outputs = block(*[mx.sym.var(name) for name in inputs])
-    heads = outputs.heads if isinstance(outputs, Outcome) else outputs
-    whole = mx.sym.Group(heads) if isinstance(heads, list) else heads
+    if isinstance(block, Objective):
+        whole = block.symbol()
+    else:
+        outputs = block(*[mx.sym.var(name) for name in inputs])
+        whole = mx.sym.Group(outputs) if isinstance(outputs, list) else outputs
     graph = json.loads(whole.tojson())
     nodes = graph["nodes"]
     shape_of = _shapes(whole, inputs)

@@ -12,17 +12,9 @@ from tqdm import tqdm
 
 from gluon_nrm.console.display import Display
 from gluon_nrm.errors import RunError
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.storage.files import open_file, os_errors
 
-TERMS = {
-    "cross_entropy": "ce",
-    "reconstruction": "rec",
-    "entropy": "ent",
-    "moment_matching": "mm",
-    "path_norm": "rpn",
-    "consistency": "cons",
-    "virtual_adversarial": "vat",
-}
 BETWEEN_LINES = 60.0  # seconds: how often a long epoch shows a line where there is no bar
 
 
@@ -183,7 +175,7 @@ def format_duration(seconds: float) -> str:
 
 def _losses(row: Mapping[str, Any]) -> str:
     terms = [
-        f"{short} {_short(row[f'loss/{term}'])}" for term, short in TERMS.items() if f"loss/{term}" in row
+        f"{term.short} {_short(row[f'loss/{name}'])}" for name, term in TERMS.items() if f"loss/{name}" in row
     ]
     inside = f" ({' '.join(terms)})" if terms else ""
     return f"loss {_short(row['loss/total'])}{inside}" if "loss/total" in row else inside.strip()

@@ -1,4 +1,7 @@
-"""The terms of the objective (equation 12), one block each; every one returns a loss per image, (B,)."""
+"""The loss terms (equation 12), one block each, and the objective that computes them together.
+
+Each block returns a loss per image, (B,); moment matching alone returns a loss of the batch.
+"""
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.losses.consistency import Consistency, Probabilities
@@ -6,10 +9,11 @@ from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
 from gluon_nrm.losses.moment_matching import MomentMatching
-from gluon_nrm.losses.objective import TERMS, Objective, Outcome
+from gluon_nrm.losses.objective import Objective, Outcome
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.rules.prior_score import prior_score
 
 __all__ = [

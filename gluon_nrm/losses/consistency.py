@@ -8,12 +8,12 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.typing import Operators, Tensor
 
-#: In the place of every probability of an image that has no target yet.
+#: Stands for every probability of an image that has no target yet.
 NO_TARGET = -1.0
 
 
 class Probabilities(HybridBlock):
-    """Mixture of the branches' probabilities: alpha_max softmax(max) + alpha_min softmax(min), (B, K)."""
+    """Mix the probabilities of the branches: alpha_max softmax(max) + alpha_min softmax(min), (B, K)."""
 
     def __init__(self, alphas: Tuple[float, ...] = (1.0,), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -28,12 +28,11 @@ class Probabilities(HybridBlock):
 class Consistency(HybridBlock):
     """Half the mean over the classes of the squared difference of probabilities.
 
-    Called with the student's probabilities (B, K), which receive the gradient, and the teacher's, held
-    constant. Range [0, 1 / K].
+    Called with the student's probabilities (B, K), which get the gradient, and the teacher's (B, K), which
+    are held constant. Range [0, 1 / K].
 
     Args:
-        partial: an image may be without a target, a row of ``NO_TARGET``: its loss is exactly 0, and so is
-            its gradient.
+        partial: an image may have no target, a row of ``NO_TARGET``; its loss and gradient are exactly 0.
     """
 
     def __init__(self, partial: bool = False, **kwargs: Any) -> None:

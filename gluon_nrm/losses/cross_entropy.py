@@ -1,4 +1,4 @@
-"""Cross-entropy, and the Max-Min cross-entropy (Section 5)."""
+"""Cross-entropy of one branch, and the Max-Min cross-entropy of two (Section 5)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gluon_nrm.typing import Operators, Tensor
 class CrossEntropy(HybridBlock):
     """alpha_max H(p, q_max) + alpha_min H(p, q_min); with one branch, the cross-entropy of Theorem 3.3a.
 
-    Called with labels (B,) and each branch's logits (B, K). The loss of an image without a label (-1) is
-    exactly 0, and so is its gradient. Range [0, inf).
+    Called with labels (B,) and the logits (B, K) of each branch. An image without a label (-1) has loss and
+    gradient exactly 0. Range [0, inf).
     """
 
     def __init__(self, classes: int, alphas: Tuple[float, ...] = (1.0,), **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ EPSILON = 1e-8
 
 
 class Entropy(HybridBlock):
-    """- sum_k q_k log(K q_k + 1e-8): the entropy of q less log K.
+    """Entropy of q minus log K: - sum_k q_k log(K q_k + 1e-8).
 
     Minimising it makes predictions confident. Called with class probabilities (B, K). Range [-log K, 0].
     """

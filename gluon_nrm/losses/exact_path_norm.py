@@ -1,4 +1,4 @@
-"""The exact form of Rendering Path Normalisation, by enumeration of every rendering path: for tiny models."""
+"""Exact Rendering Path Normalisation, for tiny models: every rendering path is enumerated."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gluon_nrm.typing import Operators, Tensor
 
 
 class ExactPathNorm(PathNorm):
-    """-log pi(z*|y) = log sum_z exp(eta(y, z) / sigma^2) - eta(y, z*) / sigma^2 (Theorem 3.3b).
+    """Negative log prior of the path: -log pi(z*|y) = log sum_z exp(eta(y, z) / s2) - eta(y, z*) / s2.
 
-    The sum goes over every configuration (s, t). Of pixels that tie in a pooling window several win, as in
-    the rendering pass itself; where they do not, the loss is not below 0.
+    This is Theorem 3.3b, with s2 = sigma^2. The sum is over every configuration z = (s, t). The loss is at
+    least 0 unless pixels tie in a pooling window: all of them win, as in the rendering pass.
 
-    Called with the class code (B, K), the constants of the network (``bridge.py``), the layers' biases and
-    the routed renderings of z*. Gradient flows into all of them, and into class templates and filters.
+    Called with the class code (B, K), the constants of the network (``bridge.py``), the biases of the layers
+    and the routed renderings of z*. The gradient flows into all of them, into class templates and filters.
 
     Args:
-        net: the network, initialised.
+        net: the initialised network.
         temperature: sigma^2.
 
     Raises:
-        ModelError: the network has norms or dropout, or more paths than can be enumerated.
+        ModelError: the network has norms or dropout, or too many paths to enumerate.
     """
 
     def __init__(self, net: Network, temperature: float = 1.0, **kwargs: Any) -> None:
@@ -45,7 +45,7 @@ class ExactPathNorm(PathNorm):
         values = [latent.decode(found) for latent, found in zip(latents, outcomes)]
         values.append(log_weights(latents, outcomes).astype(np.float32))
         devices = next(iter(net.collect_params().values())).list_ctx()
-        self.net = net  # whose filters and templates the rendering reads
+        self.net = net  # the rendering reads its filters and templates
         with self.name_scope():
             self._paths = [self.params.get_constant(f"paths{i}", value) for i, value in enumerate(values)]
         for i, constant in enumerate(self._paths):
@@ -72,6 +72,6 @@ class ExactPathNorm(PathNorm):
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
         """See ``PathNorm``."""
         assert joint.prior is not None  # the network was built for this form
-        # nothing of the image is in the constants of a network without norms
+        # without norms, the constants of the network do not depend on the image
         constants = self._bridge.constants(F, net.infer(F.slice_axis(x, axis=0, begin=0, end=1))[0])
         return self(joint.code, constants, joint.prior.shifts, joint.prior.routed)

@@ -1,9 +1,9 @@
 """Matching of the rendered features' statistics with the inferred ones' (equation 12).
 
-The gradient with respect to a map is affine in the map, but MXNet's way there, through squares and means, is
-long. So it is written down here, and goes back from the maps themselves (``Objective.backward``): with m and
-v the mean and variance of n pixels x, dm/dx = 1 / n and dv/dx = 2 (x - m) / n. Batch norms do all that is
-done to a map: they read and write it in the memory layout that the convolutions on either side have it in.
+The gradient with respect to a map is affine in the map: with m and v the mean and variance of n pixels x,
+dm/dx = 1 / n and dv/dx = 2 (x - m) / n. It is written down here, because MXNet's autograd takes much longer,
+through squares and means. ``Objective.backward`` hands it to the maps. All work on a map is done by batch
+norms, which read and write it in the memory layout of the convolutions on either side.
 """
 
 from __future__ import annotations
@@ -21,53 +21,52 @@ from gluon_nrm.rules.statistics import EPSILON
 from gluon_nrm.typing import Operators, Tensor
 
 
-class MapSlopes(NamedTuple):
-    """How the loss changes with maps x of mean m: B times its gradient is by_mean + by_variance (x - m).
+class GradientCoefficients(NamedTuple):
+    """The gradient of the loss with respect to maps x of mean m: (by_mean + by_variance (x - m)) / B.
 
-    With B the batch size.
+    B is the batch size.
     """
 
-    #: of each map, (C,)
+    #: mean of each map, (C,)
     means: List[Tensor]
-    #: dL/dm / pixels of a map, of the channels of all maps side by side, (sum of C,)
+    #: dL/dm / pixels of a map, the channels of all maps concatenated, (sum of C,)
     by_mean: Tensor
-    #: 2 dL/dv / pixels of a map, likewise
+    #: 2 dL/dv / pixels of a map, the channels of all maps concatenated, (sum of C,)
     by_variance: Tensor
 
 
 class MomentMatching(HybridBlock):
     """KL divergence of the rendered features' Gaussian from that of the inferred ones, over all layers.
 
-    With m, v the mean and variance, over batch and space, of a rendered channel and M, V those of the
-    inferred one, the mean over a layer's channels of 1/2 [ (m - M)^2 / V + v / V - log(v / V) - 1 ], the sum
-    over the layers, and the mean over the branches. Variances below ``EPSILON`` count as ``EPSILON``: v is 0
-    where all images of a batch have one class. (A floor, and not a sum, leaves every larger variance's
-    divergence exact.)
+    m and v are the mean and variance of a rendered channel over batch and space, M and V those of the
+    inferred channel. The loss of a layer is the mean over its channels of
+    1/2 [ (m - M)^2 / V + v / V - log(v / V) - 1 ]; the layers are summed, the branches averaged. Variances
+    below ``EPSILON`` are set to ``EPSILON``: v is 0 where all images of a batch have one class.
 
-    Called by ``match`` with a pass's ``maps_of``, (B, C, H, W) each, and ``unused_statistics``; in training
-    mode, so that its batch norms take the batch's own. Returns the loss of the batch, (1,), range [0, inf),
-    and the fields of ``MapSlopes``.
+    Called by ``match`` with ``maps_of`` a joint pass, (B, C, H, W) each, and ``unused_statistics``. It runs
+    in training mode, so that its batch norms use the statistics of the batch. Returns the loss of the batch,
+    (1,), range [0, inf), and the fields of ``GradientCoefficients``.
 
     Args:
-        layers: those that are matched.
-        branches: 1, or 2 where there is a Min branch.
+        layers: the layers that are matched.
+        branches: 1, or 2 with a Min branch.
     """
 
     def __init__(self, layers: Sequence[MatchedLayer], branches: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._layers = list(layers) * branches
         self._shares = [1.0 / (layer.channels * branches) for layer in self._layers]
-        #: of each layer, the place of its inferred map among all maps
+        #: index of each layer's inferred map among all maps
         self._inferred = _inferred_places(layers, branches)
-        #: -1 where the inferred maps are negatives: those that the Min branch has of its own
+        #: -1 for inferred maps that are negated: those of the Min branch alone
         of_max = len(self._layers) + len(layers)
         self._signs = [1.0 if place < of_max else -1.0 for place in self._inferred]
         inferred = dict(zip(self._inferred, self._layers)).values()
-        #: of every map
+        #: channels of every map
         self.channels = tuple(layer.channels for layer in [*self._layers, *inferred])
 
     def maps_of(self, matched: Sequence[Matched]) -> List[Tensor]:
-        """The rendered maps of every branch, layer by layer, then the inferred ones; what is shared, once."""
+        """List the rendered maps of every branch, then the inferred ones; a shared map is listed once."""
         rendered, inferred = ([each for branch in matched for each in branch[side]] for side in range(2))
         return [*rendered, *dict(zip(self._inferred, inferred)).values()]
 
@@ -76,7 +75,7 @@ class MomentMatching(HybridBlock):
     ) -> Tuple[Tensor, List[Tensor], Tensor, Tensor]:
         unused = dict(zip(_widths(self.channels), zip(zeros, ones)))
         found = [_moments(F, x, *unused[C]) for x, C in zip(maps, self.channels)]
-        # one small operation for all maps costs much less than one for each
+        # one operation on the statistics of all maps costs much less than one for each map
         means = [mean for mean, _ in found]
         rendered, inferred = found[: len(self._layers)], [found[place] for place in self._inferred]
         m, own_v = F.concat(*[mean for mean, _ in rendered], dim=0), _variance(F, rendered)
@@ -98,20 +97,20 @@ class MomentMatching(HybridBlock):
             F.concat(by_v * of_rendered, self._of_maps(F, by_V * of_inferred), dim=0),
         )  # fmt: skip
 
-    def _of_maps(self, F: Operators, slopes: Tensor) -> Tensor:
-        """Slopes of the inferred maps from those of each branch's layers: of a shared map, their sum."""
+    def _of_maps(self, F: Operators, gradients: Tensor) -> Tensor:
+        """Add up the gradients of each inferred map over the branches that share it."""
         wanted: Dict[int, Tensor] = {}
         begin = 0
         for place, layer in zip(self._inferred, self._layers):
             end = begin + layer.channels
-            own = F.slice_axis(slopes, axis=0, begin=begin, end=end)
+            own = F.slice_axis(gradients, axis=0, begin=begin, end=end)
             wanted[place] = wanted[place] + own if place in wanted else own
             begin = end
         return F.concat(*wanted.values(), dim=0)
 
 
 def _inferred_places(layers: Sequence[MatchedLayer], branches: int) -> List[int]:
-    """Place of each layer's inferred map in ``MomentMatching.maps_of``, branch after branch."""
+    """Index of each layer's inferred map in ``MomentMatching.maps_of``, branch after branch."""
     first = len(layers) * branches
     fresh = itertools.count(first + len(layers))
     return [
@@ -122,12 +121,12 @@ def _inferred_places(layers: Sequence[MatchedLayer], branches: int) -> List[int]
 
 
 def _widths(channels: Sequence[int]) -> List[int]:
-    """Each number of channels that there is, once."""
+    """List each number of channels once."""
     return sorted(set(channels))
 
 
 def _spread(F: Operators, like: List[Tensor], of_layers: List[float]) -> Tensor:
-    """One number a layer, on all its channels, side by side; ``like`` begins with a (C,) for each layer."""
+    """Repeat one number a layer for all its channels; ``like`` begins with a (C,) for each layer."""
     return F.concat(*[F.ones_like(each) * number for each, number in zip(like, of_layers)], dim=0)
 
 
@@ -145,33 +144,33 @@ def _variance(F: Operators, moments: List[Tuple[Tensor, Tensor]]) -> Tensor:
 
 
 @functools.lru_cache(maxsize=None)
-def unused_statistics(channels: Tuple[int, ...], device: Any) -> Tuple[List[Any], List[Any]]:
-    """Means and variances, (C,) for each number of channels: running statistics that nothing reads."""
+def unused_statistics(channels: Tuple[int, ...], device: mx.Context) -> Tuple[List[Tensor], List[Tensor]]:
+    """Running means and variances, (C,) for each number of channels, that the batch norms never read."""
     widths = _widths(channels)
     return [mx.nd.zeros(C, ctx=device) for C in widths], [mx.nd.ones(C, ctx=device) for C in widths]
 
 
 @functools.lru_cache(maxsize=None)
-def unit_variances(channels: Tuple[int, ...], device: Any) -> List[Any]:
-    """Ones, (C,) for each number of channels: running statistics that nothing moves."""
+def unit_variances(channels: Tuple[int, ...], device: mx.Context) -> List[Tensor]:
+    """Running variances of 1, (C,) for each number of channels, that the batch norms never change."""
     return [mx.nd.ones(C, ctx=device) for C in _widths(channels)]
 
 
-def match(block: MomentMatching, maps: List[Any]) -> Tuple[Any, MapSlopes]:
-    """Compare the arrays ``maps`` by ``block``: its loss and their slopes, constants."""
+def match(block: MomentMatching, maps: List[Tensor]) -> Tuple[Tensor, GradientCoefficients]:
+    """Compute the loss of ``maps`` and the coefficients of its gradient, both constant."""
     with mx.autograd.pause(train_mode=True):
-        loss, *slopes = block(maps, *unused_statistics(block.channels, maps[0].context))
-    return loss, MapSlopes(*slopes)
+        loss, *coefficients = block(maps, *unused_statistics(block.channels, maps[0].context))
+    return loss, GradientCoefficients(*coefficients)
 
 
 class MapGradients(HybridBlock):
-    """Gradient of the loss times a weight with respect to all maps.
+    """Compute the gradient of the weighted loss with respect to all maps.
 
-    Called with the weight divided by the batch size, (1,), the maps, the fields of their ``MapSlopes``, and
-    ``unit_variances``.
+    Called with the weight divided by the batch size, (1,), the maps, (B, C, H, W) each, the fields of
+    their ``GradientCoefficients``, and ``unit_variances``.
 
     Args:
-        channels: of every map.
+        channels: channels of every map.
     """
 
     def __init__(self, channels: Sequence[int], **kwargs: Any) -> None:

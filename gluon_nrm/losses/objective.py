@@ -1,205 +1,248 @@
-"""The semi-supervised objective (equation 12): every term of one stream, in one graph but for its moments."""
+"""The semi-supervised objective (equation 12): the loss terms of one batch, and their gradients."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import ParameterDict
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
 from gluon_nrm.losses.exact_path_norm import ExactPathNorm
-from gluon_nrm.losses.moment_matching import MapGradients, MapSlopes, MomentMatching, match, unit_variances
+from gluon_nrm.losses.moment_matching import (
+    GradientCoefficients,
+    MapGradients,
+    MomentMatching,
+    match,
+    unit_variances,
+)
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.network import JointPass, Network
 from gluon_nrm.models.zero_path import ZeroStates
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.typing import Operators, Tensor
 
-#: The terms, in the order in which the objective returns them.
-TERMS: Tuple[str, ...] = (
-    "cross_entropy", "reconstruction", "entropy", "moment_matching", "path_norm", "consistency",
-    "virtual_adversarial",
-)  # fmt: skip
-
-#: The term whose gradient goes back from feature maps.
 MATCHING = "moment_matching"
-
-#: What a term wants to be called with, besides images and labels.
-EXTRA_INPUTS = {"path_norm": "zero_states", "consistency": "teacher", "virtual_adversarial": "perturbed"}
-
-#: Terms that need the rendering pass.
-RENDERED = frozenset({"reconstruction", "moment_matching", "path_norm"})
 
 
 class Outcome(NamedTuple):
-    """What an objective returns; the way back is ``Objective.backward``, and not through ``terms``."""
+    """Result of an objective for one batch; ``Objective.backward`` takes it to compute gradients."""
 
-    #: one row a term, in the order of ``Objective.names``, (T, B), a constant
+    #: one row a term, in the order of ``Objective.names``, (T, B), constant
     terms: Tensor
-    #: class probabilities, (B, K), a constant
+    #: class probabilities, (B, K), constant
     predictions: Tensor
-    #: the terms as they were recorded, without that of moment matching
-    recorded: Tensor
-    #: the maps that it compares, (B, C, H, W) each, and how its loss changes with them
+    #: the recorded terms, (T, B), with zeros for moment matching
+    recorded_terms: Tensor
+    #: the recorded maps that moment matching compares, (B, C, H, W) each
     maps: List[Tensor] = []
-    slopes: Optional[MapSlopes] = None
+    #: its gradient with respect to ``maps``; None where it is not among the terms
+    coefficients: Optional[GradientCoefficients] = None
 
     @property
-    def heads(self) -> List[Tensor]:
-        """All that a gradient goes back from."""
-        return [self.recorded, *self.maps]
+    def recorded_arrays(self) -> List[Tensor]:
+        """All arrays that gradients go back from."""
+        return [self.recorded_terms, *self.maps]
 
 
-class Objective(HybridBlock):
-    """Inference, rendering and loss terms of one batch; the way back is ``backward``.
+class TermGraph(HybridBlock):
+    """Compute inference, rendering and loss terms of one batch, as one graph.
 
-    Called with what ``inputs`` lists: images (B, C, H, W), labels (B,), -1 where there is none; where
-    path_norm is among the terms, in its layerwise form, what ``zero_states`` returns, (1, N); where
-    consistency is, the teacher's class probabilities (B, K); and where virtual_adversarial is, the perturbed
-    images (B, C, H, W). Returns an ``Outcome``.
-    Its terms are not yet weighted: weights belong to the training step, which hands them to ``backward``.
-
-    Args:
-        net: the network.
-        names: the terms to compute; the others cost nothing.
-        second: the network as perturbed images go through it (``share_parameters``), so that they leave its
-            running statistics alone; None: through ``net`` itself.
-        partial: images may be without a target (see ``Consistency``).
-
-    Raises:
-        ModelError: an unknown term, none at all, path_norm for a network built without it, or one that does
-            not suit its form; when called, if not with what ``inputs`` lists.
+    Called with the arguments of ``Objective``. Returns a list: the terms (T, B), with zeros for moment
+    matching; the class probabilities (B, K), constant; and the maps that moment matching compares,
+    (B, C, H, W) each. Args: as for ``Objective``.
     """
 
     def __init__(
         self,
         net: Network,
-        names: Collection[str],
-        second: Optional[Network] = None,
+        names: Sequence[str],
+        inputs: Sequence[str],
+        matching: Optional[MomentMatching] = None,
+        stateless_twin: Optional[Network] = None,
         partial: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        unknown = sorted(set(names) - set(TERMS))
-        if unknown or not names:
-            raise ModelError(
-                f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}"
-            )
-        self.names = tuple(term for term in TERMS if term in names)
-        self.renders = bool(RENDERED & set(names))
+        self._names, self._inputs = tuple(names), tuple(inputs)
+        self._renders = any(TERMS[name].renders for name in names)
         options = net.options
-        if self.renders and not options.render:
-            raise ModelError(
-                f"loss terms: {', '.join(sorted(RENDERED & set(names)))} need a network that renders; it was "
-                "built with model.render false"
-            )
-        if "path_norm" in names and options.path_norm == "none":
-            raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
-        wanting = [name for name in self.names if name != "path_norm" or options.path_norm == "layerwise"]
-        self.inputs = ("image", "label", *[EXTRA_INPUTS[name] for name in wanting if name in EXTRA_INPUTS])
         with self.name_scope():
             self.net = net
             self.probabilities = Probabilities(options.alphas)
             self.cross_entropy = CrossEntropy(net.classes, options.alphas)
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
-            self.moment_matching = MomentMatching(net.matched_layers, len(net.options.branches))
-            self.map_gradients = MapGradients(self.moment_matching.channels)
+            self.moment_matching = matching
             self.consistency = Consistency(partial)
             if "virtual_adversarial" in names:
-                self.second = net if second is None else second
+                self.stateless_twin = net if stateless_twin is None else stateless_twin
                 self.virtual_adversarial = VirtualAdversarial()
-            if "zero_states" in self.inputs:
-                self.zero_states = ZeroStates(net)
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
-    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor, *more: Tensor) -> List[Any]:
-        if len(more) != len(self.inputs) - 2:
-            raise ModelError(
-                f"an objective of {', '.join(self.names)} is called with {', '.join(self.inputs)}; it was "
-                f"called with {len(more) + 2} arguments"
-            )
-        extra = dict(zip(self.inputs[2:], more))
-        joint = self.net.joint(F, x, label, render=self.renders, zero_states=extra.get("zero_states"))
+    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor, *more: Tensor) -> List[Tensor]:
+        extra = dict(zip(self._inputs[2:], more))
+        joint = self.net.joint(F, x, label, render=self._renders, zero_states=extra.get("zero_states"))
         logits = joint.logits
         q = self.probabilities(*logits)
-        terms: Dict[str, Any] = {
+        terms: Dict[str, Callable[[], Tensor]] = {
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
-            MATCHING: lambda: F.zeros_like(label),  # `__call__` puts it in
+            MATCHING: lambda: F.zeros_like(label),  # ``Objective`` adds it
             "path_norm": lambda: self._normalise_path(F, x, joint),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
-        found = F.stack(*[terms[name]() for name in self.names], axis=0)
-        maps = self.moment_matching.maps_of(joint.matched) if MATCHING in self.names else []
-        return [found, F.BlockGrad(q), *maps]
-
-    def __call__(self, *arguments: Any) -> Outcome:
-        """Run it; on symbols, the row of moment matching stays 0."""
-        recorded, predictions, *maps = super().__call__(*arguments)
-        if isinstance(recorded, mx.sym.Symbol):
-            return Outcome(recorded, predictions, recorded, maps)
-        if not maps:
-            return Outcome(recorded.detach(), predictions, recorded)
-        loss, slopes = match(self.moment_matching, maps)
-        row = _unit(len(self.names), self.names.index(MATCHING), recorded.context)
-        with mx.autograd.pause():
-            terms = mx.nd.broadcast_add(recorded, mx.nd.broadcast_mul(row, loss))
-        return Outcome(terms, predictions, recorded, maps, slopes)
-
-    def backward(self, outcomes: Sequence[Outcome], heads: Sequence[Any]) -> None:
-        """Carry the gradient of a weighted sum of all terms back to the parameters, on every device at once.
-
-        Args:
-            outcomes: recorded ones.
-            heads: of each, the weights of its terms in the sum, (T, B).
-        """
-        pairs: List[Tuple[Any, Any]] = []
-        for outcome, head in zip(outcomes, heads):
-            if self.names != (MATCHING,):  # which alone leaves nothing in the terms to go back from
-                pairs.append((outcome.recorded, head))
-            if outcome.slopes is not None:
-                # the row has the same number for every image, so its weight is their sum; here, divided by B
-                weight = head[self.names.index(MATCHING)].mean()
-                ones = unit_variances(self.moment_matching.channels, head.context)
-                pairs += zip(outcome.maps, self.map_gradients(weight, outcome.maps, *outcome.slopes, ones))
-        # eagerly, what is rendered onto the parts of a sum is one array, and MXNet would take the last
-        # gradient alone
-        sums: Dict[int, Tuple[Any, Any]] = {}
-        for array, gradient in pairs:
-            sums[id(array)] = array, sums[id(array)][1] + gradient if id(array) in sums else gradient
-        mx.autograd.backward(*[list(each) for each in zip(*sums.values())])
+        stacked = F.stack(*[terms[name]() for name in self._names], axis=0)
+        maps = [] if self.moment_matching is None else self.moment_matching.maps_of(joint.matched)
+        return [stacked, F.BlockGrad(q), *maps]
 
     def _perturbed(self, x: Tensor) -> Tensor:
         """Class probabilities of perturbed images."""
-        return self.probabilities(*[each.logits for each in self.second.infer(x)])
+        return self.probabilities(*[each.logits for each in self.stateless_twin.infer(x)])
 
     def _normalise_path(self, F: Operators, x: Tensor, joint: JointPass) -> Tensor:
-        """Rendering Path Normalisation of the Max branch, in the form that the network prepared."""
+        """Rendering Path Normalisation of the Max branch, in the form that the network was built for."""
         loss = self.path_norm.of(F, self.net, x, joint)
         return loss if self.class_prior is None else loss + self.class_prior.of(F, self.net, x, joint)
 
 
+class Objective:
+    """The loss terms of one batch; ``backward`` computes the gradient of their weighted sum.
+
+    This is no HybridBlock, because ``terms.backward()`` would leave moment matching out: its gradient is
+    written down (``moment_matching.py``) and enters at the feature maps. ``graph`` is the HybridBlock of all
+    that is recorded.
+
+    Called with what ``inputs`` lists: images (B, C, H, W); labels (B,), -1 for an unlabelled image; for
+    path_norm in its layerwise form, the result of ``zero_states``, (1, N); for consistency, the teacher's
+    class probabilities (B, K); for virtual_adversarial, the perturbed images (B, C, H, W). Returns an
+    ``Outcome`` of unweighted terms; ``backward`` takes the weights.
+
+    Args:
+        net: the network.
+        names: the terms to compute; the others cost nothing.
+        stateless_twin: the network that perturbed images go through (``share_parameters``), so that they do
+            not move the running statistics of ``net``; None: ``net`` itself.
+        partial: images may have no target (see ``Consistency``).
+
+    Raises:
+        ModelError: an unknown term; no term; a term that the network was not built for; when called, a wrong
+            number of arguments.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        names: Collection[str],
+        stateless_twin: Optional[Network] = None,
+        partial: bool = False,
+    ) -> None:
+        _check_terms(net, names)
+        self.net = net
+        self.names = tuple(name for name in TERMS if name in names)
+        self.renders = any(TERMS[name].renders for name in self.names)
+        extra = [TERMS[name].extra_input for name in self.names]
+        if net.options.path_norm != "layerwise" and "zero_states" in extra:
+            extra.remove("zero_states")
+        self.inputs = ("image", "label", *[name for name in extra if name is not None])
+        self.zero_states = ZeroStates(net)
+        self._matching: Optional[MomentMatching] = None
+        if MATCHING in self.names:
+            self._matching = MomentMatching(net.matched_layers, len(net.options.branches))
+            self._map_gradients = MapGradients(self._matching.channels)
+        self.graph = TermGraph(net, self.names, self.inputs, self._matching, stateless_twin, partial)
+
+    def hybridize(self, active: bool = True, **options: Any) -> None:
+        """Run each block as one graph; the arguments are those of ``HybridBlock.hybridize``."""
+        self.graph.hybridize(active, **options)
+        self.zero_states.hybridize(active, **options)
+        if self._matching is not None:
+            self._map_gradients.hybridize(active, **options)
+
+    def collect_params(self) -> ParameterDict:
+        """Return all parameters, those of the network first."""
+        return self.graph.collect_params()
+
+    def symbol(self) -> mx.sym.Symbol:
+        """Trace ``Outcome.recorded_arrays``, with variables named as in ``inputs``."""
+        terms, _, *maps = self.graph(*[mx.sym.var(name) for name in self.inputs])
+        return mx.sym.Group([terms, *maps])
+
+    def __call__(self, *arguments: Tensor) -> Outcome:
+        if len(arguments) != len(self.inputs):
+            raise ModelError(
+                f"an objective of {', '.join(self.names)} is called with {', '.join(self.inputs)}; it was "
+                f"called with {len(arguments)} arguments"
+            )
+        recorded, predictions, *maps = self.graph(*arguments)
+        if self._matching is None:
+            return Outcome(recorded.detach(), predictions, recorded)
+        loss, coefficients = match(self._matching, maps)
+        row = _unit(len(self.names), self.names.index(MATCHING), recorded.context)
+        with mx.autograd.pause():
+            terms = mx.nd.broadcast_add(recorded, mx.nd.broadcast_mul(row, loss))
+        return Outcome(terms, predictions, recorded, maps, coefficients)
+
+    def backward(self, outcomes: Sequence[Outcome], head_gradients: Sequence[Tensor]) -> None:
+        """Compute the gradient of a weighted sum of all terms, on every device at once.
+
+        Args:
+            outcomes: recorded ones.
+            head_gradients: for each outcome, the weights of its terms in the sum, (T, B).
+        """
+        pairs: List[Tuple[Tensor, Tensor]] = []
+        for outcome, head_gradient in zip(outcomes, head_gradients):
+            if self.names != (MATCHING,):  # alone, it leaves no recorded terms
+                pairs.append((outcome.recorded_terms, head_gradient))
+            if self._matching is not None and outcome.coefficients is not None:
+                # the row repeats one number for every image, so its weight is their sum; divided by B here
+                weight = head_gradient[self.names.index(MATCHING)].mean()
+                ones = unit_variances(self._matching.channels, head_gradient.context)
+                gradients = self._map_gradients(weight, outcome.maps, *outcome.coefficients, ones)
+                pairs += zip(outcome.maps, gradients)
+        # Eagerly, the parts of a sum share one rendered array, and MXNet would keep only the last gradient of
+        # an array that is given twice: so gradients of the same array are added here.
+        sums: Dict[int, Tuple[Tensor, Tensor]] = {}
+        for array, gradient in pairs:
+            sums[id(array)] = array, sums[id(array)][1] + gradient if id(array) in sums else gradient
+        mx.autograd.backward(*[list(each) for each in zip(*sums.values())])
+
+
+def _check_terms(net: Network, names: Collection[str]) -> None:
+    unknown = sorted(set(names) - set(TERMS))
+    if unknown or not names:
+        raise ModelError(f"loss terms: {', '.join(unknown) or 'none given'}; known are {', '.join(TERMS)}")
+    rendered = sorted(name for name in names if TERMS[name].renders)
+    if rendered and not net.options.render:
+        raise ModelError(
+            f"loss terms: {', '.join(rendered)} need a network that renders; it was built with model.render "
+            "false"
+        )
+    if "path_norm" in names and net.options.path_norm == "none":
+        raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
+
+
 @functools.lru_cache(maxsize=None)
-def _unit(rows: int, row: int, device: Any) -> Any:
-    """A column of zeros but for a 1 in one row, (rows, 1)."""
+def _unit(rows: int, row: int, device: mx.Context) -> Tensor:
+    """Make a column of zeros with a 1 in one row, (rows, 1)."""
     return mx.nd.array([[float(place == row)] for place in range(rows)], ctx=device)
 
 
 def path_norm_of(net: Network) -> PathNorm:
-    """Build the form of Rendering Path Normalisation that a network was built for (where none: layerwise).
+    """Build the form of Rendering Path Normalisation that a network was built for (for none: layerwise).
 
     Raises:
-        ModelError: ``exact``, and the network has norms or dropout, or too many paths.
+        ModelError: the form is ``exact`` and the network has norms, dropout or too many paths.
     """
     form = net.options.path_norm
     if form == "exact":
@@ -208,10 +251,10 @@ def path_norm_of(net: Network) -> PathNorm:
 
 
 def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
-    """Build what weighs the class beside the path, where the network asks for it.
+    """Build the loss of the class prior; None without ``model.class_prior``.
 
     Raises:
-        ModelError: the network has no class bias to learn the prior.
+        ModelError: the network has no class bias, which is the log prior.
     """
     if not net.options.class_prior:
         return None

@@ -1,6 +1,7 @@
 """Rendering Path Normalisation: the negative log prior of the inferred rendering path (Theorem 3.3b).
 
-Three forms of one interface, ``PathNorm.of``: ``layerwise``, ``mode`` and ``exact`` (``exact_path_norm``).
+It has three forms with one interface, ``PathNorm.of``: ``layerwise`` and ``mode`` here, ``exact`` in
+``exact_path_norm.py``.
 """
 
 from __future__ import annotations
@@ -19,35 +20,35 @@ from gluon_nrm.typing import Operators, Tensor
 
 
 class PathNorm(HybridBlock):
-    """One form of Rendering Path Normalisation; ``of`` takes from a joint pass what it is called with."""
+    """Base class of the forms; ``of`` takes the arguments of a form from a joint pass."""
 
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
-        """Normalise the Max branch's paths of images x (B, C, H, W): a loss per image, (B,).
+        """Compute the loss of the Max branch's path for each image, (B,).
 
         Args:
             F: the operator module.
             net: the network, built for this form (``NRMOptions.path_norm``).
-            x: the images.
-            joint: the network's pass over them, rendering included.
+            x: the images, (B, C, H, W).
+            joint: the network's pass over them, with rendering.
         """
         raise NotImplementedError
 
 
 def _distance(F: Operators, image: Tensor, other: Tensor) -> Tensor:
-    """| image - other |, mean over the pixels of a map: (B, C); ``other`` may be of one image."""
-    # the leaky ReLU of slope -1: on the CPU the gradient of `abs` costs thirteen times as much
+    """Mean over the pixels of | image - other |, (B, C); ``other`` may have batch size 1."""
+    # abs as a leaky ReLU of slope -1: on the CPU the gradient of `abs` takes thirteen times as long
     distance = F.LeakyReLU(F.broadcast_sub(image, other), act_type="leaky", slope=-1.0)
     return F.reshape(spatial_mean(F, distance), shape=(0, 0))
 
 
 class ClassPriorNorm(PathNorm):
-    """-log pi_y of the rendered class, which makes -log pi(z|y) that of class and path together, pi(y, z).
+    """Negative log prior of the rendered class, -log pi_y.
 
-    log pi_y is the log-softmax of the classifier's bias (Theorem 3.2: the bias is log pi_y). Called with the
-    class code (B, K); range [0, inf).
+    Added to -log pi(z|y), it gives -log pi(y, z). log pi_y is the log-softmax of the classifier's bias
+    (Theorem 3.2). Called with the class code (B, K); range [0, inf).
 
     Args:
-        class_bias: the classifier's bias, (K,).
+        class_bias: the bias of the classifier, (K,).
     """
 
     def __init__(self, class_bias: Parameter, **kwargs: Any) -> None:
@@ -63,13 +64,13 @@ class ClassPriorNorm(PathNorm):
 
 
 class LayerwisePathNorm(PathNorm):
-    """The released experiments' form: the image's path against the zero image's, layer by layer.
+    """Compare the path of the image with that of a zero image, layer by layer, as released.
 
     sum_l mean_{C,H,W} | b(l) . s(l) . h(l) - b(l) . s0(l) . h0(l) |, with s(l) . h(l) and s0(l) . h0(l) as in
     ``Rendering.masked``. Range [0, inf).
 
-    Called with two lists, a (B, C, H, W) map a layer each, the image's and the zero image's (which may have
-    batch size 1). Gradient flows into both and into the biases.
+    Called with two lists of maps (B, C, H, W), one a layer: those of the image and those of the zero image,
+    which may have batch size 1. The gradient flows into both and into the biases.
 
     Args:
         biases: b(l) of every layer, in the order of the lists.
@@ -86,7 +87,7 @@ class LayerwisePathNorm(PathNorm):
     ) -> Tensor:
         total = 0.0
         for place, (image, other) in enumerate(zip(masked, zero)):
-            # |b| is one number a feature map, so it multiplies the map's mean and not its pixels
+            # |b| is one number a map: multiplying the mean of the map costs less than its pixels
             weight = F.abs(F.reshape(biases[f"bias{place}"], shape=(-1,)))
             total = total + F.dot(_distance(F, image, other), weight) * (1.0 / self._channels[place])
         return total
@@ -98,19 +99,19 @@ class LayerwisePathNorm(PathNorm):
 
 
 class ModePathNorm(PathNorm):
-    """max_z eta(y, z) - eta(y, z*): how much more likely than the inferred path the prior's best path is.
+    """Log ratio of the prior's most likely path to the inferred path: max_z eta(y, z) - eta(y, z*).
 
-    The maximum is taken to be the larger of eta(y, z*) and the score of a zero image (Theorem 3.2 at x = 0).
-    That is the maximum itself where the rendering is non-negative along it and no pixels tie in a pooling
-    window. Elsewhere it is a lower bound, of a path that is known to exist, so the loss is a lower bound of
-    the difference: never negative, and 0 where the inferred path is the prior's mode. (Without z* itself in
-    the maximum, a trained network of filters of both signs drives the difference below any bound.)
+    The maximum is approximated by the larger of eta(y, z*) and the score of a zero image (Theorem 3.2 at
+    x = 0). This is exact where the rendering along the zero image's path is non-negative and no pixels tie in
+    a pooling window. Otherwise it is a lower bound, the score of an existing path. The loss is never
+    negative, and 0 where the inferred path is the mode of the prior. (Without eta(y, z*) in the maximum,
+    training drives the difference below any bound.)
 
-    Called with the class code (B, K), the zero image's logits (1, K), the layers' biases and their routed
-    renderings.
+    Called with the class code (B, K), the zero image's logits (1, K), the biases of the layers and their
+    routed renderings.
 
     Args:
-        class_bias: the classifier's bias log pi_y, which is no part of eta; None where it has none.
+        class_bias: the bias of the classifier, log pi_y, which is no part of eta; None without a bias.
     """
 
     def __init__(self, class_bias: Optional[Parameter] = None, **kwargs: Any) -> None:

@@ -12,8 +12,8 @@ from gluon_nrm.typing import Operators, Tensor
 class Reconstruction(HybridBlock):
     """Half the mean squared difference of pixels: 1/2 || x - h(0) ||^2 / pixels, weighted over the branches.
 
-    Called with images (B, C, H, W) and each branch's rendering, same shape. Gradient flows into the
-    renderings. Range [0, inf).
+    Called with images (B, C, H, W) and the rendered image of each branch, of the same shape. The gradient
+    flows into the rendered images. Range [0, inf).
     """
 
     def __init__(self, alphas: Tuple[float, ...] = (1.0,), **kwargs: Any) -> None:

@@ -11,15 +11,15 @@ EPSILON = 1e-8
 
 
 class VirtualAdversarial(HybridBlock):
-    """KL divergence of the perturbed image's prediction from the clean one's: sum_k p_k (log p_k - log q_k).
+    """KL divergence between the predictions of clean and perturbed image: sum_k p_k (log p_k - log q_k).
 
-    Called with the clean class probabilities p (B, K), held constant, and those of the perturbed image, q
-    (B, K), which receive the gradient. Both logarithms are of the probability + 1e-8, which a mixture of
-    branches needs. Range [0, inf) but for rounding.
+    Called with the class probabilities of the clean image, p (B, K), held constant, and of the perturbed
+    image, q (B, K), which get the gradient. 1e-8 is added to every probability before its logarithm, because
+    a mixture of branches has no log-softmax. Range [0, inf) up to rounding.
     """
 
     def hybrid_forward(self, F: Operators, clean: Tensor, perturbed: Tensor) -> Tensor:
-        # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+        # paused for eager runs: MXNet 1.9.1 crashes in the backward pass of layers that get no gradient
         with mx.autograd.pause():
             p = F.BlockGrad(clean)
         return F.sum(p * (F.log(p + EPSILON) - F.log(perturbed + EPSILON)), axis=1)

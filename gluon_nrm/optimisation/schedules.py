@@ -6,12 +6,7 @@ import math
 from typing import Dict, List, NamedTuple, Sequence
 
 from gluon_nrm.recipe.schema import Loss, Phase, Teacher
-
-#: Loss terms that ``loss.generative_rampup_epochs`` brings in.
-GENERATIVE = ("reconstruction", "entropy", "moment_matching", "path_norm")
-
-#: Loss terms that ``loss.consistency_rampup_epochs`` brings in.
-CONSISTENT = ("consistency", "virtual_adversarial")
+from gluon_nrm.recipe.terms import TERMS
 
 
 class Stretch(NamedTuple):
@@ -82,12 +77,10 @@ def sigmoid_rampup(epoch: float, length: float) -> float:
 
 def loss_weights(loss: Loss, epoch: float) -> Dict[str, float]:
     """Compute the weight of every term at ``epoch``."""
-    weights = dict(vars(loss.weights))
-    generative = sigmoid_rampup(epoch, loss.generative_rampup_epochs)
-    for name in GENERATIVE:
-        weights[name] *= generative
-    for name in CONSISTENT:
-        weights[name] *= sigmoid_rampup(epoch, loss.consistency_rampup_epochs)
+    weights: Dict[str, float] = dict(vars(loss.weights))
+    for name, term in TERMS.items():
+        if term.ramp_up is not None:
+            weights[name] *= sigmoid_rampup(epoch, getattr(loss, term.ramp_up))
     return weights
 
 

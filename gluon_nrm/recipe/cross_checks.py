@@ -7,6 +7,7 @@ from typing import Any, Callable, Sequence, Tuple
 
 from gluon_nrm.recipe.problems import Problem, Problems, shorten
 from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe, Teacher
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.storage.files import fits_in_name
 
 
@@ -73,8 +74,8 @@ def loss_problems(recipe: Recipe) -> Problems:
     weights: LossWeights = recipe.loss.weights
     if not any(vars(weights).values()):
         yield Problem("loss.weights", "all are 0, so nothing would be learned; set at least cross_entropy")
-    for name in ("reconstruction", "moment_matching", "path_norm"):
-        if getattr(weights, name) > 0 and not recipe.model.render:
+    for name, term in TERMS.items():
+        if term.renders and getattr(weights, name) > 0 and not recipe.model.render:
             what = f"{getattr(weights, name)} needs model.render true; set that, or this weight to 0"
             yield Problem(f"loss.weights.{name}", what)
     if weights.path_norm > 0 and recipe.model.path_norm == "none":

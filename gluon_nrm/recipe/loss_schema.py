@@ -6,31 +6,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from gluon_nrm.recipe.fields import about
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each loss term in the total; a term of weight 0 is not computed."""
-
-    cross_entropy: float = field(default=1.0, metadata=about("class label, labelled images only", at_least=0))
-    reconstruction: float = field(
-        default=0.0, metadata=about("distance of the rendered image from the image", at_least=0)
-    )
-    entropy: float = field(default=0.0, metadata=about("entropy of the predicted class", at_least=0))
-    moment_matching: float = field(
-        default=0.0, metadata=about("distance of rendered from inferred feature statistics", at_least=0)
-    )
-    path_norm: float = field(
-        default=0.0, metadata=about("rendering path normalisation (RPN); needs model.path_norm", at_least=0)
-    )
-    consistency: float = field(
-        default=0.0,
-        metadata=about("distance from the teacher's prediction; needs teacher.enabled", at_least=0),
-    )
-    virtual_adversarial: float = field(
-        default=0.0,
-        metadata=about("distance from the prediction of the image perturbed by loss.vat (VAT)", at_least=0),
-    )
+from gluon_nrm.recipe.terms import CONSISTENCY, GENERATIVE, LossWeights, ramped_by
 
 
 @dataclass(frozen=True)
@@ -63,17 +39,14 @@ class Loss:
     consistency_rampup_epochs: float = field(
         default=0.0,
         metadata=about(
-            "epochs over which the weights of consistency and virtual_adversarial rise from 0 along a "
-            "sigmoid; 0: full weights from the start",
+            f"epochs over which the weights of {ramped_by(CONSISTENCY)} rise from 0 along a sigmoid; "
+            "0: full weights from the start",
             at_least=0,
         ),
     )
     generative_rampup_epochs: float = field(
         default=0.0,
-        metadata=about(
-            "epochs of the same ramp-up for reconstruction, entropy, moment_matching and path_norm",
-            at_least=0,
-        ),
+        metadata=about(f"epochs of the same ramp-up for {ramped_by(GENERATIVE)}", at_least=0),
     )
     vat: Vat = field(default_factory=Vat, metadata=about("perturbation of loss.weights.virtual_adversarial"))
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import List, Optional, Union
 
 from gluon_nrm.recipe.fields import about
-from gluon_nrm.recipe.loss_schema import Loss, LossWeights, Teacher, Vat
+from gluon_nrm.recipe.loss_schema import Loss, Teacher, Vat
+from gluon_nrm.recipe.terms import LossWeights
 
 __all__ = [
     "Data",

@@ -12,17 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gluon_nrm.errors import RunError
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.storage.files import atomic_path, os_errors
 
 _TERMS = {
     "total": ("total", "#222222"),
-    "cross_entropy": ("cross-entropy", "#1f77b4"),
-    "reconstruction": ("reconstruction", "#ff7f0e"),
-    "entropy": ("entropy", "#2ca02c"),
-    "moment_matching": ("moment matching", "#8c564b"),
-    "path_norm": ("path normalisation", "#d62728"),
-    "consistency": ("consistency", "#9467bd"),
-    "virtual_adversarial": ("virtual adversarial", "#17becf"),
+    **{name: (term.title, term.colour) for name, term in TERMS.items()},
 }
 _NETWORKS = {"student": "#1f77b4", "teacher": "#d62728"}
 _BRANCHES = {"": ("", "-", 1.8), "_max": (", Max", "--", 1.0), "_min": (", Min", ":", 1.2)}
@@ -101,9 +96,7 @@ def plot_rendering_grid(
     save(figure, path)
 
 
-def plot_comparison(
-    groups: Sequence[Group], path: Path, names: Sequence[str], title: str = ""
-) -> None:
+def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], title: str = "") -> None:
     """Draw a panel a group: a dot a row with its standard deviation, filled for ours, hollow for reported.
 
     Args:

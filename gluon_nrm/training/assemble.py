@@ -23,11 +23,12 @@ from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.distributed.gradients import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
-from gluon_nrm.losses.objective import TERMS, Objective
+from gluon_nrm.losses.objective import Objective
 from gluon_nrm.models import Network, get_model, initialise
 from gluon_nrm.models.stateless_twin import share_parameters
 from gluon_nrm.recipe.cross_checks import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.system.processor import allow_matrix_tiles
@@ -146,7 +147,7 @@ def assemble(
     return parts
 
 
-def trace(block: HybridBlock) -> None:
+def trace(block: Union[HybridBlock, Objective]) -> None:
     """Have a block run as one static graph.
 
     Operators run one after another anyway; handing the engine long stretches of the graph saves their

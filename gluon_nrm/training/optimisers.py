@@ -20,8 +20,7 @@ def trained_parameters(objective: Objective) -> List[Parameter]:
     What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does
     not decay.
     """
-    outcome = objective(*[mx.sym.var(f"input{i}") for i in range(len(objective.inputs))])
-    reached = set(mx.sym.Group(outcome.heads).list_inputs())
+    reached = set(objective.symbol().list_inputs())
     return [p for name, p in objective.collect_params().items() if name in reached and p.grad_req != "null"]
 
 

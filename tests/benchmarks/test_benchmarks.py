@@ -23,8 +23,7 @@ from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
 from benchmarks.peer_torch import METHODS
 from benchmarks.timing import spread, take_turns
-from gluon_nrm.losses import Objective
-from gluon_nrm.losses.objective import TERMS
+from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import get_model, initialise
 from gluon_nrm.recipe.load import load_recipe
 from gluon_nrm.training.optimisers import trained_parameters

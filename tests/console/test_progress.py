@@ -9,8 +9,9 @@ from typing import Any, Dict, TextIO
 
 import pytest
 
-from gluon_nrm.console.progress import TERMS, Progress, format_duration, format_row
+from gluon_nrm.console.progress import Progress, format_duration, format_row
 from gluon_nrm.errors import RunError
+from gluon_nrm.recipe.terms import TERMS
 
 ROW = {
     "epoch": 2,
@@ -67,7 +68,7 @@ def test_format_row_leaves_out_what_is_not_there() -> None:
 def test_every_term_is_shown() -> None:
     row = {"epoch": 1, "loss/total": 9.0, **{f"loss/{term}": 1.0 for term in TERMS}}
     assert format_row(row, None).count(" 1") == 1 + len(TERMS)
-    assert len(set(TERMS.values())) == len(TERMS)
+    assert len({term.short for term in TERMS.values()}) == len(TERMS)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_layerwise_is_zero_for_the_zero_image() -> None:
 def test_each_form_is_its_block() -> None:
     forms = {"layerwise": LayerwisePathNorm, "mode": ModePathNorm, "exact": ExactPathNorm}
     for form, kind in forms.items():
-        assert type(Objective(built("pool_small", form), ["path_norm"]).path_norm) is kind
+        assert type(Objective(built("pool_small", form), ["path_norm"]).graph.path_norm) is kind
 
 
 @pytest.mark.parametrize("form", ["layerwise", "mode", "exact"])

@@ -217,7 +217,7 @@ def test_a_slope_that_is_learned_is_a_slope() -> None:
         other.set_data(one.data())
     found, expected = (tiny.terms_of(Objective(net, TERMS), *arguments(net)) for net in (learned, plain))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert expected[TERMS.index("path_norm")].min() > 1e-3
+    assert expected[list(TERMS).index("path_norm")].min() > 1e-3
 
 
 @pytest.mark.parametrize(

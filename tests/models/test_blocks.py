@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -33,7 +33,7 @@ from gluon_nrm.models.zero_path import ZeroStates
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.training.targets import ClassProbabilities
 
-Case = Tuple[HybridBlock, Tuple[Any, ...]]
+Case = Tuple[Union[HybridBlock, losses.Objective], Tuple[Any, ...]]
 
 
 def of_a_network() -> Dict[str, Case]:
@@ -69,6 +69,7 @@ def of_a_network() -> Dict[str, Case]:
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
         "ZeroStates": (states, (x,)),
         "Objective": (objective, (x, label, states(x), mx.nd.ones((5, 3)) / 3, x * 2)),
+        "TermGraph": (objective.graph, (x, label, states(x), mx.nd.ones((5, 3)) / 3, x * 2)),
     }  # fmt: skip
 
 
@@ -140,7 +141,7 @@ def of_the_losses() -> Dict[str, Case]:
     pictures = [each.image for each in joint.renderings]
     matching = losses.MomentMatching(net.matched_layers[:1])
     maps = [rendering.matched[0], inference.convolved[0]]
-    _, slopes = match(matching, maps)
+    _, coefficients = match(matching, maps)
     norm = losses.LayerwisePathNorm([layer.bias for layer in net.layers])
     mode = losses.ModePathNorm(net.classifier.bias)
     # a zero image more likely than these: the loss is cut off at 0
@@ -155,7 +156,7 @@ def of_the_losses() -> Dict[str, Case]:
         "Reconstruction": (losses.Reconstruction((0.3, 0.7)), (x, *pictures)),
         "Entropy": (losses.Entropy(3), (q,)),
         "MomentMatching": (matching, (maps, [mx.nd.zeros(3)], [mx.nd.ones(3)])),
-        "MapGradients": (MapGradients([3, 3]), (mx.nd.ones(1), maps, *slopes, [mx.nd.ones(3)])),
+        "MapGradients": (MapGradients([3, 3]), (mx.nd.ones(1), maps, *coefficients, [mx.nd.ones(3)])),
         "LayerwisePathNorm": (norm, (rendering.masked, joint.zero_masked)),
         "ModePathNorm": (mode, arguments),
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),
@@ -188,7 +189,9 @@ def flat(values: Any) -> Iterator[np.ndarray]:
         yield values.asnumpy()
 
 
-def run(block: HybridBlock, arguments: Tuple[Any, ...], train: bool) -> List[np.ndarray]:
+def run(
+    block: Union[HybridBlock, losses.Objective], arguments: Tuple[Any, ...], train: bool
+) -> List[np.ndarray]:
     with autograd.train_mode() if train else autograd.predict_mode():
         return list(flat(block(*arguments)))
 

@@ -125,7 +125,7 @@ def own_file(maxmin: bool) -> Dict[str, np.ndarray]:
     outcome = tiny.differentiate(
         Objective(net, list(WEIGHTS)), x, y, weights={n: 4 * w for n, w in WEIGHTS.items()}
     )
-    results["loss_rpn"] = outcome.terms[TERMS.index("path_norm")]
+    results["loss_rpn"] = outcome.terms[list(TERMS).index("path_norm")]
     results["loss_total"] = sum(WEIGHTS[name] * row for name, row in zip(TERMS, outcome.terms))
     results.update({f"grad_{paths[path].name}": value for path, value in outcome.gradients.items()})
     for path, value in outcome.statistics.items():

@@ -16,10 +16,10 @@ from short_runs import full_weights, trainer_of, values
 
 from gluon_nrm.data import Dataset
 from gluon_nrm.data.pipeline.stand_in import stand_in
-from gluon_nrm.losses.objective import RENDERED, TERMS
 from gluon_nrm.models import list_models
 from gluon_nrm.optimisation.schedules import learning_rate, loss_weights, stretches
 from gluon_nrm.recipe import Recipe, load_recipe, recipe_from_text, recipe_to_yaml
+from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.training import assemble as assemble_module
 from gluon_nrm.training import forecast as forecast_module
@@ -79,7 +79,7 @@ def test_a_step_with_every_weight_on(path: Path) -> None:
     parts = assemble(small(path), [mx.cpu(0)], hybridise=whole, noise=not whole)
     weights = full_weights(parts)
     assert parts.objective.names == tuple(name for name in TERMS if weights[name] > 0)
-    assert parts.objective.renders == bool(RENDERED & set(parts.objective.names))
+    assert parts.objective.renders == any(TERMS[name].renders for name in parts.objective.names)
     trainer, before = trainer_of(parts), values(parts.net)
     trainer.set_learning_rate(1e-3)
     for number, step in enumerate(islice(parts.streams.epoch(0), 2 if whole else 1), start=1):

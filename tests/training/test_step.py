@@ -37,7 +37,7 @@ def gradients(parts: Parts) -> Dict[str, np.ndarray]:
 
 def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[str, np.ndarray]:
     """Gradients of the sum over streams and terms of weight times mean over the batch, all at once."""
-    outcomes, heads = [], []
+    outcomes, head_gradients = [], []
     for batch in (step.labelled, step.unlabelled):
         if batch is None:
             continue
@@ -47,8 +47,8 @@ def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[
         with mx.autograd.record():
             outcomes.append(parts.objective(x, label, *arguments))
         column = [[weights[name] / len(label)] * len(label) for name in parts.objective.names]
-        heads.append(mx.nd.array(column))
-    parts.objective.backward(outcomes, heads)
+        head_gradients.append(mx.nd.array(column))
+    parts.objective.backward(outcomes, head_gradients)
     return gradients(parts)
 
 

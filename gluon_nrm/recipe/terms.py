@@ -1,0 +1,79 @@
+"""The loss terms: the list that recipe, objective, schedules, epoch line and figures are derived from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from gluon_nrm.recipe.fields import about
+
+GENERATIVE, CONSISTENCY = "generative_rampup_epochs", "consistency_rampup_epochs"
+
+
+class Term(NamedTuple):
+    """One loss term."""
+
+    name: str
+    #: its name in the line of an epoch
+    short: str
+    #: its name in the legend of a figure
+    title: str
+    #: its colour in a figure
+    colour: str
+    #: whether it needs the rendering pass
+    renders: bool = False
+    #: argument of the objective that it needs, besides images and labels
+    extra_input: Optional[str] = None
+    #: key of the recipe's section ``loss`` that brings it in; None: it has its full weight from the start
+    ramp_up: Optional[str] = None
+
+
+def _weight(doc: str, short: str, title: str, colour: str, default: float = 0.0, **needs: Any) -> Any:
+    """Declare the weight of a term; ``needs`` are the other fields of ``Term``."""
+    term = Term("", short, title, colour, **needs)
+    return field(default=default, metadata={**about(doc, at_least=0), "term": term})
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss term in the total; a term of weight 0 is not computed."""
+
+    cross_entropy: float = _weight(
+        "class label, labelled images only", "ce", "cross-entropy", "#1f77b4", default=1.0
+    )
+    reconstruction: float = _weight(
+        "distance of the rendered image from the image", "rec", "reconstruction", "#ff7f0e",
+        renders=True, ramp_up=GENERATIVE,
+    )  # fmt: skip
+    entropy: float = _weight(
+        "entropy of the predicted class", "ent", "entropy", "#2ca02c", ramp_up=GENERATIVE
+    )
+    moment_matching: float = _weight(
+        "distance of rendered from inferred feature statistics", "mm", "moment matching", "#8c564b",
+        renders=True, ramp_up=GENERATIVE,
+    )  # fmt: skip
+    path_norm: float = _weight(
+        "rendering path normalisation (RPN); needs model.path_norm", "rpn", "path normalisation", "#d62728",
+        renders=True, extra_input="zero_states", ramp_up=GENERATIVE,
+    )  # fmt: skip
+    consistency: float = _weight(
+        "distance from the teacher's prediction; needs teacher.enabled", "cons", "consistency", "#9467bd",
+        extra_input="teacher", ramp_up=CONSISTENCY,
+    )  # fmt: skip
+    virtual_adversarial: float = _weight(
+        "distance from the prediction of the image perturbed by loss.vat (VAT)", "vat",
+        "virtual adversarial", "#17becf", extra_input="perturbed", ramp_up=CONSISTENCY,
+    )  # fmt: skip
+
+
+#: Every term by its name, in the order in which the objective returns them.
+TERMS: Dict[str, Term] = {
+    each.name: each.metadata["term"]._replace(name=each.name) for each in dataclass_fields(LossWeights)
+}
+
+
+def ramped_by(key: str) -> str:
+    """List the terms that a key of ``loss`` brings in: ``a, b and c``."""
+    names: List[str] = [term.name for term in TERMS.values() if term.ramp_up == key]
+    return " and ".join([", ".join(names[:-1]), names[-1]])

@@ -1,0 +1,33 @@
+"""Loss terms are listed once."""
+
+from __future__ import annotations
+
+from typing import Callable, List
+
+from fakes import ROOT
+
+from gluon_nrm.recipe.schema import Loss
+from gluon_nrm.recipe.terms import CONSISTENCY, GENERATIVE, TERMS, Term, ramped_by
+
+
+def files_that_list(text_of: Callable[[Term], str]) -> List[str]:
+    """Files of the package in which three or more of the terms' texts stand as strings."""
+    texts = [f'"{text_of(term)}"' for term in TERMS.values()]
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "gluon_nrm").rglob("*.py")}
+    return [name for name, source in sources.items() if sum(text in source for text in texts) >= 3]
+
+
+def test_there_is_no_second_list() -> None:
+    assert files_that_list(lambda term: term.short) == ["terms.py"]
+    assert files_that_list(lambda term: term.name) == ["objective.py"]  # which computes them
+
+
+def test_every_term_has_looks_of_its_own() -> None:
+    for looks in zip(*[(term.short, term.title, term.colour) for term in TERMS.values()]):
+        assert len(set(looks)) == len(TERMS)
+
+
+def test_ramp_ups_are_keys_of_a_recipe() -> None:
+    assert {term.ramp_up for term in TERMS.values()} == {None, GENERATIVE, CONSISTENCY}
+    assert all(hasattr(Loss(), key) for key in (GENERATIVE, CONSISTENCY))
+    assert ramped_by(CONSISTENCY) == "consistency and virtual_adversarial"

@@ -3,10 +3,10 @@
     PYTHONPATH=. python benchmarks/inference.py [NETWORK ...] [--rounds 3] [--repeats 15] [--json FILE]
 
 The plain CNN has the same layers and nothing of the NRM: for AllConv13 Gluon's own blocks, for a traced
-network the one that it was made from. A Max-Min network computes two branches, and so does its export with
-both heads; with one head it is to be as fast as the plain CNN. All are hybridised, run in inference mode from
-NumPy arrays to NumPy arrays, and each is timed in a process of its own, in turns. All cores are used unless
-OMP_NUM_THREADS says otherwise. Weights are random.
+network the one that it was made from. A Max-Min network computes two branches, and so does its export of
+the mixture; its export of one branch should be as fast as the plain CNN. All are hybridised, run in inference
+mode from NumPy arrays to NumPy arrays, and each is timed in a process of its own, in turns. All cores are
+used unless OMP_NUM_THREADS says otherwise. Weights are random.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from benchmarks.harness import command_line, count, measure_in_child, write_json
 from gluon_nrm.console.tool import run_tool
 
-#: name of the network -> (side of its images, heads exported)
+#: name of the network -> (side of its images, outputs exported)
 NETWORKS: Dict[str, Tuple[int, Sequence[str]]] = {
     "allconv13": (32, ("max",)),
-    "gluon.resnet18_v1": (64, ("both", "max")),
+    "gluon.resnet18_v1": (64, ("mixture", "max")),
 }
 BATCHES = (1, 64)
 BASE, NETWORK = "plain CNN", "network"
@@ -35,8 +35,8 @@ def build(name: str) -> Any:
     """Make the network that training runs, with all that it renders by, or Max-Min of a zoo's."""
     from gluon_nrm.models import get_model, initialise
 
-    side, heads = NETWORKS[name]
-    maxmin = "both" in heads
+    side, outputs = NETWORKS[name]
+    maxmin = "mixture" in outputs
     return initialise(get_model(name, 10, (3, side, side), render=not maxmin, maxmin=maxmin), seed=0)
 
 
@@ -62,23 +62,23 @@ def plain(name: str) -> Any:
 
 
 def export(name: str, folder: Path) -> List[str]:
-    """Export the network with each head; returns what there is to measure."""
+    """Export the network with each output; returns what there is to measure."""
     import numpy as np
 
-    from gluon_nrm.export.prepare_graph import prepare_graph
+    from gluon_nrm.export.network_to_graph import network_to_graph
     from gluon_nrm.export.quantise import quantise
-    from gluon_nrm.export.source import Wanted
     from gluon_nrm.export.symbol_files import to_symbol, write_files
     from gluon_nrm.export.to_onnx.convert import write_onnx
+    from gluon_nrm.predict.chosen_network import OutputChoice
 
-    (side, heads), net, found = NETWORKS[name], build(name), []
+    (side, outputs), net, found = NETWORKS[name], build(name), []
     images = np.random.default_rng(0).standard_normal((64, 3, side, side)).astype(np.float32)
-    for head in heads:
-        graph = prepare_graph(net, Wanted(head))
-        write_files(files(folder, f"symbol {head}"), *to_symbol(graph))
-        write_onnx(graph, (3, side, side), folder / f"onnxruntime {head}.onnx", "net")
-        quantise(graph, images, files(folder, f"int8 {head}"))
-        found += [f"{kind} {head}" for kind in ("symbol", "onnxruntime", "int8")]
+    for output in outputs:
+        graph = network_to_graph(net, OutputChoice(output))
+        write_files(files(folder, f"symbol {output}"), *to_symbol(graph))
+        write_onnx(graph, (3, side, side), folder / f"onnxruntime {output}.onnx", "net")
+        quantise(graph, images, files(folder, f"int8 {output}"))
+        found += [f"{kind} {output}" for kind in ("symbol", "onnxruntime", "int8")]
     return found
 
 

@@ -13,7 +13,8 @@ import argparse
 from typing import Mapping, Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
-from gluon_nrm.training.evaluate_run import TEST, VALIDATION, evaluate_run
+from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.training.evaluate_run import evaluate_run
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.export.export_run import FORMATS, SYMBOL, export_run
-from gluon_nrm.predict.manifest import BOTH, MANIFEST, MAX, MIN
+from gluon_nrm.predict.manifest import MANIFEST, MAX, MIN, MIXTURE
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,10 +23,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     manifest = export_run(
         options.run, options.out, FORMATS if "all" in options.format else options.format,
-        network=options.network, head=options.head, rendering=options.with_rendering,
+        network=options.network, output=options.output, rendering=options.with_rendering,
         softmax=options.softmax, normalise=options.normalise, data_dir=options.data_dir, note=print,
     )  # fmt: skip
-    outputs = ", ".join(f"{output.name} ({output.head})" for output in manifest.outputs)
+    outputs = ", ".join(f"{output.name} ({output.output})" for output in manifest.outputs)
     print(f"export   {options.out}: {manifest.network}, {outputs}; described in {MANIFEST}")
     for name, file in manifest.files.items():
         print(f"         {name}  {file.bytes / 1e6:.2f} MB")
@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "--network", choices=("student", "teacher"), help="default: the teacher where there is one"
     )
     parser.add_argument(
-        "--head", choices=(MAX, MIN, BOTH),
-        help="branch of a Max-Min network; both: their weighted sum, by which it is evaluated (default)",
+        "--output", choices=(MAX, MIN, MIXTURE),
+        help="branch of a Max-Min network; mixture: their weighted sum, by which it is evaluated (default)",
     )  # fmt: skip
     parser.add_argument(
         "--with-rendering", action="store_true", help="add what the predicted class renders, of each branch"

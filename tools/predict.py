@@ -21,18 +21,18 @@ from gluon_nrm.console.image_progress import ImageProgress
 from gluon_nrm.console.tool import ToolParser, add_data_dir, pattern, place, run_tool
 from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
-from gluon_nrm.predict.answers import ANSWERS, TABLE, Answers
 from gluon_nrm.predict.backends import MXNET, ONNXRUNTIME
 from gluon_nrm.predict.find_images import find_images
-from gluon_nrm.predict.manifest import BOTH, MAX, MIN
+from gluon_nrm.predict.manifest import MAX, MIN, MIXTURE
 from gluon_nrm.predict.open_classifier import open_classifier
 from gluon_nrm.predict.picture import check_picture, draw
 from gluon_nrm.predict.predict_images import Prediction, predict
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
+from gluon_nrm.predict.write_predictions import ANSWERS, TABLE, Answers
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the classes of the images as they are computed; draw the renderings where asked to.
+    """Print the classes of the images as they are computed; draw the renderings where wanted to.
 
     Raises:
         NRMError: nothing can be classified, or, at the end, some image could not be.
@@ -44,19 +44,21 @@ def main(arguments: Sequence[str]) -> int:
         say(f"note: {skipped.record}")
     if options.render:
         check_picture(options.render, len(files))
-    asked = Request(options.network, options.head, options.render is not None, options.backend, options.int8,
-                    options.devices, options.data_dir)  # fmt: skip
-    classifier = open_classifier(options.model, asked)
+    wanted = PredictOptions(
+        network=options.network, output=options.output, rendering=options.render is not None,
+        backend=options.backend, int8=options.int8, devices=options.devices, data_dir=options.data_dir,
+    )  # fmt: skip
+    classifier = open_classifier(options.model, wanted)
     refused = _Refused(options.strict)
     answers = ANSWERS[options.format](classifier, files, options.top)
     found: List[Prediction] = []
     try:
         for prediction in predict(
             classifier, files, top=options.top, batch=options.batch, resize=options.resize,
-            pictures=asked.rendering, progress=ImageProgress(), refuse=refused.of(answers),
+            pictures=wanted.rendering, progress=ImageProgress(), refuse=refused.of(answers),
         ):  # fmt: skip
             answers.write(prediction)
-            if asked.rendering:
+            if wanted.rendering:
                 found.append(prediction)
     finally:
         answers.close()
@@ -102,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
     parser.add_argument("--network", choices=("student", "teacher"), help="default: the teacher, if any")
     parser.add_argument(
-        "--head", choices=(MAX, MIN, BOTH), help="branch of a Max-Min network (default: what evaluation uses)"
+        "--output",
+        choices=(MAX, MIN, MIXTURE),
+        help="branch of a Max-Min network, or both (default: mixture)",
     )
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="images at a time (default: 64)")
     parser.add_argument(

@@ -1,24 +1,24 @@
-"""A finished run as files that need none of this package, each of them compared with the network first."""
+"""Export of a finished run to files that need none of this package, each compared with the network."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.describe import describe
+from gluon_nrm.export.describe_export import describe_export, export_name
+from gluon_nrm.export.finished_run import FinishedRun, load_finished_run
 from gluon_nrm.export.inference_graph import InferenceGraph
-from gluon_nrm.export.load import Chosen, load_chosen
-from gluon_nrm.export.prepare_graph import prepare_graph
+from gluon_nrm.export.network_to_graph import network_to_graph
 from gluon_nrm.export.quantise import CALIBRATION_IMAGES, MODE, quantise
-from gluon_nrm.export.source import reference
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
 from gluon_nrm.export.to_onnx.convert import import_onnx, write_onnx
 from gluon_nrm.export.to_onnx.runtime import OnnxModel, import_onnxruntime
+from gluon_nrm.export.trace_network import reference
 from gluon_nrm.export.verify import (
     BATCHES,
     ONNX_TOLERANCE,
@@ -45,7 +45,7 @@ def export_run(
     formats: Sequence[str] = (SYMBOL,),
     *,
     network: Optional[str] = None,
-    head: Optional[str] = None,
+    output: Optional[str] = None,
     rendering: bool = False,
     softmax: bool = False,
     normalise: bool = False,
@@ -59,24 +59,24 @@ def export_run(
         out: the folder to make.
         formats: of "symbol", "onnx" and "int8".
         network: "student" or "teacher"; None: the teacher where there is one.
-        head: "max" or "min" branch, or "both", their weighted sum; None: what the network predicts by.
-        rendering: also what the predicted class renders, of each branch.
+        output: "max" or "min" branch, or "mixture", their weighted sum; None: what the network predicts by.
+        rendering: also the rendering of the predicted class, by each branch.
         softmax: probabilities in place of logits.
         normalise: take pixels as they are stored; otherwise the caller computes (pixels - mean) / std.
         data_dir: as for ``fit``.
-        note: told a line for each thing that was verified.
+        note: called with a line for each format that was verified.
 
     Returns:
-        What ``model.json`` says.
+        The contents of ``model.json``.
 
     Raises:
-        DeployError: it cannot be done (the message says what to change), or an exported file does not compute
-            what the network does.
+        DeployError: the request cannot be met (the message says what to change), or the outputs of an
+            exported file differ from the network's.
         NRMError: the run cannot be restored.
     """
     _check_request(out, formats, rendering)
-    chosen = load_chosen(
-        path, network=network, head=head, rendering=rendering, softmax=softmax, normalise=normalise,
+    run = load_finished_run(
+        path, network=network, output=output, rendering=rendering, softmax=softmax, normalise=normalise,
         data_dir=data_dir,
     )  # fmt: skip
     with files.os_errors(DeployError, "make", out):
@@ -85,7 +85,7 @@ def export_run(
         folder.mkdir()
     try:
         with files.os_errors(DeployError, "write", out):
-            manifest = _Exporter(chosen, folder, note).export(formats)
+            manifest = _Exporter(run, folder, note).export(formats)
             write_manifest(folder, manifest)
             _check_free(out)
             os.rename(folder, out)
@@ -119,12 +119,12 @@ def _check_free(out: Path) -> None:
 class _Exporter:
     """Writes and verifies the files of one export."""
 
-    def __init__(self, chosen: Chosen, folder: Path, note: Note) -> None:
-        self._chosen, self._folder, self._note = chosen, folder, note
-        self._image = chosen.restored.parts.dataset.input_shape
-        self._graph: InferenceGraph = prepare_graph(chosen.net, chosen.wanted, chosen.folded)
+    def __init__(self, run: FinishedRun, folder: Path, note: Note) -> None:
+        self._run, self._folder, self._note = run, folder, note
+        self._image = run.dataset.input_shape
+        self._graph: InferenceGraph = network_to_graph(run.chosen.net, run.chosen.choice, run.normalisation)
         self._comparison = self._compare()
-        self._prefix = describe(chosen, {}, None).name
+        self._prefix = export_name(run)
         self._files: Dict[str, File] = {}
 
     def export(self, formats: Sequence[str]) -> Manifest:
@@ -134,19 +134,20 @@ class _Exporter:
         if ONNX in formats:
             self._write_onnx()
         int8 = self._write_int8() if INT8 in formats else None
-        return describe(self._chosen, self._files, int8)
+        return describe_export(self._run, self._files, int8)
 
     def _compare(self) -> Comparison:
-        chosen = self._chosen
-        images = chosen.held_out.images[: max(BATCHES)]
-        normalised = chosen.restored.parts.dataset.normalise(images)
+        run = self._run
+        net, choice = run.chosen.net, run.chosen.choice
+        images = run.held_out.images[: max(BATCHES)]
+        normalised = run.dataset.normalise(images)
         expected, other = (
-            reference(chosen.net, each, chosen.wanted, chosen.folded, mx.cpu())
+            reference(net, each, choice, run.normalisation, mx.cpu())
             for each in (normalised, rounded_otherwise(normalised))
         )
-        scores = chosen.wanted.outputs[0].name
+        scores = choice.outputs[0].name
         rounding = float(np.abs(other[scores] - expected[scores]).max() / np.abs(expected[scores]).max())
-        return Comparison(chosen.prepare(images), expected, chosen.wanted.outputs, rounding)
+        return Comparison(run.prepare(images), expected, choice.outputs, rounding)
 
     def _paths(self, kind: str = "") -> Tuple[Path, Path]:
         return (
@@ -176,8 +177,8 @@ class _Exporter:
         self._note(f"onnx     onnxruntime differs from the network by {worst:.0e} at most")
 
     def _write_int8(self) -> Quantised:
-        paths, chosen = self._paths("-int8"), self._chosen
-        calibration = chosen.training_images(CALIBRATION_IMAGES)
+        paths, run = self._paths("-int8"), self._run
+        calibration = run.training_images(CALIBRATION_IMAGES)
         quantise(self._graph, calibration, paths)
         run_once(paths, self._comparison.images[:1])
         errors = [
@@ -187,20 +188,20 @@ class _Exporter:
         check_accuracy(*errors)
         self._keep(paths[0], "int8-symbol")
         self._keep(paths[1], "int8-params")
-        images = len(chosen.held_out.labels)
-        shown = f"{errors[1]:.2f} % of {images} {chosen.part} images wrong, float32 {errors[0]:.2f} %"
+        images = len(run.held_out.labels)
+        shown = f"{errors[1]:.2f} % of {images} {run.part} images wrong, float32 {errors[0]:.2f} %"
         self._note(f"int8     {shown}")
-        return Quantised(len(calibration), MODE, chosen.part, images, *errors)
+        return Quantised(len(calibration), MODE, run.part, images, *errors)
 
     def _count(self, what: str, model: BoundModel) -> float:
         """Error on the images that the run was evaluated on, in per cent."""
-        chosen, (images, labels) = self._chosen, self._chosen.held_out
+        run, (images, labels) = self._run, self._run.held_out
 
-        def scores(batch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            found: List[np.ndarray[Any, Any]] = model(batch)
+        def scores(batch: np.ndarray) -> np.ndarray:
+            found: List[np.ndarray] = model(batch)
             return found[0]
 
         with Watch(len(labels), what) as watch:
             return count_errors(
-                scores, lambda start, stop: chosen.prepare(images[start:stop]), labels, BATCH, watch.step
+                scores, lambda start, stop: run.prepare(images[start:stop]), labels, BATCH, watch.step
             )

@@ -13,8 +13,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 import numpy as np
 
 from gluon_nrm.graph.node import Entry, Node
-
-IMAGE = "data"
+from gluon_nrm.predict.manifest import IMAGE
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class InferenceGraph:
 
     nodes: Tuple[Node, ...]
     outputs: Mapping[str, Entry]
-    arrays: Mapping[str, np.ndarray[Any, Any]]
+    arrays: Mapping[str, np.ndarray]
 
     def readers(self) -> Dict[Entry, int]:
         """How often each entry is read, by nodes and as an output."""
@@ -50,12 +49,12 @@ class Builder:
         self.nodes: List[Node] = []
         #: where the entries of the graph that is rewritten have gone, as far as it has been
         self.moved: Dict[Entry, Entry] = {}
-        self.arrays: Dict[str, np.ndarray[Any, Any]] = {}
+        self.arrays: Dict[str, np.ndarray] = {}
         self._names: Dict[str, int] = {}
         self._constants: Dict[int, Entry] = {}
 
     def add(self, op: str, inputs: Iterable[Entry], name: str, **attrs: Any) -> Entry:
-        """Add an operator and return its first output; ``attrs`` become texts."""
+        """Add an operator and return its first output; ``attrs`` become strings."""
         texts = {key: value if isinstance(value, str) else str(value) for key, value in attrs.items()}
         self.nodes.append(Node(op, self._unique(name), texts, tuple(inputs)))
         return Entry(len(self.nodes) - 1)
@@ -64,7 +63,7 @@ class Builder:
         """Add the image."""
         return self.add("null", (), IMAGE)
 
-    def constant(self, value: np.ndarray[Any, Any], name: str) -> Entry:
+    def constant(self, value: np.ndarray, name: str) -> Entry:
         """Add a variable that has this value; the same array is added once."""
         if id(value) not in self._constants:
             entry = self.add("null", (), name)
@@ -76,7 +75,7 @@ class Builder:
         """The node that an entry comes from."""
         return self.nodes[entry.node]
 
-    def value(self, entry: Entry) -> Optional[np.ndarray[Any, Any]]:
+    def value(self, entry: Entry) -> Optional[np.ndarray]:
         """The value of an entry that is a constant; None for all others."""
         node = self.node(entry)
         return self.arrays.get(node.name) if node.variable else None

@@ -8,16 +8,17 @@ shrink. Calibration by "entropy" was as accurate on the digits, and took a hundr
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.contrib import quantization
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import IMAGE, Builder, InferenceGraph, rewrite
+from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
 from gluon_nrm.export.symbol_files import to_symbol, write_files
 from gluon_nrm.graph.node import Entry, Node
+from gluon_nrm.predict.manifest import IMAGE
 
 #: "naive": the smallest and the largest value met in calibration.
 MODE = "naive"
@@ -25,7 +26,7 @@ MODE = "naive"
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 512, 32
 
 
-def quantise(graph: InferenceGraph, images: np.ndarray[Any, Any], paths: Tuple[Path, Path]) -> None:
+def quantise(graph: InferenceGraph, images: np.ndarray, paths: Tuple[Path, Path]) -> None:
     """Write a quantised classifier as a symbol and its arrays.
 
     Args:

@@ -10,8 +10,9 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import IMAGE, InferenceGraph
+from gluon_nrm.export.inference_graph import InferenceGraph
 from gluon_nrm.export.shapes import to_symbols
+from gluon_nrm.predict.manifest import IMAGE
 from gluon_nrm.predict.params_file import PREFIXES, to_bytes
 from gluon_nrm.predict.symbol_block import make_block, read_pair, run_block, to_arrays
 from gluon_nrm.storage import files
@@ -66,7 +67,7 @@ def read_files(paths: Tuple[Path, Path]) -> Tuple[Any, Arrays, Arrays]:
     return symbol, arguments, states
 
 
-def run_once(paths: Tuple[Path, Path], images: np.ndarray[Any, Any]) -> List[np.ndarray[Any, Any]]:
+def run_once(paths: Tuple[Path, Path], images: np.ndarray) -> List[np.ndarray]:
     """Run the files on the CPU as ``gluon.SymbolBlock.imports`` does, hybridised.
 
     Raises:
@@ -92,7 +93,7 @@ class BoundModel:
         self._module.bind([(IMAGE, (batch, *image))], for_training=False)
         self._module.set_params(arguments, states)
 
-    def __call__(self, images: np.ndarray[Any, Any]) -> List[np.ndarray[Any, Any]]:
+    def __call__(self, images: np.ndarray) -> List[np.ndarray]:
         """Run a batch; of another size than before it binds anew."""
         self._module.forward(mx.io.DataBatch([mx.nd.array(images)]), is_train=False)
         return [value.asnumpy() for value in self._module.get_outputs()]

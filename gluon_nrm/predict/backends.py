@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_nrm.errors import DeployError, SetupError
 from gluon_nrm.predict.manifest import Manifest
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 
 Arrays = np.ndarray
 #: Images (B, C, H, W) float32, as the manifest's input says, to its outputs in order.
@@ -27,17 +27,17 @@ class Backend(NamedTuple):
     run: Run
 
 
-def open_backend(folder: Path, manifest: Manifest, asked: Request) -> Backend:
+def open_backend(folder: Path, manifest: Manifest, options: PredictOptions) -> Backend:
     """Load the files of an export.
 
     Raises:
         DeployError: the export has no file for the backend, or one that is missing or damaged.
         SetupError: the backend is not installed.
     """
-    for_mxnet = "--int8" if asked.int8 else "--devices" if asked.devices else None
-    if for_mxnet and asked.backend == ONNXRUNTIME:
+    for_mxnet = "--int8" if options.int8 else "--devices" if options.devices else None
+    if for_mxnet and options.backend == ONNXRUNTIME:
         raise DeployError(f"{for_mxnet} is for MXNet; leave it out, or --backend {ONNXRUNTIME}")
-    chosen = asked.backend or (MXNET if for_mxnet else _choose(manifest))
+    chosen = options.backend or (MXNET if for_mxnet else _choose(manifest))
     if chosen == ONNXRUNTIME:
         if not is_installed(ONNXRUNTIME):
             raise SetupError("onnxruntime is not installed in this Python: run `pip install onnxruntime`")
@@ -45,8 +45,8 @@ def open_backend(folder: Path, manifest: Manifest, asked: Request) -> Backend:
         return Backend(ONNXRUNTIME, load(folder, manifest))
     import_module("gluon_nrm.system.needs_mxnet")
     load = import_module("gluon_nrm.predict.mxnet_backend").load
-    int8 = asked.int8 or (manifest.find("symbol") is None and manifest.find("int8-symbol") is not None)
-    return Backend(f"{MXNET}, int8" if int8 else MXNET, load(folder, manifest, int8, asked.devices))
+    int8 = options.int8 or (manifest.find("symbol") is None and manifest.find("int8-symbol") is not None)
+    return Backend(f"{MXNET}, int8" if int8 else MXNET, load(folder, manifest, int8, options.devices))
 
 
 def is_installed(package: str) -> bool:

@@ -12,7 +12,7 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.backends import Run, open_backend
 from gluon_nrm.predict.images import normalise, restore_pixels
 from gluon_nrm.predict.manifest import PROBABILITIES, RENDERING, Input, Output, read_manifest
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 
 
 class Answer(NamedTuple):
@@ -49,15 +49,15 @@ class Classifier:
     run: Run
 
     @property
-    def head(self) -> str:
-        """Whose scores predict: "max", "min" or "both"."""
-        return self.outputs[0].head
+    def output(self) -> str:
+        """The output that predicts: "max", "min" or "mixture"."""
+        return self.outputs[0].output
 
     @property
     def rendered(self) -> List[str]:
         """Titles of its renderings, in order."""
-        heads = [output.head for output in self.outputs if output.what == RENDERING]
-        return [f"rendered, {head}" if len(heads) > 1 else "rendered" for head in heads]
+        branches = [output.output for output in self.outputs if output.what == RENDERING]
+        return [f"rendered, {branch}" if len(branches) > 1 else "rendered" for branch in branches]
 
     def answer(self, pixels: np.ndarray) -> Answer:
         """Classify images (B, C, H, W) float32, in pixel values.
@@ -88,26 +88,26 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def open_export(folder: Path, asked: Request) -> Classifier:
+def open_export(folder: Path, options: PredictOptions) -> Classifier:
     """Load an export.
 
     Raises:
-        NRMError: it is damaged, holds another network or head or no rendering, or nothing here can run it.
+        NRMError: it is damaged, holds another network or output or no rendering, or nothing here can run it.
     """
     manifest = read_manifest(folder)
     first = manifest.outputs[0]
     if first.what == RENDERING:
         raise DeployError(f"{folder}: its first output is a rendering, not scores; export the run again")
     for option, wanted, found in (
-        ("network", asked.network, manifest.network), ("head", asked.head, first.head)
+        ("network", options.network, manifest.network), ("output", options.output, first.output)
     ):  # fmt: skip
         if wanted not in (None, found):
             raise DeployError(
                 f"--{option}: {wanted!r}, and {folder} holds {found!r}; leave it out, or export again"
             )
-    if asked.rendering and all(output.what != RENDERING for output in manifest.outputs):
+    if options.rendering and all(output.what != RENDERING for output in manifest.outputs):
         raise DeployError(f"--render: {folder} does not render; export the run with --with-rendering")
-    backend = open_backend(folder, manifest, asked)
+    backend = open_backend(folder, manifest, options)
     return Classifier(
         folder, manifest.name, manifest.network, backend.name, manifest.input, manifest.outputs,
         manifest.class_names, backend.run,

@@ -18,14 +18,16 @@ from gluon_nrm.storage.json_io import read_json, read_value
 
 MANIFEST = "model.json"
 REMEDY = "export the run again"
-VERSION = 1
+VERSION = 2
+#: Name of the graph's input.
+IMAGE = "data"
 
 #: Who normalises the pixels.
 GRAPH, CALLER = "graph", "caller"
 #: What an output is.
 LOGITS, PROBABILITIES, RENDERING = "logits", "probabilities", "rendering"
-#: Which branch of a Max-Min network; ``BOTH``: the weighted sum of their logits, by which evaluation counts.
-MAX, MIN, BOTH = "max", "min", "both"
+#: Output of a network: of one branch, or the weighted sum of both logits, which evaluation counts by.
+MAX, MIN, MIXTURE = "max", "min", "mixture"
 #: What a file is; "symbol" and "params" belong together, and so do "int8-symbol" and "int8-params".
 FORMATS = ("symbol", "params", "int8-symbol", "int8-params", "onnx")
 
@@ -59,7 +61,8 @@ class Output:
 
     name: str
     what: str
-    head: str
+    #: "max" or "min" branch, or "mixture", the weighted sum of their logits
+    output: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Manifest:
     #: "student" or "teacher"
     network: str
     source: Source
-    #: of the exported network and head in the run's last epoch; null: the run's metrics do not say
+    #: of the exported network and output in the run's last epoch; null: the run's metrics do not say
     test_error: Optional[Measured]
     int8: Optional[Quantised] = None
     files: Dict[str, File] = field(default_factory=dict)
@@ -172,6 +175,10 @@ def read_manifest(folder: Path) -> Manifest:
     if isinstance(version, int) and version > VERSION:
         raise DeployError(
             f"{path} is of version {version}, and this package reads version {VERSION}; use a newer gluon_nrm"
+        )
+    if isinstance(version, int) and 1 <= version < VERSION:
+        raise DeployError(
+            f"{path} is of version {version}, and this package reads {VERSION}; export the run again"
         )
     manifest: Manifest = read_value(Manifest, value, "", JsonSource(str(path), DeployError, REMEDY))
     _check(manifest, str(path))
@@ -242,8 +249,8 @@ def _check(manifest: Manifest, where: str) -> None:
         (bool(manifest.outputs), "outputs", "at least one output"),
         (all(output.what in (LOGITS, PROBABILITIES, RENDERING) for output in manifest.outputs),
          "outputs", f"{LOGITS}, {PROBABILITIES} and {RENDERING}"),
-        (all(output.head in (MAX, MIN, BOTH) for output in manifest.outputs), "outputs",
-         f"heads {MAX}, {MIN} and {BOTH}"),
+        (all(output.output in (MAX, MIN, MIXTURE) for output in manifest.outputs), "outputs",
+         f"{MAX}, {MIN} and {MIXTURE}"),
         (len(manifest.class_names) > 1, "class_names", "at least two names"),
         (all(file.format in FORMATS for file in manifest.files.values()), "files",
          f"formats {', '.join(FORMATS)}"),

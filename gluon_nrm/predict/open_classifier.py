@@ -9,13 +9,13 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.backends import MXNET
 from gluon_nrm.predict.classifier import Classifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.storage.files import exists, is_dir
 
 RECIPE = "recipe.yaml"
 
 
-def open_classifier(folder: Path, asked: Request) -> Classifier:
+def open_classifier(folder: Path, options: PredictOptions) -> Classifier:
     """Load what predicts; an export needs one backend, a run all that training needs.
 
     Raises:
@@ -24,14 +24,14 @@ def open_classifier(folder: Path, asked: Request) -> Classifier:
     if not is_dir(folder, DeployError):
         raise DeployError(f"{folder}: there is no such folder; give the folder of a run or of an export")
     if exists(folder / MANIFEST, DeployError):
-        return open_export(folder, asked)
+        return open_export(folder, options)
     if not exists(folder / RECIPE, DeployError):
         raise DeployError(
             f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); give the folder of one"
         )
-    if asked.int8 or asked.backend not in (None, MXNET):
-        option = "--int8" if asked.int8 else f"--backend {asked.backend}"
+    if options.int8 or options.backend not in (None, MXNET):
+        option = "--int8" if options.int8 else f"--backend {options.backend}"
         raise DeployError(f"{option}: {folder} is a run, and this is for exports; use tools/export.py first")
     import_module("gluon_nrm.system.needs_mxnet")
-    found: Classifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, asked)
+    found: Classifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, options)
     return found

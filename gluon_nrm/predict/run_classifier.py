@@ -1,4 +1,4 @@
-"""The classifier of a run, straight from its folder."""
+"""A classifier that runs the network of a run; needs no training code and no data set."""
 
 from __future__ import annotations
 
@@ -9,56 +9,55 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.errors import DeployError
-from gluon_nrm.export.describe import describe
-from gluon_nrm.export.load import Chosen
-from gluon_nrm.export.source import Wanted, choose, run_network
 from gluon_nrm.models import Network
 from gluon_nrm.predict.backends import MXNET, Run
+from gluon_nrm.predict.chosen_network import OutputChoice, choose_network, run_network
 from gluon_nrm.predict.classifier import Classifier
-from gluon_nrm.predict.request import Request
-from gluon_nrm.training.restore import restore
+from gluon_nrm.predict.manifest import CALLER
+from gluon_nrm.predict.predict_options import PredictOptions
+from gluon_nrm.runs.open_run import run_name
+from gluon_nrm.runs.restore_networks import restore_networks
 from gluon_nrm.typing import Operators, Tensor
 
 
-class Served(HybridBlock):
-    """What an export of a network computes: normalised images (B, C, H, W) to its outputs in order."""
+class OutputBlock(HybridBlock):
+    """A network with the outputs of an export: normalised images (B, C, H, W) to the outputs in order."""
 
-    def __init__(self, net: Network, wanted: Wanted, **kwargs: Any) -> None:
+    def __init__(self, net: Network, choice: OutputChoice, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.net, self._wanted = net, wanted
+        self.net, self._choice = net, choice
 
     def hybrid_forward(self, F: Operators, x: Tensor) -> Tuple[Tensor, ...]:
-        return tuple(run_network(F, self.net, x, self._wanted).values())
+        return tuple(run_network(F, self.net, x, self._choice).values())
 
 
-def open_run(folder: Path, asked: Request) -> Classifier:
+def open_run(folder: Path, options: PredictOptions) -> Classifier:
     """Restore a run's newest checkpoint; the run may be training at this moment.
 
     Raises:
-        NRMError: the run cannot be restored, or has no such network or head, or does not render.
+        NRMError: the run cannot be restored, or has no such network or output, or does not render.
     """
-    restored = restore(folder, devices=asked.devices, data_dir=asked.data_dir)
-    networks = restored.parts.networks
-    name = asked.network or ("teacher" if "teacher" in networks else "student")
-    if name not in networks:
-        raise DeployError(f"--network teacher: {folder} was trained without one; leave it out")
-    net = networks[name]
-    if asked.rendering and not net.options.render:
-        raise DeployError(f"--render: the network of {folder} does not render (model.render is false)")
-    wanted = choose(net, asked.head, asked.rendering, False, str(folder))
-    about = describe(Chosen(restored, name, wanted, None), {}, None)
+    trained = restore_networks(folder, devices=options.devices, data_dir=options.data_dir)
+    chosen = choose_network(
+        trained, options.network, options.output, rendering=options.rendering, option="--render"
+    )
     return Classifier(
-        folder, about.name, name, MXNET, about.input, about.outputs, about.class_names,
-        _runner(Served(net, wanted), restored.device),
-    )  # fmt: skip
+        where=folder,
+        name=run_name(trained.recipe, trained.recipe.train.seed),
+        network=chosen.name,
+        backend=MXNET,
+        given=chosen.describe_input(CALLER),
+        outputs=list(chosen.choice.outputs),
+        class_names=list(trained.data.dataset.class_names),
+        run=_runner(OutputBlock(chosen.net, chosen.choice), trained.device),
+    )
 
 
-def _runner(served: Served, device: Any) -> Run:
-    served.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
+def _runner(block: OutputBlock, device: mx.Context) -> Run:
+    block.hybridize()  # as a whole: block by block MXNet warns of every unused input
 
     def run(images: np.ndarray) -> List[np.ndarray]:
-        found = served(mx.nd.array(images, ctx=device))
+        found = block(mx.nd.array(images, ctx=device))
         return [each.asnumpy() for each in found]
 
     return run

@@ -143,9 +143,7 @@ def _create(
     return RunFolder(path, lock)
 
 
-def _resume(
-    found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optional[Facts]
-) -> RunFolder:
+def _resume(found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optional[Facts]) -> RunFolder:
     run = found.run
     if run.finished and not found.lengthened:
         if value_of(found.changes, PATH) is not None:

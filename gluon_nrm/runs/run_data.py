@@ -7,12 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
-from gluon_nrm.data import Dataset, Source, Split, data_folder, dataset_spec, draw_split, load_dataset, read_split
+from gluon_nrm.data import (
+    Dataset,
+    Source,
+    Split,
+    data_folder,
+    dataset_spec,
+    draw_split,
+    load_dataset,
+    read_split,
+)
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.facts.facts import Facts, absolute, describe_data
 from gluon_nrm.data.facts.stored_dataset import StoredDataset, find_source
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.runs.run_folder import RunFolder
+
+#: Parts of the data that a run is evaluated on.
+TEST, VALIDATION = "test", "validation"
 
 
 class RunData(NamedTuple):

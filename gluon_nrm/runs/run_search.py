@@ -120,9 +120,7 @@ def differences(old: Any, new: Any) -> List[Change]:
     for key in dict.fromkeys([*new_items, *old_items]):
         a, b = old_items.get(key, _MISSING), new_items.get(key, _MISSING)
         if a != b or isinstance(a, bool) != isinstance(b, bool):
-            found.append(
-                Change(key, "missing" if a is _MISSING else a, "missing" if b is _MISSING else b)
-            )
+            found.append(Change(key, "missing" if a is _MISSING else a, "missing" if b is _MISSING else b))
     return found
 
 

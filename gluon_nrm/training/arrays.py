@@ -1,8 +1,8 @@
-"""A network's parameters as named plain arrays, for checkpoints."""
+"""Running statistics of all devices and workers, and arrays that are checked to be finite."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from typing import Dict, Iterable, List, Mapping
 
 import mxnet as mx
 import numpy as np
@@ -12,47 +12,15 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.models.stateless_twin import STATISTICS
-from gluon_nrm.runs.checkpoint import check_arrays
+from gluon_nrm.runs.network_arrays import named_parameters, network_arrays, to_numpy
 
 __all__ = [
     "STATISTICS",
     "device_statistics",
     "finite_arrays",
     "load_device_statistics",
-    "load_network",
-    "named_parameters",
-    "network_arrays",
     "synchronise_statistics",
 ]
-
-
-def to_numpy(array: Any) -> np.ndarray:
-    """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves filters.
-
-    ``asnumpy`` would turn the layout round in this thread, with helpers of OpenMP's; and once two threads of
-    a process have helpers, more than there are cores, OpenMP no longer waits but sleeps between operators:
-    training a small network then takes three times as long, until the process ends. So an operator of MXNet's
-    turns it round, where all others run.
-    """
-    if array.ndim:
-        array = mx.nd.slice_axis(array, axis=0, begin=0, end=None)
-    return array.asnumpy()
-
-
-def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
-    """Every parameter once, by the first path that leads to it, as ``layers.0.convolution.weight``."""
-    found: Dict[str, Parameter] = {}
-    seen = set()
-    for name, parameter in net._collect_params_with_prefix().items():
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            found[name] = parameter
-    return found
-
-
-def network_arrays(net: HybridBlock) -> Dict[str, np.ndarray]:
-    """Read all parameters, from the first device."""
-    return {name: to_numpy(p.data(p.list_ctx()[0])) for name, p in named_parameters(net).items()}
 
 
 def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.ndarray]:
@@ -102,19 +70,6 @@ def load_device_statistics(net: HybridBlock, arrays: Mapping[str, np.ndarray], w
         for place, copy in enumerate(copies, start=worker * len(copies)):
             if f"{place}.{name}" in arrays:
                 copy[:] = mx.nd.array(arrays[f"{place}.{name}"], ctx=copy.context)
-
-
-def load_network(net: HybridBlock, arrays: Mapping[str, np.ndarray], where: str) -> None:
-    """Set all parameters, on every device.
-
-    Raises:
-        CheckpointError: an entry is missing, unexpected, misshapen, of another type or not finite.
-    """
-    parameters = named_parameters(net)
-    shapes: Dict[str, Tuple[int, ...]] = {name: tuple(p.shape) for name, p in parameters.items()}
-    check_arrays(shapes, arrays, where)
-    for name, parameter in parameters.items():
-        parameter.set_data(mx.nd.array(arrays[name]))
 
 
 def synchronise_statistics(net: HybridBlock, workers: Workers) -> None:

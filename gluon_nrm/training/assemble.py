@@ -24,18 +24,19 @@ from gluon_nrm.distributed.gradients import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import Objective
-from gluon_nrm.models import Network, get_model, initialise
+from gluon_nrm.models import Network
 from gluon_nrm.models.stateless_twin import share_parameters
 from gluon_nrm.recipe.cross_checks import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.runs.check_memory import check_batches
+from gluon_nrm.runs.restore_networks import build_network
 from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.server_updates import check_asynchronous
-from gluon_nrm.training.sizes import check_batches, check_parameters
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.teacher import Teacher
@@ -126,7 +127,7 @@ def assemble(
         data = noise_data(recipe) if noise else new_data(recipe, data_dir)
     dataset, split = data.dataset, data.split
     check_batches(recipe, dataset, workers.size)
-    net = _network(recipe, dataset, devices)
+    net = build_network(recipe, dataset, devices)
     second = _second(recipe, dataset, net, devices)
     teacher = _teacher(recipe, dataset, net, second, devices) if recipe.teacher.enabled else None
     weights = asdict(recipe.loss.weights)
@@ -156,20 +157,12 @@ def trace(block: Union[HybridBlock, Objective]) -> None:
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
-def _network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Network:
-    settings = asdict(recipe.model)
-    name, scheme = settings.pop("name"), settings.pop("initialiser")
-    net = get_model(name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings)
-    check_parameters(net.collect_params().values())
-    return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)
-
-
 def _second(recipe: Recipe, dataset: Dataset, net: Network, devices: List[Any]) -> Optional[Network]:
     """Build what further passes over a step's images go through, where the recipe has such passes."""
     pi = recipe.teacher.enabled and recipe.teacher.method == "pi"
     if not pi and recipe.loss.weights.virtual_adversarial == 0:
         return None
-    second = _network(recipe, dataset, devices)
+    second = build_network(recipe, dataset, devices)
     share_parameters(second, net)
     return second
 
@@ -184,7 +177,7 @@ def _teacher(
     """
     settings = recipe.teacher
     if settings.method == "mean_teacher":
-        return Teacher(_network(recipe, dataset, devices), net, settings)
+        return Teacher(build_network(recipe, dataset, devices), net, settings)
     if not net.stochastic and not targets_vary(recipe):
         raise ModelError(
             f"teacher.method: '{settings.method}' {WANTS_NOISE};\n"

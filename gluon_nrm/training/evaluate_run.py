@@ -9,10 +9,9 @@ from gluon_nrm.data.sets.skipped_files import Skipped
 from gluon_nrm.errors import DataError
 from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.runs.open_run import load_run
+from gluon_nrm.runs.run_data import TEST, VALIDATION
 from gluon_nrm.training.evaluate import error_rates
 from gluon_nrm.training.restore import restore
-
-TEST, VALIDATION = "test", "validation"
 
 
 class Evaluation(NamedTuple):

@@ -15,10 +15,10 @@ from gluon_nrm.console.progress import format_duration
 from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.optimisation.schedules import loss_weights
 from gluon_nrm.recipe import Recipe
+from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.optimisers import make_trainer
-from gluon_nrm.training.sizes import free_memory
 
 #: Steps taken; the first ones build graphs and are not timed.
 STEPS, WARM_UP = 20, 3

@@ -14,6 +14,7 @@ from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
+from gluon_nrm.runs.network_arrays import load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.storage.json_io import Source, read_keys
 from gluon_nrm.training.arrays import (
@@ -21,8 +22,6 @@ from gluon_nrm.training.arrays import (
     device_statistics,
     finite_arrays,
     load_device_statistics,
-    load_network,
-    network_arrays,
     synchronise_statistics,
 )
 from gluon_nrm.training.assemble import Parts

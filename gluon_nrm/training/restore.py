@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
-from gluon_nrm.errors import CheckpointError
 from gluon_nrm.models import Network
-from gluon_nrm.recipe import recipe_from_text
-from gluon_nrm.runs.checkpoint import load_checkpoint
-from gluon_nrm.runs.open_run import RunFolder, load_run
+from gluon_nrm.runs.open_run import RunFolder
+from gluon_nrm.runs.restore_networks import load_checkpoint_into, read_run
 from gluon_nrm.runs.run_data import data_of_run
 from gluon_nrm.system.devices import parse_devices
-from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.assemble import Parts, assemble
 
 
@@ -53,16 +49,8 @@ def restore(
     Raises:
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe.
     """
-    run = load_run(path)
-    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
-    checkpoint = load_checkpoint(run.checkpoints)
-    if checkpoint is None:
-        raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")
-    # wherever a run was trained, one device and no kvstore are enough
+    run, recipe, checkpoint = read_run(path, dtype)
     device = parse_devices(devices)[0]
-    train = replace(recipe.train, kvstore="device", dtype=dtype or recipe.train.dtype)
-    recipe = replace(recipe, train=train)
     parts = assemble(recipe, [device], data=data_of_run(run, recipe, data_dir))
-    for name, net in parts.networks.items():
-        load_network(net, checkpoint.arrays.get(name, {}), str(checkpoint.path / f"{name}.npz"))
+    load_checkpoint_into(parts.networks, checkpoint)
     return Restored(run, parts, checkpoint.epoch, device)

@@ -29,7 +29,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
 from snippets import snippet  # noqa: E402
 
-from gluon_nrm.training.evaluate_run import TEST, evaluate_run  # noqa: E402  (from this checkout)
+from gluon_nrm.runs.run_data import TEST  # noqa: E402  (from this checkout)
+from gluon_nrm.training.evaluate_run import evaluate_run  # noqa: E402  (from this checkout)
 from gluon_nrm.training.restore import restore  # noqa: E402
 
 #: What is installed beside Python, and nothing else but what these ask for themselves.

@@ -134,22 +134,32 @@ def test_model_json_and_the_predictions_that_evaluation_counts(runs: Path, tmp_p
 
 
 @needs_onnx
-@pytest.mark.parametrize("head", ["max", "min", "both"])
-def test_heads_and_renderings(head: str, runs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", ["max", "min", "mixture"])
+def test_outputs_and_renderings(output: str, runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert (
-        tool(runs / "full-s0", "--head", head, "--with-rendering", "--format", "symbol", "onnx", "--out", out)
+        tool(
+            runs / "full-s0",
+            "--output",
+            output,
+            "--with-rendering",
+            "--format",
+            "symbol",
+            "onnx",
+            "--out",
+            out,
+        )
         == 0
     )
     manifest = read_manifest(out)
-    branches = ["max", "min"] if head == "both" else [head]
-    names = [f"rendering_{branch}" if head == "both" else "rendering" for branch in branches]
-    assert [(output.name, output.what, output.head) for output in manifest.outputs] == [
-        ("logits", "logits", head), *((name, "rendering", branch) for name, branch in zip(names, branches)),
+    branches = ["max", "min"] if output == "mixture" else [output]
+    names = [f"rendering_{branch}" if output == "mixture" else "rendering" for branch in branches]
+    assert [(each.name, each.what, each.output) for each in manifest.outputs] == [
+        ("logits", "logits", output), *((name, "rendering", branch) for name, branch in zip(names, branches)),
     ]  # fmt: skip
     assert manifest.test_error is not None
     row = restore(runs / "full-s0", devices="cpu").run.read_metrics()[-1]
-    assert manifest.test_error.error == row["error/teacher" + ("" if head == "both" else f"_{head}")]
+    assert manifest.test_error.error == row["error/teacher" + ("" if output == "mixture" else f"_{output}")]
     x = DIGITS.normalise(DIGITS.test.images[:7])
     found = [scores_of(out, manifest, form, x) for form in ("symbol", "onnx")]
     assert [each.shape for each in found[0]] == [(7, 10), *[(7, 1, 8, 8)] * len(branches)]
@@ -165,7 +175,7 @@ def test_a_network_of_half_precision_is_exported_in_single(runs: Path, tmp_path:
     expected = net(mx.nd.array(x)).logits.asnumpy()
     found = scores_of(tmp_path / "out", manifest, "symbol", x)[0]
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
-    assert (manifest.network, manifest.outputs[0].head) == ("student", "max")
+    assert (manifest.network, manifest.outputs[0].output) == ("student", "max")
 
 
 ERRORS: Dict[str, Tuple[str, List[str], str]] = {
@@ -176,8 +186,12 @@ ERRORS: Dict[str, Tuple[str, List[str], str]] = {
         ["--network", "teacher"],
         "--network teacher: .* has a student only; leave it out",
     ),
-    "no Min branch": ("plain-s0", ["--head", "min"], "--head min: .* has one branch .*; leave --head out"),
-    "no mixture": ("plain-s0", ["--head", "both"], "--head both: .* has one branch"),
+    "no Min branch": (
+        "plain-s0",
+        ["--output", "min"],
+        "--output min: .* one branch .*; leave --output out",
+    ),
+    "no mixture": ("plain-s0", ["--output", "mixture"], "--output mixture: .* has one branch"),
     "no rendering": ("plain-s0", ["--with-rendering"], "--with-rendering: .* does not render"),
     "int8 renders not": (
         "full-s0",

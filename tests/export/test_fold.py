@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from exports import graph_of, image, images, run_graph
 
-from gluon_nrm.export.canonical import use_common_operators
+from gluon_nrm.export.common_operators import use_common_operators
 from gluon_nrm.export.fold import fold
 from gluon_nrm.export.inference_graph import InferenceGraph
 from gluon_nrm.export.mixtures import merge_mixtures

@@ -14,11 +14,12 @@ from exports import FAMILIES, graph_of, image, images, off, run_graph
 from linear_export import needs_onnx
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.prepare_graph import prepare_graph
-from gluon_nrm.export.source import choose, reference
+from gluon_nrm.export.network_to_graph import network_to_graph
 from gluon_nrm.export.to_onnx.convert import import_onnx, write_onnx
 from gluon_nrm.export.to_onnx.place import CONVERTERS
 from gluon_nrm.export.to_onnx.runtime import OnnxModel, import_onnxruntime
+from gluon_nrm.export.trace_network import reference
+from gluon_nrm.predict.chosen_network import choose_outputs
 
 S = mx.sym
 SHAPE = (4, 6, 7)
@@ -151,8 +152,8 @@ def test_an_operator(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_networks_of_every_family(name: str, tmp_path: Path) -> None:
     net = FAMILIES[name].build()
-    wanted = choose(net, None, net.options.render, False, "here")
-    write_onnx(prepare_graph(net, wanted), net.input_shape, tmp_path / "net.onnx", "net")
+    wanted = choose_outputs(net, None, net.options.render, False, "here")
+    write_onnx(network_to_graph(net, wanted), net.input_shape, tmp_path / "net.onnx", "net")
     model = OnnxModel(tmp_path / "net.onnx")
     for batch in (1, 7):
         x = images(net.input_shape, batch)

@@ -11,7 +11,7 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models import MaxMin, maxmin
 from gluon_nrm.models.zoo import zoo_builder
-from gluon_nrm.training.arrays import named_parameters
+from gluon_nrm.runs.network_arrays import named_parameters
 
 #: Names as in recipes, and a size of image that goes through.
 SIZES: Dict[str, int] = {

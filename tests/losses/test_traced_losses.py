@@ -18,7 +18,7 @@ from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
 from gluon_nrm.models.network import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
-from gluon_nrm.training.arrays import named_parameters
+from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.teacher import Teacher
 
 Build = Callable[[], HybridBlock]

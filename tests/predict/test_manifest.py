@@ -78,7 +78,7 @@ DAMAGE: Dict[str, Tuple[str, Any, str]] = {
     "no deviation": ("input.std.0", 0, "input.std must be one number above 0 a channel"),
     "no output": ("outputs", [], "outputs must be at least one output"),
     "another output": ("outputs.0.what", "boxes", "outputs must be logits, probabilities and rendering"),
-    "another head": ("outputs.0.head", "left", "outputs must be heads max, min and both"),
+    "another branch": ("outputs.0.output", "left", "outputs must be max, min and mixture"),
     "one class": ("class_names", ["zero"], "class_names must be at least two names"),
     "another format": ("files.net.format", "exe", "files must be formats symbol"),
     "a file elsewhere": ("files", {"../net": {"format": "onnx", "sha256": "", "bytes": 1}},
@@ -111,7 +111,7 @@ def test_a_damaged_one_is_named_by_its_key(name: str, export: Path) -> None:
         (b'{"version": 1', r"is damaged: it is not JSON \(Expecting"),
         (b"\xff\xfe", r"is damaged: it is not JSON \('utf-8' codec"),
         (b"[]", "is damaged: it holds no JSON object"),
-        (b'{"version": 2, "new": 1}', "is of version 2, and this package reads version 1"),
+        (b'{"version": 3, "new": 1}', "is of version 3, and this package reads version 2"),
     ],
 )
 def test_no_json_or_of_a_later_version(text: bytes, message: str, export: Path) -> None:

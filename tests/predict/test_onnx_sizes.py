@@ -12,7 +12,7 @@ from linear_export import BACKENDS, Linear, needs_onnx, write_export
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.onnx_check import check_onnx
 from gluon_nrm.predict.open_classifier import open_classifier
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 
 
 def short(tensor: Any) -> None:
@@ -86,6 +86,6 @@ def test_operators_that_make_any_amount_are_refused(operator: str) -> None:
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c"], list("abcdefgh")])
 def test_as_many_scores_as_classes(backend: Any, names: Any, tmp_path: Path) -> None:
     write_export(tmp_path / "net", Linear(), class_names=names)
-    classifier = open_classifier(tmp_path / "net", Request(backend=backend))
+    classifier = open_classifier(tmp_path / "net", PredictOptions(backend=backend))
     with pytest.raises(DeployError, match=f"scores of shape .* {len(names)} classes"):
         classifier.answer(np.zeros((2, 3, 4, 5), np.float32))

@@ -41,7 +41,7 @@ def test_json(here: Path, monkeypatch: Any, capsys: Any, backend: str, batch: in
     arguments = ["net", "images", "--format", "json", "--backend", backend, "--top", "3"]
     assert call(monkeypatch, *arguments, "--batch", batch) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["model"] == {"name": "net", "network": "student", "head": "max", "backend": backend}
+    assert answer["model"] == {"name": "net", "network": "student", "output": "max", "backend": backend}
     wanted = NET.probabilities(IMAGES)
     assert [image["file"] for image in answer["images"]] == [f"images/{n}.png" for n in range(COUNT)]
     for image, row in zip(answer["images"], wanted):
@@ -121,19 +121,19 @@ def digit_files(folder: Path, images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("network", ["student", "teacher"])
-@pytest.mark.parametrize("head", ["max", "min", "both"])
-def test_a_run(here: Path, run: Path, monkeypatch: Any, capsys: Any, network: str, head: str) -> None:
+@pytest.mark.parametrize("output", ["max", "min", "mixture"])
+def test_a_run(here: Path, run: Path, monkeypatch: Any, capsys: Any, network: str, output: str) -> None:
     parts = restore(run, devices="cpu").parts
     (here / "digits").mkdir()
     stored = digit_files(here / "digits", np.asarray(parts.dataset.test.images[:20]))
     net = parts.networks[network]
     prediction = net(mx.nd.array(parts.dataset.normalise(stored)))
-    scores = getattr(prediction, {"max": "logits_max", "min": "logits_min", "both": "logits"}[head])
+    scores = getattr(prediction, {"max": "logits_max", "min": "logits_min", "mixture": "logits"}[output])
     arguments = [run, "digits", "--format", "json", "--devices", "cpu"]
-    arguments += ["--network", network, "--head", head, "--batch", "7"]
+    arguments += ["--network", network, "--output", output, "--batch", "7"]
     assert call(monkeypatch, *arguments) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["model"] == {"name": "short-s0", "network": network, "head": head, "backend": "mxnet"}
+    assert answer["model"] == {"name": "short-s0", "network": network, "output": output, "backend": "mxnet"}
     found = [image["top"][0]["index"] for image in answer["images"]]
     assert found == scores.asnumpy().argmax(axis=1).tolist()
     wanted = mx.nd.softmax(scores).asnumpy().max(axis=1)
@@ -264,3 +264,28 @@ def test_short_work_shows_nothing() -> None:
     progress(500, 1000)
     progress(1000, 1000)
     assert stream.getvalue() == ""
+
+
+# --- of a run ---
+
+WITHOUT_TRAINING = """\
+import runpy, sys
+sys.argv = {arguments!r}
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print(sorted(name for name in sys.modules if name.startswith("gluon_nrm.training")), file=sys.stderr)
+"""
+
+
+def test_a_run_needs_no_training_code_and_no_data(here: Path, run: Path) -> None:
+    """The data set is where nobody finds it, and no module of ``gluon_nrm.training`` is imported."""
+    (here / "digits").mkdir()
+    digit_files(here / "digits", np.arange(3 * 64.0).reshape(3, 1, 8, 8) % 17)
+    tool = str(ROOT / "tools" / "predict.py")
+    arguments = [tool, str(run), "digits", "--devices", "cpu", "--render", "seen.png"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "tools"), "GLUON_NRM_DATA": str(here / "nowhere")}
+    command = [sys.executable, "-c", WITHOUT_TRAINING.format(arguments=arguments)]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (0, "[]"), ended.stderr
+    assert Path("seen.png").exists() and len(ended.stdout.splitlines()) == 4

@@ -14,9 +14,9 @@ from predicting import COUNT, NET, call, work_in
 
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.predict import predict_images as predicting
-from gluon_nrm.predict.answers import ANSWERS
 from gluon_nrm.predict.classifier import Classifier
 from gluon_nrm.predict.predict_images import Guess, Prediction
+from gluon_nrm.predict.write_predictions import ANSWERS
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ EXPORT_MISTAKES = [
     (["--int8"], None, r"net holds no int8-symbol file \(.*\)"),
     (["--int8", "--backend", "onnxruntime"], None, r"--int8 is for MXNet; leave it out, or --backend"),
     (["--network", "teacher"], None, r"--network: 'teacher', and net holds 'student'; leave it out"),
-    (["--head", "both"], None, r"--head: 'both', and net holds 'max'; leave it out, or export again"),
+    (["--output", "mixture"], None, r"--output: 'mixture', and net holds 'max'; leave it out, or export"),
     (["--render", "x.png"], None, r"--render: net does not render; export the run with --with-rendering"),
     (["--render", "x.jpg"], None, r"--render: x\.jpg does not end with \.png"),
     (["--render", "images/0.png"], None, r"--render: images/0\.png is there already; give another name"),
@@ -132,8 +132,12 @@ def test_mistakes_with_an_onnx_file(
 @pytest.mark.parametrize(
     ("run", "arguments", "said"),
     [
-        ("plain-run", ["--network", "teacher"], r"--network teacher: .*plain-run was trained without one"),
-        ("plain-run", ["--head", "min"], r"--head min: .* one branch"),
+        (
+            "plain-run",
+            ["--network", "teacher"],
+            r"--network teacher: .*plain-run has a student only",
+        ),
+        ("plain-run", ["--output", "min"], r"--output min: .* one branch"),
         ("plain-run", ["--render", "x.png"], r"--render: the network of .*plain-run does not render"),
         ("full-run", ["--backend", "onnxruntime"], r"--backend onnxruntime: .* is a run, and this is"),
         ("full-run", ["--int8"], r"--int8: .* is a run, and this is for exports"),

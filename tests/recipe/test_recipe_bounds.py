@@ -15,8 +15,8 @@ from gluon_nrm.errors import DataError, DeviceError, ModelError, NRMError, Recip
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.recipe.checks import SMALLEST, limit_problems
 from gluon_nrm.recipe.fields import is_section
+from gluon_nrm.runs import check_memory
 from gluon_nrm.system.devices import check_batch, parse_devices
-from gluon_nrm.training import sizes
 from gluon_nrm.training.assemble import assemble
 
 TEXT = """\
@@ -116,7 +116,7 @@ def test_every_bound_that_a_message_names_is_accepted() -> None:
 def test_a_batch_that_memory_cannot_hold_is_refused_before_it_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sizes, "free_memory", lambda: 2.0**20)
+    monkeypatch.setattr(check_memory, "free_memory", lambda: 2.0**20)
     devices = parse_devices("cpu")
     for override, message in (
         (

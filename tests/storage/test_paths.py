@@ -23,7 +23,7 @@ from gluon_nrm.predict.find_images import find_images
 from gluon_nrm.predict.manifest import read_manifest
 from gluon_nrm.predict.open_classifier import open_classifier
 from gluon_nrm.predict.picture import check_picture
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.recipe.load import load_recipe
 from gluon_nrm.runs.checkpoint import load_checkpoint
 from gluon_nrm.runs.open_run import load_run, open_run
@@ -48,7 +48,7 @@ LONG = "n" * 300
 USES: Dict[str, Callable[[Path], object]] = {
     "predict's images": lambda path: find_images([str(path)]),
     "an image in a folder": lambda path: find_images([str(path / "a.png")]),
-    "the folder of an export": lambda path: open_classifier(path, Request()),
+    "the folder of an export": lambda path: open_classifier(path, PredictOptions()),
     "a manifest": read_manifest,
     "a picture to draw": lambda path: check_picture(path / "a.png", 1),
     "data.path": find_parts,

@@ -29,8 +29,8 @@ from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import get_model, initialise
 from gluon_nrm.models.stateless_twin import share_parameters
 from gluon_nrm.recipe import Vat
+from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.arrays import named_parameters
 from gluon_nrm.training.targets import PiModel, TemporalEnsembling
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")

@@ -29,10 +29,10 @@ from short_runs import (
 )
 
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.runs.network_arrays import load_network
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
-from gluon_nrm.training.arrays import load_network
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.step import TrainStep

@@ -44,11 +44,12 @@ def read_export(folder: Path, rng: random.Random, backend: str) -> None:
     """Open an export and have it classify an image, as tools/predict.py does."""
     from gluon_nrm.predict.open_classifier import open_classifier
     from gluon_nrm.predict.predict_images import predict
-    from gluon_nrm.predict.request import Request
+    from gluon_nrm.predict.predict_options import PredictOptions
 
     rendering = rng.random() < 0.3
     classifier = open_classifier(
-        folder, Request(backend=backend, devices="cpu" if backend == "mxnet" else None, rendering=rendering)
+        folder,
+        PredictOptions(backend=backend, devices="cpu" if backend == "mxnet" else None, rendering=rendering),
     )
     image = folder.parent / "image.png"
     if not image.exists():

@@ -24,7 +24,7 @@ from gluon_nrm.data.sets.identities import Identities
 from gluon_nrm.errors import ChangedData, CheckpointError, DataError, RunError
 from gluon_nrm.export.export_run import export_run
 from gluon_nrm.predict.open_classifier import open_classifier
-from gluon_nrm.predict.request import Request
+from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.runs.facts_file import facts_text, read_facts
 from gluon_nrm.runs.run_data import new_data
@@ -179,9 +179,9 @@ def test_evaluate_export_and_render_need_no_training_images(trained: List[Place]
 
 
 def test_predict_needs_none_of_the_data(place: Place) -> None:
-    before = open_classifier(place.run, Request(devices="cpu"))
+    before = open_classifier(place.run, PredictOptions(devices="cpu"))
     shutil.rmtree(place.data)
-    after = open_classifier(place.run, Request(devices="cpu"))
+    after = open_classifier(place.run, PredictOptions(devices="cpu"))
     assert after.class_names == list(CLASSES) and after.given == before.given
     noise = np.random.RandomState(0).rand(2, 3, 12, 12).astype(np.float32) * 255
     np.testing.assert_array_equal(before.answer(noise).probabilities, after.answer(noise).probabilities)

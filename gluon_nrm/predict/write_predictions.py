@@ -71,7 +71,7 @@ class JsonAnswers:
     ) -> None:
         self._stream = stream or sys.stdout
         self._model = {
-            "name": classifier.name, "network": classifier.network, "head": classifier.head,
+            "name": classifier.name, "network": classifier.network, "output": classifier.output,
             "backend": classifier.backend,
         }  # fmt: skip
         self._refused: List[Dict[str, str]] = []

@@ -1,0 +1,55 @@
+"""A network's parameters as named NumPy arrays, as checkpoints hold them."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import HybridBlock
+from mxnet.gluon.parameter import Parameter
+
+from gluon_nrm.runs.checkpoint import check_arrays
+from gluon_nrm.typing import Tensor
+
+
+def to_numpy(array: Tensor) -> np.ndarray:
+    """Copy an array that may be in a convolution's own memory layout, as an evaluation leaves filters.
+
+    ``asnumpy`` would reorder it in this thread, with OpenMP threads of its own. Once two threads of a process
+    have OpenMP threads, more than there are cores, these sleep between operators in place of waiting, and
+    training a small network takes three times as long until the process ends. An operator of MXNet's reorders
+    it in the thread that runs all others.
+    """
+    if array.ndim:
+        array = mx.nd.slice_axis(array, axis=0, begin=0, end=None)
+    return array.asnumpy()
+
+
+def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
+    """Every parameter once, by the first path that leads to it, as ``layers.0.convolution.weight``."""
+    found: Dict[str, Parameter] = {}
+    seen = set()
+    for name, parameter in net._collect_params_with_prefix().items():
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            found[name] = parameter
+    return found
+
+
+def network_arrays(net: HybridBlock) -> Dict[str, np.ndarray]:
+    """Read all parameters, from the first device."""
+    return {name: to_numpy(p.data(p.list_ctx()[0])) for name, p in named_parameters(net).items()}
+
+
+def load_network(net: HybridBlock, arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Set all parameters, on every device.
+
+    Raises:
+        CheckpointError: an entry is missing, unexpected, misshapen, of another type or not finite.
+    """
+    parameters = named_parameters(net)
+    shapes: Dict[str, Tuple[int, ...]] = {name: tuple(p.shape) for name, p in parameters.items()}
+    check_arrays(shapes, arrays, where)
+    for name, parameter in parameters.items():
+        parameter.set_data(mx.nd.array(arrays[name]))

@@ -178,7 +178,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if isinstance(version, int) and 1 <= version < VERSION:
         raise DeployError(
-            f"{path} is of version {version}, and this package reads {VERSION}; export the run again"
+            f"{path} is of version {version}, and this package reads version {VERSION}; export the run again"
         )
     manifest: Manifest = read_value(Manifest, value, "", JsonSource(str(path), DeployError, REMEDY))
     _check(manifest, str(path))

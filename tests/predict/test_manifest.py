@@ -13,6 +13,7 @@ from fakes import python
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.manifest import (
     MANIFEST,
+    VERSION,
     File,
     Input,
     Manifest,
@@ -28,8 +29,8 @@ from gluon_nrm.predict.manifest import (
 
 SOURCE = Source("digits", "0123456789ab", 0, "digits_cnn", "digits", 50, 40, None, None, "0.1.0")
 WHOLE = Manifest(
-    1, "net", Input("data", [None, 1, 8, 8], "float32", [0, 16], "caller", [4.5], [6.0], 9),
-    [Output("logits", "logits", "both"), Output("rendering_max", "rendering", "max")], ["zero", "eins – β"],
+    VERSION, "net", Input("data", [None, 1, 8, 8], "float32", [0, 16], "caller", [4.5], [6.0], 9),
+    [Output("logits", "logits", "mixture"), Output("rendering_max", "rendering", "max")], ["zero", "eins – β"],
     "teacher", SOURCE, Measured("test", 500, 5.2), Quantised(512, "naive", "test", 500, 5.2, 5.0),
 )  # fmt: skip
 
@@ -111,6 +112,7 @@ def test_a_damaged_one_is_named_by_its_key(name: str, export: Path) -> None:
         (b'{"version": 1', r"is damaged: it is not JSON \(Expecting"),
         (b"\xff\xfe", r"is damaged: it is not JSON \('utf-8' codec"),
         (b"[]", "is damaged: it holds no JSON object"),
+        (b'{"version": 1, "old": 1}', "is of version 1, and this package reads version 2; export"),
         (b'{"version": 3, "new": 1}', "is of version 3, and this package reads version 2"),
     ],
 )

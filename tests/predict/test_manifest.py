@@ -31,7 +31,8 @@ SOURCE = Source("digits", "0123456789ab", 0, "digits_cnn", "digits", 50, 40, Non
 WHOLE = Manifest(
     VERSION, "net", Input("data", [None, 1, 8, 8], "float32", [0, 16], "caller", [4.5], [6.0], 9),
     [Output("logits", "logits", "mixture"), Output("rendering_max", "rendering", "max")],
-    ["zero", "eins – β"], "teacher", SOURCE, Measured("test", 500, 5.2), Quantised(512, "naive", "test", 500, 5.2, 5.0),
+    ["zero", "eins – β"], "teacher", SOURCE,
+    Measured("test", 500, 5.2), Quantised(512, "naive", "test", 500, 5.2, 5.0),
 )  # fmt: skip
 
 

@@ -1,152 +1,148 @@
-"""The dictionaries in CIFAR's python archives, which are pickles, without running a pickle.
+"""Read the dictionaries in CIFAR's python archives with a restricted unpickler.
 
-Unpickling runs whatever a file says. Here the file's instructions are only walked through
-(``pickletools.genops``), and those that build what such a file holds are carried out on plain values:
-numbers, texts, lists, tuples, one dictionary, and arrays of bytes. Any other instruction is an error.
+An unpickler imports and calls whatever a file names. This one knows only the instructions that CIFAR's files
+contain, and the three names of numpy in them stand for classes of this module: nothing is imported, and only
+these classes are called. It extends Python's own unpickler. The one in C fills memory for all memo entries
+up to the largest index in the file, so that ten bytes of file can take 64 GiB.
 """
 
 from __future__ import annotations
 
+import io
+import pickle
 import pickletools
-from typing import Any, Callable, Dict, List
+import struct
+from typing import Any, Dict
 
 import numpy as np
 
 from gluon_nrm.data.images.read_errors import UNREADABLE
 from gluon_nrm.errors import DataError
 
-#: Instructions of a pickle; the largest official one has some 300,000.
+#: Largest number of instructions; the largest official file has some 300,000.
 MOST = 1_000_000
 
-_RECONSTRUCT, _ARRAY, _TYPE = "numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"
+# fmt: off
+_ALLOWED = {code[0] for code in (
+    pickle.PROTO, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT,
+    pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.SHORT_BINSTRING, pickle.BINSTRING, pickle.BINUNICODE,
+    pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.EMPTY_DICT,
+    pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.TUPLE,
+    pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS, pickle.GLOBAL,
+    pickle.REDUCE, pickle.BUILD,
+)}
+# fmt: on
+_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
 
 class _RefusedError(Exception):
-    """An instruction, or a use of one, that such a file does not need."""
+    """The pickle does something that CIFAR's files do not need."""
 
 
-class _Mark:
-    """Where a list of arguments begins on the stack."""
+class _ByteType:
+    """Stand-in for ``numpy.dtype``; only bytes are allowed."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if code != "u1":
+            raise _RefusedError("it holds an array of something else than bytes")
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore byte order and alignment: bytes have none."""
 
 
-class _Global:
-    """A name, never looked up."""
+class _ByteArray:
+    """Stand-in for an array that ``_reconstruct`` makes; its state holds shape and values."""
 
-    def __init__(self, name: str) -> None:
-        if name not in (_RECONSTRUCT, _ARRAY, _TYPE):
-            raise _RefusedError(f"it names {name.replace(' ', '.')}")
-        self.name = name
-
-
-class _Built:
-    """What a call of a name would give: ``state`` is set by the instruction that follows."""
-
-    def __init__(self, name: str, arguments: Any) -> None:
-        self.name, self.arguments = name, arguments
+    def __init__(self, *_: Any) -> None:
         self.state: Any = ()
 
+    def __setstate__(self, state: Any) -> None:
+        """Keep the state."""
+        self.state = state
+
     def array(self) -> np.ndarray:
-        """The array of bytes that this is."""
+        """Make the uint8 array."""
         _version, shape, kind, fortran, data = self.state
-        if self.name != _RECONSTRUCT or kind.name != _TYPE or kind.arguments[0] != "u1":
+        if not isinstance(kind, _ByteType):
             raise _RefusedError("it holds an array of something else than bytes")
         values = np.frombuffer(data.encode("latin-1"), dtype=np.uint8)
         return values.reshape(shape, order="F" if fortran else "C")
 
 
-class _Machine:
-    """The stack and the memory of a pickle, for plain values."""
+class _ArrayClass:
+    """Stand-in for ``numpy.ndarray``, an argument of ``_reconstruct`` that is never called."""
 
-    def __init__(self) -> None:
-        self.stack: List[Any] = []
-        self.memory: Dict[int, Any] = {}
+    def __init__(self, *_: Any) -> None:
+        raise _RefusedError("it calls numpy ndarray")
 
-    def since_mark(self) -> List[Any]:
-        """Take everything above the last mark off the stack, and the mark."""
-        place = len(self.stack) - 1
-        while not isinstance(self.stack[place], _Mark):
-            place -= 1
-            if place < 0:
-                raise IndexError("it takes arguments where none begin")
-        taken = self.stack[place + 1 :]
-        del self.stack[place:]
-        return taken
-
-    def push_tuple(self, length: int) -> None:
-        """Replace the last values by a tuple of them."""
-        taken = tuple(self.stack[-length:])
-        del self.stack[-length:]
-        self.stack.append(taken)
-
-    def set_items(self, flat: List[Any]) -> None:
-        """Set keys and values, in turn, of the dictionary on top."""
-        self.stack[-1].update(zip(flat[::2], flat[1::2]))
-
-    def call(self) -> None:
-        """Replace a name and its arguments by what the call stands for."""
-        arguments, function = self.stack.pop(), self.stack.pop()
-        if function.name not in (_RECONSTRUCT, _TYPE):
-            raise _RefusedError(f"it calls {function.name}")
-        self.stack.append(_Built(function.name, arguments))
-
-    def set_state(self) -> None:
-        """Give the object below its state."""
-        state = self.stack.pop()
-        self.stack[-1].state = state
+    def __setstate__(self, state: Any) -> None:
+        """Without this method, BUILD would set attributes of the class."""
 
 
-_Instruction = Callable[[_Machine, Any], Any]
-_PUSH: _Instruction = lambda m, value: m.stack.append(value)  # noqa: E731
-_PUT: _Instruction = lambda m, place: m.memory.__setitem__(place, m.stack[-1])  # noqa: E731
-_GET: _Instruction = lambda m, place: m.stack.append(m.memory[place])  # noqa: E731
-_NOTHING: _Instruction = lambda m, _: None  # noqa: E731
-
-_INSTRUCTIONS: Dict[str, _Instruction] = {
-    "PROTO": _NOTHING,
-    "STOP": _NOTHING,
-    "MARK": lambda m, _: m.stack.append(_Mark()),
-    "NONE": lambda m, _: m.stack.append(None),
-    "NEWTRUE": lambda m, _: m.stack.append(True),
-    "NEWFALSE": lambda m, _: m.stack.append(False),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1"), _PUSH),
-    **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING", "BINUNICODE"), _PUSH),
-    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _PUT),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), _GET),
-    "EMPTY_DICT": lambda m, _: m.stack.append({}),
-    "EMPTY_LIST": lambda m, _: m.stack.append([]),
-    "EMPTY_TUPLE": lambda m, _: m.stack.append(()),
-    "TUPLE1": lambda m, _: m.push_tuple(1),
-    "TUPLE2": lambda m, _: m.push_tuple(2),
-    "TUPLE3": lambda m, _: m.push_tuple(3),
-    "TUPLE": lambda m, _: m.stack.append(tuple(m.since_mark())),
-    "APPEND": lambda m, _: m.stack[-2].append(m.stack.pop()),
-    "APPENDS": lambda m, _: (lambda values: m.stack[-1].extend(values))(m.since_mark()),
-    "SETITEM": lambda m, _: m.set_items([m.stack.pop(-2), m.stack.pop()]),
-    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
-    "GLOBAL": lambda m, name: m.stack.append(_Global(name)),
-    "REDUCE": lambda m, _: m.call(),
-    "BUILD": lambda m, _: m.set_state(),
+_STAND_INS = {
+    "numpy.core.multiarray _reconstruct": _ByteArray,
+    "numpy ndarray": _ArrayClass,
+    "numpy dtype": _ByteType,
 }
 
 
+class _Entries(Dict[str, Any]):
+    """Dictionary with string keys; hashing a tuple of tuples of ... can take for ever."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Set an entry."""
+        if not isinstance(key, str):
+            raise _RefusedError("it has a key that is no string")
+        super().__setitem__(key, value)
+
+
+class _Instructions(Dict[int, Any]):
+    """Table of the allowed instructions by their codes; counts how many are looked up."""
+
+    count = 0
+
+    def __getitem__(self, code: int) -> Any:
+        """Return the function of an instruction."""
+        self.count += 1
+        if self.count > MOST:
+            raise _RefusedError(f"it has more than {MOST} instructions")
+        if code not in _ALLOWED:
+            raise _RefusedError(f"it has the instruction {_NAMES[code]}")
+        return super().__getitem__(code)
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's unpickler with only the allowed instructions and names."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin-1")
+        self.dispatch = _Instructions(pickle._Unpickler.dispatch)  # type: ignore[misc]
+        self.dispatch[pickle.EMPTY_DICT[0]] = lambda unpickler: unpickler.append(_Entries())
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in for a name of numpy; import nothing."""
+        if f"{module} {name}" not in _STAND_INS:
+            raise _RefusedError(f"it names {module[:60]}.{name[:60]}")
+        return _STAND_INS[f"{module} {name}"]
+
+
 def read_dictionary(data: bytes, where: str) -> Dict[str, Any]:
-    """Return the dictionary that a pickle of CIFAR describes, its arrays as uint8 arrays.
+    """Return the dictionary in a pickle of CIFAR, with its array as uint8.
 
     Raises
     ------
-    DataError  The pickle is damaged, or asks for anything but that; ``where`` names it in the message.
+    DataError  The pickle is damaged or does anything else; ``where`` names it in the message.
     """
-    machine = _Machine()
     try:
-        for number, (instruction, argument, _) in enumerate(pickletools.genops(data)):
-            if number >= MOST:
-                raise _RefusedError(f"it has more than {MOST} instructions")
-            if instruction.name not in _INSTRUCTIONS:
-                raise _RefusedError(f"it has the instruction {instruction.name}")
-            _INSTRUCTIONS[instruction.name](machine, argument)
-        (result,) = machine.stack
-        return {key: value.array() if isinstance(value, _Built) else value for key, value in result.items()}
+        result = _Unpickler(data).load()
+        arrays = [key for key, value in result.items() if isinstance(value, _ByteArray)]
+        if len(arrays) > 1:  # they could share their bytes, and each would copy them
+            raise _RefusedError("it holds more than one array")
+        return {**result, **{key: result[key].array() for key in arrays}}
     except _RefusedError as refused:
         raise DataError(f"{where}: no batch of CIFAR: {refused}; {UNREADABLE}") from None
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as problem:
+    except (
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError,
+        pickle.UnpicklingError, struct.error,
+    ) as problem:  # fmt: skip
         raise DataError(f"{where}: damaged, or no pickle ({problem}); {UNREADABLE}") from problem

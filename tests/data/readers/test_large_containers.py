@@ -171,12 +171,53 @@ PICKLES: Dict[str, Tuple[bytes, str]] = {
 }  # fmt: skip
 
 
+NESTED = b"U\x00\x85" + b"".join(b"q%ch%c\x86" % (place, place) for place in range(60))
+PICKLES.update({
+    "a memo of 2^31 entries": (b"\x80\x02]r\xff\xff\xff\x7f.", "damaged, or no pickle"),
+    "a string of 2 GiB": (b"\x80\x02T\xff\xff\xff\x7fa.", "damaged, or no pickle"),
+    "a string of 2^63 bytes": (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7fa.", "the instruction BINBYTES8"),
+    "a frame of 2^63 bytes": (b"\x80\x04\x95" + b"\xff" * 7 + b"\x7fa.", "the instruction FRAME"),
+    "a key that takes 2^60 steps to hash": (b"\x80\x02}" + NESTED + b"Ns.", "a key that is no string"),
+    "an array of any shape": (
+        b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x8a\x05\xff\xff\xff\xff\x7f"
+        b"\x85U\x01b\x87Rs.", "damaged, or no pickle"),
+    "arrays that share their bytes": (
+        official.pickled("labels", np.zeros((2, 3), np.uint8), np.zeros(2, int))[:-2]
+        + b"U\x01acnumpy.core.multiarray\n_reconstruct\n)Ru.", "more than one array"),
+    "a state for a class": (b"\x80\x02}U\x01acnumpy\ndtype\nN}U\x01bNs\x86bs.", "damaged, or no pickle"),
+})  # fmt: skip
+
+
 @pytest.mark.parametrize("case", PICKLES)
 def test_a_pickle_that_would_grow_is_refused(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar_pickles, "MOST", 10_000)
     data, message = PICKLES[case]
     with pytest.raises(DataError, match=message):
         read_dictionary(data, "a pickle")
+
+
+PICKLE_CHILD = """
+import resource, sys
+from gluon_nrm.data.readers.cifar_pickles import read_dictionary
+from gluon_nrm.errors import DataError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for line in sys.stdin:
+    try:
+        read_dictionary(bytes.fromhex(line), "a pickle")
+    except DataError:
+        print("refused")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_hostile_pickles_take_little_memory() -> None:
+    """Python's unpickler in C takes 32 GiB and more for a memo of 2^31 entries."""
+    result = subprocess.run(
+        [sys.executable, "-c", PICKLE_CHILD], input="\n".join(data.hex() for data, _ in PICKLES.values()),
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    *refused, grown = result.stdout.splitlines()
+    assert int(grown) < 50 and len(refused) == len(PICKLES), result.stdout
 
 
 CHILD = """

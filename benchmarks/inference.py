@@ -45,7 +45,7 @@ def plain(name: str) -> Any:
     from mxnet.gluon import nn
 
     from gluon_nrm.models import NRMOptions, get_architecture
-    from gluon_nrm.models.zoo import zoo_builder
+    from gluon_nrm.models.model_zoos import zoo_builder
 
     if "." in name:
         net = zoo_builder(*name.split(".", 1))(10, 3)

@@ -17,7 +17,7 @@ from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
 from gluon_nrm.probability.generate import parse_classes
-from gluon_nrm.probability.model import RenderingModel
+from gluon_nrm.probability.rendering_model import RenderingModel
 from gluon_nrm.report.generation import draw_pictures, generate, table
 from gluon_nrm.training.restore import restore
 

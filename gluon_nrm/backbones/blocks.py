@@ -69,7 +69,7 @@ def projection(in_channels: int, channels: int, stride: int) -> Optional[HybridB
     return chain([convolution(in_channels, channels, 1, stride), batch_norm(channels)])
 
 
-class Step(NamedTuple):
+class BlockShape(NamedTuple):
     """Where a block stands in its network."""
 
     stage: int
@@ -78,11 +78,11 @@ class Step(NamedTuple):
     stride: int
 
 
-def steps(in_channels: int, widths: Sequence[int], blocks: Sequence[int]) -> Iterator[Step]:
+def block_shapes(in_channels: int, widths: Sequence[int], blocks: Sequence[int]) -> Iterator[BlockShape]:
     """Go through the blocks of all stages; the first of every stage but the first halves the image."""
     for stage, (channels, count) in enumerate(zip(widths, blocks)):
         for place in range(count):
-            yield Step(stage, in_channels, channels, 2 if stage > 0 and place == 0 else 1)
+            yield BlockShape(stage, in_channels, channels, 2 if stage > 0 and place == 0 else 1)
             in_channels = channels
 
 

@@ -12,9 +12,9 @@ from gluon_nrm.backbones.blocks import (
     activation,
     basic_branch,
     batch_norm,
+    block_shapes,
     convolution,
     projection,
-    steps,
 )
 from gluon_nrm.backbones.checks import check_classifier, check_counts
 
@@ -54,9 +54,9 @@ def _layers(
     yield convolution(in_channels, widths[0], 3)
     yield batch_norm(widths[0])
     yield activation(slope)
-    for step in steps(widths[0], widths, blocks):
+    for block in block_shapes(widths[0], widths, blocks):
         yield Residual(
-            [basic_branch(step.in_channels, step.channels, step.stride, slope)],
-            projection(step.in_channels, step.channels, step.stride),
+            [basic_branch(block.in_channels, block.channels, block.stride, slope)],
+            projection(block.in_channels, block.channels, block.stride),
             after=activation(slope),
         )

@@ -15,13 +15,13 @@ from gluon_nrm.backbones.blocks import (
     Residual,
     activation,
     batch_norm,
+    block_shapes,
     bottleneck_branch,
     convolution,
     projection,
-    steps,
 )
 from gluon_nrm.backbones.checks import check_classifier, check_counts
-from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.layers.shake_shake import ShakeShake
 
 Stem = Callable[[int, int, float], Iterator[HybridBlock]]
 
@@ -79,7 +79,7 @@ def resnext50_32x4d(
 ) -> HybridBlock:
     """Build the ResNeXt-50, 32x4d of Table 1 for large images, 25.0 M parameters, arguments as ``resnext``.
 
-    Its stem is a 7x7 convolution by steps of 2 and a 2x2 max-pooling, whose windows do not overlap, as in the
+    Its stem is a 7x7 convolution with stride 2 and a 2x2 max-pooling, whose windows do not overlap, as in the
     paper's NRM for ImageNet (Ho et al. 2019); Xie et al. pool by 3x3.
 
     Raises:
@@ -140,14 +140,16 @@ def _build(
     widths = [EXPANSION * stem * 2**stage for stage in range(len(blocks))]
 
     def bottlenecks() -> Iterator[HybridBlock]:
-        for step in steps(stem, widths, blocks):
-            inner = cardinality * width * 2**step.stage
+        for block in block_shapes(stem, widths, blocks):
+            inner = cardinality * width * 2**block.stage
             yield Residual(
                 [
-                    bottleneck_branch(step.in_channels, inner, step.channels, step.stride, cardinality, slope)
+                    bottleneck_branch(
+                        block.in_channels, inner, block.channels, block.stride, cardinality, slope
+                    )
                     for _ in range(2 if mix else 1)
                 ],
-                projection(step.in_channels, step.channels, step.stride),
+                projection(block.in_channels, block.channels, block.stride),
                 mix=mix() if mix else None,
                 after=activation(slope),
             )

@@ -17,12 +17,12 @@ from gluon_nrm.backbones.blocks import (
     activation,
     basic_branch,
     batch_norm,
+    block_shapes,
     convolution,
-    steps,
 )
 from gluon_nrm.backbones.checks import check_classifier, check_counts
 from gluon_nrm.errors import ModelError
-from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -48,7 +48,7 @@ def shake_resnet(
         stem: feature maps of the first convolution.
         width: feature maps of the first stage.
         blocks: blocks of each stage; n in each of three stages are 6n + 2 layers, here 26.
-        forward: gates of the forward pass, "shake" or "even", as for ``gluon_nrm.layers.shake.ShakeShake``.
+        forward: gates of the forward pass, "shake" or "even", as for ``ShakeShake``.
         backward: gates of the backward pass, "shake" or "even".
         level: whether gates are drawn for every "image" or every "batch".
         slope: slope of the leaky ReLU below zero; 0 is ReLU.
@@ -59,18 +59,18 @@ def shake_resnet(
     check_classifier(classes, in_channels, blocks, slope)
     check_counts(stem=stem, width=width)
     widths = [width * 2**stage for stage in range(len(blocks))]
-    for step in steps(stem, widths, blocks):
-        if step.in_channels != step.channels and step.channels % 2:
+    for block in block_shapes(stem, widths, blocks):
+        if block.in_channels != block.channels and block.channels % 2:
             raise ModelError(
-                f"width: the two paths of a shortcut share its feature maps, but {step.channels} is odd; "
+                f"width: the two paths of a shortcut share its feature maps, but {block.channels} is odd; "
                 "give an even width"
             )
 
     def layers() -> Iterator[HybridBlock]:
         yield convolution(in_channels, stem, 3)
         yield batch_norm(stem)
-        for step in steps(stem, widths, blocks):
-            shape = (step.in_channels, step.channels, step.stride)
+        for block in block_shapes(stem, widths, blocks):
+            shape = (block.in_channels, block.channels, block.stride)
             yield Residual(
                 [basic_branch(*shape, slope) for _ in range(2)],
                 _shortcut(*shape),

@@ -13,7 +13,7 @@ compute, and what the rule does to an operator need not be listed:
   gate is then the mirror image of the base network's. The released SE-ResNeXt has -f(-v) (an option).
 - What comes before the first non-linearity is the same in both branches and is computed once, norms included.
 - From there on every normalisation has parameters and statistics of its own in the Min branch; all other
-  parameters are shared. Its running means and betas are those of the mirrored features.
+  parameters are shared. Its running means and betas are those of the negated features.
 - A number added to features is a bias like a learned one, unless it leads into a clip (hard swish): there it
   is part of the non-linearity.
 

@@ -14,7 +14,7 @@ from gluon_nrm.typing import Operators, Tensor
 Runner = Callable[[int, List[Tensor], Dict[str, Any]], List[Tensor]]
 
 
-class Evaluation:
+class GraphEvaluation:
     """One pass of a graph over one batch of images, on arrays or symbols.
 
     What the branches share is computed by whichever branch is asked for first.
@@ -48,10 +48,10 @@ class Evaluation:
                 F, self._graph.nodes[index], inputs, dtype, **changes
             )
         )
-        self._negated = branches.gates if released_gates else frozenset()
+        self._released_gates = branches.gates if released_gates else frozenset()
         self._shared = {Entry(index): value for index, value in parameters.items()}
         self._shared[Entry(self._graph.image)] = image
-        self._mirrored: Dict[Entry, Tensor] = {}
+        self._negated: Dict[Entry, Tensor] = {}
 
     def branch(self, which: int) -> Tensor:
         """Class scores (B, K) of the Max branch (``MAX``) or of the Min branch (``MIN``)."""
@@ -61,10 +61,10 @@ class Evaluation:
             if node.variable or (not split and Entry(index) in self._shared):
                 continue
             inputs = [self._operand(values, index, place, which) for place in range(len(node.inputs))]
-            mirrored = split and which == MIN
-            changes = _mirrored_number(node) if mirrored and index in self._branches.numbers else {}
+            negated = split and which == MIN
+            changes = _negated_number(node) if negated and index in self._branches.numbers else {}
             outputs = self._run(index, inputs, changes)
-            if mirrored and index in self._negated:
+            if negated and index in self._released_gates:
                 outputs = [-output for output in outputs]
             kept = values if split else self._shared
             kept.update({Entry(index, place): output for place, output in enumerate(outputs)})
@@ -72,7 +72,7 @@ class Evaluation:
         return scores if which == MAX else -scores
 
     def _operand(self, values: Dict[Entry, Tensor], index: int, place: int, which: int) -> Tensor:
-        """Fetch an input of a node, mirrored where the Min branch's node reads what both branches share."""
+        """Fetch an input of a node, negated where the Min branch's node reads what both branches share."""
         entry = self._graph.nodes[index].inputs[place]
         if entry in values:
             return values[entry]
@@ -82,11 +82,11 @@ class Evaluation:
             return self._own[entry.node]
         if not (self._branches.signal[entry.node] or place in self._branches.biases[index]):
             return self._shared[entry]
-        # one mirrored copy, however many nodes read it
-        if entry not in self._mirrored:
-            self._mirrored[entry] = -self._shared[entry]
-        return self._mirrored[entry]
+        # one negated copy, however many nodes read it
+        if entry not in self._negated:
+            self._negated[entry] = -self._shared[entry]
+        return self._negated[entry]
 
 
-def _mirrored_number(node: Node) -> Dict[str, Any]:
+def _negated_number(node: Node) -> Dict[str, Any]:
     return {"scalar": -float(node.get("scalar", 0.0))}

@@ -6,8 +6,8 @@ import operator
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from gluon_nrm.graph.node import Entry
-from gluon_nrm.graph.reversal import Reversal
-from gluon_nrm.graph.transpose import RULES, Given
+from gluon_nrm.graph.rendering_plan import RenderingPlan
+from gluon_nrm.graph.transpose import RULES, RuleInputs
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -26,7 +26,7 @@ class GraphRendering(NamedTuple):
 
 def render_graph(
     F: Operators,
-    plan: Reversal,
+    plan: RenderingPlan,
     code: Tensor,
     latents: Mapping[int, List[Tensor]],
     weights: Mapping[int, Tensor],
@@ -66,7 +66,7 @@ def render_graph(
             h = normalise(numbers[entry], features[numbers[entry]])
             h = F.reshape(h, shape=(0, 0)) if len(site.output) == 2 else h
         taps[index] = h
-        given = Given(latents.get(index, []), weights.get(index), scaled, not zero, dtype)
+        given = RuleInputs(latents.get(index, []), weights.get(index), scaled, not zero, dtype)
         rendered = RULES[site.node.op](F, site, h, given)
         for source, depends, part in zip(site.node.inputs, site.signal, rendered):
             if depends and part is not None:

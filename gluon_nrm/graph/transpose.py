@@ -36,7 +36,7 @@ class Site(NamedTuple):
         return self.inputs[0][2], self.inputs[0][3]
 
 
-class Given(NamedTuple):
+class RuleInputs(NamedTuple):
     """What a rule is given besides the rendering."""
 
     #: recorded in the inference pass (``latents.record``)
@@ -51,7 +51,7 @@ class Given(NamedTuple):
     dtype: str
 
 
-Rule = Callable[[Operators, Site, Tensor, Given], PerInput]
+Rule = Callable[[Operators, Site, Tensor, RuleInputs], PerInput]
 
 
 def windows_of(site: Site) -> windows.Windows:
@@ -63,7 +63,7 @@ def windows_of(site: Site) -> windows.Windows:
     )  # fmt: skip
 
 
-def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _convolution(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     node = site.node
     image = transpose_convolution(
         F, h, given.weight, channels=site.inputs[0][1], size=site.size, kernel=node.pair("kernel", 1),
@@ -73,16 +73,16 @@ def _convolution(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [image]
 
 
-def _fully_connected(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _fully_connected(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     vector = transpose_fully_connected(F, h, given.weight)
     return [structure.transpose_reshape(F, vector, site.inputs[0])]
 
 
-def _activation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _activation(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [activation.apply_state(F, h, given.latents[0])]
 
 
-def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _pooling(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     kind, size, where = site.node.get("pool_type", "max"), site.size, windows_of(site)
     if site.node.get("global_pool", False):
         if kind == "avg":
@@ -101,54 +101,54 @@ def _pooling(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [windows.transpose_average_pool(F, h, where, size)]
 
 
-def _adaptive_average(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _adaptive_average(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [pooling.transpose_global_average_pool(F, h, site.size)]
 
 
-def _mean(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _mean(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [pooling.transpose_global_average_pool(F, F.reshape(h, shape=(0, 0, 1, 1)), site.size)]
 
 
-def _norm(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _norm(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     if not given.scaled:
         return [h]
     shape = (1, -1) + (1,) * (len(site.output) - 2)
     return [F.broadcast_mul(h, F.reshape(given.latents[0], shape=shape))]
 
 
-def _dropout(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _dropout(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     rate = site.node.get("p", 0.5)
     return [F.Dropout(h, p=rate) if given.drops and rate else h]
 
 
-def _sum(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _sum(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [*structure.transpose_sum(h, len(site.inputs))]
 
 
-def _difference(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _difference(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [h, -h]
 
 
-def _concatenation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _concatenation(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     axis = site.node.get("dim", 1)
     return [*structure.transpose_concatenation(F, h, [shape[axis] for shape in site.inputs], axis)]
 
 
-def _reshape(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _reshape(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [structure.transpose_reshape(F, h, site.inputs[0])]
 
 
-def _permutation(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _permutation(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     axes = site.node.get("axes", ()) or tuple(reversed(range(len(site.output))))
     return [F.transpose(h, axes=tuple(axes.index(axis) for axis in range(len(axes))))]
 
 
-def _padding(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _padding(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     widths = site.node.get("pad_width", ())
     return [structure.transpose_pad(F, h, (widths[4], widths[6]), (widths[5], widths[7]))]
 
 
-def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _slice(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     if site.output == site.inputs[0]:
         return [h]
     axis, begin = site.node.get("axis", 0) % 4, site.node.get("begin", 0)
@@ -158,23 +158,23 @@ def _slice(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
     return [F.pad(h, mode="constant", constant_value=0, pad_width=tuple(widths))]
 
 
-def _same(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _same(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [h]
 
 
-def _opposite(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _opposite(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [-h]
 
 
-def _times_number(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _times_number(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [h * float(site.node.get("scalar", 1.0))]
 
 
-def _over_number(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _over_number(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     return [h * (1.0 / float(site.node.get("scalar", 1.0)))]
 
 
-def _product(F: Operators, site: Site, h: Tensor, given: Given) -> PerInput:
+def _product(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
     """Multiply by the operand that does not depend on the image, which the inference pass recorded."""
     rendered = F.broadcast_mul(h, given.latents[0])
     return [rendered if depends else None for depends in site.signal]

@@ -8,7 +8,7 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.rules.linear import transpose_fully_connected
 from gluon_nrm.rules.pooling import global_average_pool, transpose_global_average_pool
 from gluon_nrm.typing import Operators, Tensor

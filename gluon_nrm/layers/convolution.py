@@ -7,7 +7,7 @@ from typing import Any, Optional, Tuple
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.rules.convolution import output_size, transpose_convolution
 from gluon_nrm.rules.normalisation import scale_filters
 from gluon_nrm.rules.precision import reduce, restore

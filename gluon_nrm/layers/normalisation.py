@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 from mxnet.initializer import Normal
 
-from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.rules.statistics import EPSILON, instance_norm
 from gluon_nrm.typing import Operators, Tensor
 
@@ -17,7 +17,7 @@ Pair = Tuple[int, int]
 MOMENTUM = 0.9
 
 
-class Mirror(NamedTuple):
+class Negated(NamedTuple):
     """Whether a block's input and its output are the negatives of what they stand for.
 
     The Min branch runs on u = -v, where its minima are maxima (``models.halves``); the sign goes into a
@@ -28,7 +28,7 @@ class Mirror(NamedTuple):
     output: bool = False
 
 
-AS_IT_IS = Mirror()
+AS_IT_IS = Negated()
 
 
 class AroundOne(Normal):
@@ -50,7 +50,7 @@ class BatchNorm(HybridBlock):
         bias: the layer's bias b(l), (C,), used as the norm's shift; a bias costs nothing there. None: no such
             bias.
         own_beta: learn a beta besides ``bias`` (the released form has both: the shift is their sum).
-        mirror: what of it is mirrored; the running mean is that of the input as it comes.
+        negated: what of it is mirrored; the running mean is that of the input as it comes.
 
     Returns, from ``hybrid_forward``, a list: the output, and the (C,) scale and shift of the affine map that
     the norm was in this call, nothing mirrored, as constants but for gamma, beta and bias.
@@ -61,11 +61,11 @@ class BatchNorm(HybridBlock):
         channels: int,
         bias: Optional[Parameter] = None,
         own_beta: bool = False,
-        mirror: Mirror = AS_IT_IS,
+        negated: Negated = AS_IT_IS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._mirror = mirror
+        self._negated = negated
         shape = (channels,)
         with self.name_scope():
             self.gamma = self.params.get("gamma", shape=shape, init=AroundOne())
@@ -82,16 +82,16 @@ class BatchNorm(HybridBlock):
         self, F: Operators, x: Tensor, gamma: Tensor, running_mean: Tensor, running_var: Tensor,
         beta: Optional[Tensor] = None, bias: Optional[Tensor] = None,
     ) -> List[Tensor]:  # fmt: skip
-        shift, mirror = _sum(beta, bias), self._mirror
+        shift, negated = _sum(beta, bias), self._negated
         # the statistics come back as the mean and the reciprocal standard deviation that were used: the
         # batch's in training, the running ones otherwise; no gradient flows through them
         y, mean, inverse_std = F.BatchNorm(
-            x, gamma if mirror.input == mirror.output else -gamma, -shift if mirror.output else shift,
+            x, gamma if negated.input == negated.output else -gamma, -shift if negated.output else shift,
             running_mean, running_var, eps=EPSILON, momentum=MOMENTUM, fix_gamma=False, output_mean_var=True,
         )  # fmt: skip
         scale = gamma * F.BlockGrad(inverse_std)
         moved = F.BlockGrad(mean) * scale
-        return [y, scale, shift + moved if mirror.input else shift - moved]
+        return [y, scale, shift + moved if negated.input else shift - moved]
 
 
 class InstanceNorm(HybridBlock):
@@ -138,15 +138,15 @@ class InstanceNorm(HybridBlock):
 class Bias(HybridBlock):
     """The layer's bias alone, where there is no normalisation; returns what ``BatchNorm`` does."""
 
-    def __init__(self, bias: Parameter, mirror: Mirror = AS_IT_IS, **kwargs: Any) -> None:
+    def __init__(self, bias: Parameter, negated: Negated = AS_IT_IS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._mirror = mirror
+        self._negated = negated
         share(self, "bias", bias)
 
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> List[Tensor]:
-        mirror, shift = self._mirror, F.reshape(bias, shape=(1, -1, 1, 1))
-        x = x if mirror.input == mirror.output else -x
-        y = F.broadcast_sub(x, shift) if mirror.output else F.broadcast_add(x, shift)
+        negated, shift = self._negated, F.reshape(bias, shape=(1, -1, 1, 1))
+        x = x if negated.input == negated.output else -x
+        y = F.broadcast_sub(x, shift) if negated.output else F.broadcast_add(x, shift)
         return [y, F.ones_like(bias), bias]
 
 

@@ -13,14 +13,14 @@ from mxnet.gluon import HybridBlock, nn
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.architecture import LayerSpec
 from gluon_nrm.layers.convolution import Convolution
-from gluon_nrm.layers.directions import (
+from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm, Negated
+from gluon_nrm.layers.nrm_layer_parts import (
     Activation,
     LayerInference,
     LayerRendering,
     TransposedLayer,
     ZeroActivation,
 )
-from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm, Mirror
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.layers.render_norms import RenderNorms
 from gluon_nrm.rules.activation import MIN
@@ -78,8 +78,8 @@ class NRMLayer(HybridBlock):
             self.branches = nn.HybridSequential()
             for branch in options.branches:
                 # the first convolution serves both branches, so the Min branch turns round behind it
-                mirror = Mirror(branch == MIN and not first, branch == MIN)
-                norm = self._norm(spec, options, mirror)
+                negated = Negated(branch == MIN and not first, branch == MIN)
+                norm = self._norm(spec, options, negated)
                 self.branches.add(Activation(spec, inner, norm, options.slope))
             if options.path_norm != "none":
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
@@ -88,10 +88,10 @@ class NRMLayer(HybridBlock):
             self.rendering = TransposedLayer(spec, self.convolution, size, inner, options.scaled)
             self.render_norms = RenderNorms(in_channels, size, options, zero=not first)
 
-    def _norm(self, spec: LayerSpec, options: NRMOptions, mirror: Mirror) -> HybridBlock:
+    def _norm(self, spec: LayerSpec, options: NRMOptions, negated: Negated) -> HybridBlock:
         if options.norm == "none":
-            return Bias(self.bias, mirror)
-        return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias, mirror=mirror)
+            return Bias(self.bias, negated)
+        return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias, negated=negated)
 
     def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
         """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""

@@ -14,7 +14,7 @@ CHOICES = {
     "render_norm": ("batch", "none"),
     "render_norm_branches": ("shared", "separate"),
     "path_norm": ("layerwise", "mode", "exact", "none"),
-    "gates": ("mirrored", "released"),
+    "gates": ("negated", "released"),
     "dtype": tuple(DTYPES),
 }
 
@@ -36,7 +36,7 @@ class NRMOptions:
     render: bool = True
     #: what a gate (a sigmoid that multiplies feature maps) is in the Min branch of a traced network: f(-v) or
     #: -f(-v)
-    gates: str = "mirrored"
+    gates: str = "negated"
     #: precision of the convolutions; parameters, norms and losses are float32
     dtype: str = "float32"
     #: normalisation of the inference pass

@@ -8,7 +8,8 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.path_norm import PathNorm
-from gluon_nrm.models.network import JointPass, Network
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import JointPass
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.enumeration import enumerate_outcomes, log_weights
 from gluon_nrm.rules.prior_score import prior_score

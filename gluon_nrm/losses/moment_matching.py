@@ -16,7 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.models.network import Matched, MatchedLayer
+from gluon_nrm.models.interface.passes import Matched, MatchedLayer
 from gluon_nrm.rules.statistics import EPSILON
 from gluon_nrm.typing import Operators, Tensor
 

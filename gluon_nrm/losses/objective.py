@@ -24,8 +24,9 @@ from gluon_nrm.losses.moment_matching import (
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
-from gluon_nrm.models.network import JointPass, Network
-from gluon_nrm.models.zero_path import ZeroStates
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import JointPass
+from gluon_nrm.models.interface.zero_path import ZeroStates
 from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.typing import Operators, Tensor
 

@@ -12,8 +12,9 @@ import numpy as np
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.layers.sharing import share
-from gluon_nrm.models.network import JointPass, Network
+from gluon_nrm.layers.shared_parameters import share
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import JointPass
 from gluon_nrm.rules.prior_score import prior_score
 from gluon_nrm.rules.statistics import spatial_mean
 from gluon_nrm.typing import Operators, Tensor

@@ -5,12 +5,12 @@ import warnings
 import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.layers.architecture import LayerSpec, architecture_of
 from gluon_nrm.layers.options import NRMOptions
-from gluon_nrm.models import skip_networks as _networks  # noqa: F401 - and its networks with skip connections
+from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the list-built networks
+from gluon_nrm.models import skip_networks as _networks  # noqa: F401 - registers networks with skip connections
 from gluon_nrm.models.initialise import initialise
-from gluon_nrm.models.layered import architectures as _architectures  # noqa: F401 - registers the package's own models
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import Prediction
 from gluon_nrm.models.layered.nrm import NRM
-from gluon_nrm.models.maxmin import MaxMin, maxmin
-from gluon_nrm.models.network import Network, Prediction
 from gluon_nrm.models.reconstruct import Reconstruction, Reconstructor
 from gluon_nrm.models.registry import (
     get_architecture,
@@ -20,6 +20,7 @@ from gluon_nrm.models.registry import (
     register_network,
 )
 from gluon_nrm.models.traced.classifier import TracedClassifier
+from gluon_nrm.models.traced.maxmin import MaxMin, maxmin
 from gluon_nrm.models.traced.nrm import TracedNRM, nrm
 
 # Gluon warns of every parameter that a graph does without, and an inference graph does without all rendering

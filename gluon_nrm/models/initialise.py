@@ -8,7 +8,7 @@ import mxnet as mx
 
 from gluon_nrm.backbones.initialise import initialiser
 from gluon_nrm.errors import ModelError
-from gluon_nrm.models.network import Network
+from gluon_nrm.models.interface.network import Network
 
 #: Schemes by name; filters and class templates only, other parameters have initialisers of their own.
 SCHEMES: Dict[str, Callable[[], mx.init.Initializer]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, List, NamedTuple
 
-from gluon_nrm.layers.named_result import NamedBlock
-from gluon_nrm.models.network import Network
+from gluon_nrm.layers.named_outputs import NamedBlock
+from gluon_nrm.models.interface.network import Network
 from gluon_nrm.typing import Operators, Tensor
 
 

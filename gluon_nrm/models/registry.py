@@ -12,11 +12,11 @@ from mxnet.gluon import HybridBlock
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.architecture import Architecture, architecture_of, with_dropout
 from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.layered.nrm import NRM
-from gluon_nrm.models.network import Network
+from gluon_nrm.models.model_zoos import ZOOS, zoo_builder
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
-from gluon_nrm.models.zoo import ZOOS, zoo_builder
 
 #: Builds a base network from the number of classes and of the images' channels.
 Builder = Callable[[int, int], HybridBlock]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm import backbones
+from gluon_nrm.models.model_zoos import zoo_builder
 from gluon_nrm.models.registry import register_network
-from gluon_nrm.models.zoo import zoo_builder
 
 #: Slope of the leaky ReLU of the released experiments on small images.
 LEAKY = 0.1

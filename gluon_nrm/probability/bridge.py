@@ -12,8 +12,9 @@ from typing import List, Sequence
 import numpy as np
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.models.network import FreeLatents, Inference, Network, Rendering
-from gluon_nrm.probability.latents import Latent, OverlappingWindows, States, Windows
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import FreeLatents, Inference, Rendering
+from gluon_nrm.probability.latents import Latent, OverlappingWindows, States, TiledWindows
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -101,7 +102,7 @@ def _latent(block: FreeLatents) -> Latent:
         return States(block.shape, block.slope)
     if block.windows.tile:
         slope = None if block.slope is None else float(block.slope)
-        return Windows(block.shape, block.windows.kernel, slope)
+        return TiledWindows(block.shape, block.windows.kernel, slope)
     return OverlappingWindows(block.shape[0], _inside(block))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.latents import Latent
-from gluon_nrm.probability.model import Path, RenderingModel
+from gluon_nrm.probability.rendering_model import Path, RenderingModel
 from gluon_nrm.typing import Tensor
 
 #: Most paths that are enumerated.

@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.gibbs import GibbsSampler
-from gluon_nrm.probability.model import Path, RenderingModel, check_classes
+from gluon_nrm.probability.rendering_model import Path, RenderingModel, check_classes
 from gluon_nrm.probability.watch import Watch
 
 

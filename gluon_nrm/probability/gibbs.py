@@ -13,7 +13,7 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.latents import Latent
-from gluon_nrm.probability.model import Path, RenderingModel
+from gluon_nrm.probability.rendering_model import Path, RenderingModel
 from gluon_nrm.probability.watch import Watch
 
 #: Scores up to which exp keeps clear of the ends of float32.

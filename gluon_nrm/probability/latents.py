@@ -91,7 +91,7 @@ class States(Latent):
         return maps.reshape(len(outcomes), *self.shape)
 
 
-class Windows(Latent):
+class TiledWindows(Latent):
     """Pixels that pool over windows which tile the image; rows and columns in no window render nothing.
 
     Args:

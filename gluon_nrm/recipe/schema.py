@@ -217,11 +217,11 @@ class Model:
         metadata=about("build the rendering (top-down) pass; false: a plain or Max-Min classifier"),
     )
     gates: str = field(
-        default="mirrored",
+        default="negated",
         metadata=about(
-            "gate (a sigmoid that multiplies feature maps) of the min branch. mirrored: f(-v); released: "
+            "gate (a sigmoid that multiplies feature maps) of the min branch. negated: f(-v); released: "
             "-f(-v); for networks that are not a list of layers",
-            choices=("mirrored", "released"),
+            choices=("negated", "released"),
         ),
     )
     initialiser: str = field(

@@ -11,8 +11,8 @@ import numpy as np
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.probability.generate import PathRenderings, draw, render_along, sweeps
-from gluon_nrm.probability.mode import most_probable_path
-from gluon_nrm.probability.model import RenderingModel
+from gluon_nrm.probability.most_probable_path import most_probable_path
+from gluon_nrm.probability.rendering_model import RenderingModel
 from gluon_nrm.probability.watch import Watch
 from gluon_nrm.runs.figures import plot_rendering_grid
 from gluon_nrm.storage.files import os_errors

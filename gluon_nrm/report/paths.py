@@ -13,8 +13,8 @@ import numpy as np
 from gluon_nrm.data import ImageSet, evaluation_batches
 from gluon_nrm.errors import RunError
 from gluon_nrm.probability.margin import MarginBound, log_complexity, margin_bound, margins
-from gluon_nrm.probability.model import RenderingModel
-from gluon_nrm.probability.statistics import JOINT, LayerPaths, count_paths
+from gluon_nrm.probability.path_counts import JOINT, LayerPaths, count_paths
+from gluon_nrm.probability.rendering_model import RenderingModel
 from gluon_nrm.probability.watch import Watch
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.restore import Restored

@@ -19,7 +19,7 @@ Pair = Tuple[int, int]
 
 
 def pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
-    """Max-pooling; of the mirrored Min branch, min-pooling."""
+    """Max-pooling; on the Min branch's negated features this is min-pooling."""
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="max")
 
 

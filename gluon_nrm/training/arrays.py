@@ -11,7 +11,7 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
-from gluon_nrm.models.stateless_twin import STATISTICS
+from gluon_nrm.models.twin_network import STATISTICS
 from gluon_nrm.runs.network_arrays import named_parameters, network_arrays, to_numpy
 
 __all__ = [

@@ -25,7 +25,7 @@ from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import Objective
 from gluon_nrm.models import Network
-from gluon_nrm.models.stateless_twin import share_parameters
+from gluon_nrm.models.twin_network import share_parameters
 from gluon_nrm.recipe.cross_checks import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.terms import TERMS

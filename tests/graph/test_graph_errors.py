@@ -123,7 +123,7 @@ def test_unrenderable(name: str, build: Builder, pattern: str, capfd: pytest.Cap
 
 
 def test_no_such_gates() -> None:
-    message_of(lambda: maxmin(around(), gates="mirror"), "gates: 'mirror' is not one of mirrored, released")
+    message_of(lambda: maxmin(around(), gates="mirror"), "gates: 'mirror' is not one of negated, released")
 
 
 def test_images_too_small_for_maxmin() -> None:
@@ -150,7 +150,7 @@ NAMED: List[Tuple[Dict[str, Any], str]] = [
     (dict(norm="none"), "model.norm: gluon.resnet18_v1 has layers of its own"),
     (dict(dropout=0.2), "model.dropout: gluon.resnet18_v1 has layers of its own"),
     (dict(channels=[3, "pool"]), "model.channels: gluon.resnet18_v1 has layers of its own"),
-    (dict(gates="mirror"), "model.gates: 'mirror' is not one of mirrored, released"),
+    (dict(gates="mirror"), "model.gates: 'mirror' is not one of negated, released"),
     (dict(classes=1), "at least 2 classes, not 1"),
     (dict(name="gluon.densenet121"), "images of 3x32x32 .* do not go through"),
     (dict(name="gluon.densenet121", render=False), "images of 3x32x32 .* do not go through"),

@@ -191,9 +191,9 @@ def twin_of(listed: NRM, layers: Tuple[Any, ...], slope: float, **options: Any) 
     top = len(parts) + 1
     for name, parameter in named_parameters(twin).items():
         value = theirs[_name_in(name, places, top, depth, name.startswith("inference.min."))].data()
-        # both keep the means of mirrored features; only the traced one has betas of its own for them
-        mirrored = name.startswith("inference.min.") and name.endswith("beta")
-        parameter.set_data(-value if mirrored else value)
+        # both keep the means of negated features; only the traced one has betas of its own for them
+        negated = name.startswith("inference.min.") and name.endswith("beta")
+        parameter.set_data(-value if negated else value)
     return twin
 
 

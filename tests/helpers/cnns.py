@@ -10,7 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models import MaxMin, maxmin
-from gluon_nrm.models.zoo import zoo_builder
+from gluon_nrm.models.model_zoos import zoo_builder
 from gluon_nrm.runs.network_arrays import named_parameters
 
 #: Names as in recipes, and a size of image that goes through.

@@ -15,7 +15,7 @@ import numpy as np
 
 from gluon_nrm.losses import TERMS, CrossEntropy, Objective
 from gluon_nrm.models import NRM, NRMOptions, Reconstructor, architecture_of
-from gluon_nrm.models.layered.released import load_released, read_released, released_parameters
+from gluon_nrm.models.layered.released_parameters import load_released, read_released, released_parameters
 
 WEIGHTS = {
     "cross_entropy": 1.0,

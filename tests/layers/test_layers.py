@@ -13,7 +13,7 @@ from mxnet import autograd, gluon
 from oracle import both_ways, gradients, some
 
 from gluon_nrm.layers.convolution import Convolution
-from gluon_nrm.layers.named_result import NamedBlock
+from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm
 from gluon_nrm.rules.statistics import instance_norm, spatial_mean
 

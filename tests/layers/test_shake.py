@@ -13,7 +13,7 @@ from mxnet import autograd
 from oracle import some
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.layers.shake_shake import ShakeShake
 
 FORMS = ["eager", "traced"]
 

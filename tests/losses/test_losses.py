@@ -18,7 +18,7 @@ from gluon_nrm import losses
 from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.losses.moment_matching import MapGradients, match, unit_variances
 from gluon_nrm.models import Reconstructor
-from gluon_nrm.models.network import MatchedLayer
+from gluon_nrm.models.interface.passes import MatchedLayer
 
 K = 4
 ALPHAS = (0.3, 0.7)

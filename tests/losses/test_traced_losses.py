@@ -16,7 +16,7 @@ from mxnet.gluon import HybridBlock, nn
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
-from gluon_nrm.models.network import Network
+from gluon_nrm.models.interface.network import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.teacher import Teacher

@@ -23,13 +23,13 @@ import gluon_nrm.losses
 import gluon_nrm.models
 import gluon_nrm.models.traced
 from gluon_nrm import losses
-from gluon_nrm.graph.block import take_apart
-from gluon_nrm.layers.named_result import NamedBlock
-from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.graph.graph_block import trace_branches
+from gluon_nrm.layers.named_outputs import NamedBlock
+from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
+from gluon_nrm.models.interface.zero_path import ZeroStates
 from gluon_nrm.models.traced.classifier import ReducedClassifier
-from gluon_nrm.models.zero_path import ZeroStates
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.training.targets import ClassProbabilities
 
@@ -108,7 +108,7 @@ def of_traced_networks() -> Dict[str, Case]:
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
     objective = losses.Objective(net, losses.TERMS)
     with_states = (x, label, objective.zero_states(x), *all_inputs[2:])
-    reduced = ReducedClassifier(take_apart(residual(pool=True)), "bfloat16")
+    reduced = ReducedClassifier(trace_branches(residual(pool=True)), "bfloat16")
     reduced.initialize()
     return {
         # a gate drawn forward: tests/layers/test_shake.py

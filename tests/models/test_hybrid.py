@@ -13,7 +13,7 @@ from mxnet import autograd
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor
-from gluon_nrm.models.stateless_twin import share_parameters
+from gluon_nrm.models.twin_network import share_parameters
 from gluon_nrm.runs.network_arrays import named_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation", "ignore:Cannot decide type")

@@ -25,7 +25,7 @@ from cnns import (
 from mxnet import autograd
 from mxnet.gluon import HybridBlock, nn
 
-from gluon_nrm.layers.shake import ShakeShake
+from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.models import MaxMin, maxmin
 
 
@@ -61,7 +61,7 @@ class Shaken(HybridBlock):
         return self.mix(self.first(x), self.second(x))
 
 
-MIRRORED: Dict[str, Callable[[], HybridBlock]] = {
+NEGATED: Dict[str, Callable[[], HybridBlock]] = {
     "plain": lambda: around(nn.MaxPool2D(3, 2, 1), bias=False),
     "average": lambda: around(nn.Activation("relu"), nn.AvgPool2D(2), bias=False),
     "residual": lambda: around(Residual(4, 1, False, False), Residual(6, 2, False, False), bias=False),
@@ -81,10 +81,10 @@ MIRRORED: Dict[str, Callable[[], HybridBlock]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MIRRORED)
+@pytest.mark.parametrize("name", NEGATED)
 def test_without_biases_and_norms_the_min_branch_is_the_mirror_image(name: str) -> None:
     """logits_min(x) = -logits_max(-x)."""
-    _, both, x = with_min(MIRRORED[name](), SHAPE)
+    _, both, x = with_min(NEGATED[name](), SHAPE)
     there, back = scores(both, x), scores(both, -x)
     assert np.abs(there[0]).max() > 1e-3
     np.testing.assert_allclose(there[1], -back[0], rtol=1e-6, atol=1e-6)
@@ -96,7 +96,7 @@ def nrelu(v: Any) -> Any:
 
 
 def normalise(v: Any, p: Dict[str, Any], name: str) -> Any:
-    """A batch norm of the Min branch; its betas and means are those of the features mirrored."""
+    """A batch norm of the Min branch; its betas and means are those of the negated features."""
     train = autograd.is_training()
     mean = v.mean((0, 2, 3)) if train else -p[f"min.{name}.running_mean"]
     centred = v - mean.reshape((1, -1, 1, 1))
@@ -222,7 +222,7 @@ def test_the_min_branch_is_a_min_network_by_hand(name: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("gates", ["mirrored", "released"])
+@pytest.mark.parametrize("gates", ["negated", "released"])
 def test_gates(gates: str) -> None:
     net = around(excited())
     _, both, x = with_min(net, SHAPE, gates=gates)
@@ -249,7 +249,7 @@ def test_released_gates_change_networks_with_gates_alone() -> None:
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_of_an_initialised_network(devices: int) -> None:
-    """The Min norms start as its own, mirrored: the same affine maps; and nothing has to be initialised."""
+    """The Min norms start as its own, negated: the same affine maps; and nothing has to be initialised."""
     net, context = residual(), [mx.cpu(place) for place in range(devices)]
     net.initialize(ctx=context)
     x = images(SHAPE, 3)

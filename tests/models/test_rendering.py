@@ -12,7 +12,7 @@ from mxnet import autograd
 
 from gluon_nrm.losses import prior_score
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor, get_architecture, get_model, initialise
-from gluon_nrm.models.network import Inference
+from gluon_nrm.models.interface.passes import Inference
 
 Network = Dict[str, Any]
 

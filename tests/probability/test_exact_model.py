@@ -13,7 +13,7 @@ from tiny_models import MODELS, PLAIN, redraw
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models import get_model, initialise, nrm
 from gluon_nrm.probability import Enumeration, RenderingModel
-from gluon_nrm.probability.latents import OverlappingWindows, States, Windows
+from gluon_nrm.probability.latents import OverlappingWindows, States, TiledWindows
 
 DRAWS = 100  # of each model: 1,200 in all
 BRANCHES = {"max": 0, "min": 1}
@@ -149,8 +149,8 @@ def test_gradient_of_eta(norm: str) -> None:
 
 
 LATENTS = [
-    States((2, 3), np.array([0.0, 0.25])), States((4,), 0.1), Windows((2, 5, 4), (2, 2), 0.0),
-    Windows((1, 4, 4), (2, 2), 0.2), Windows((2, 3, 3), (3, 3)),
+    States((2, 3), np.array([0.0, 0.25])), States((4,), 0.1), TiledWindows((2, 5, 4), (2, 2), 0.0),
+    TiledWindows((1, 4, 4), (2, 2), 0.2), TiledWindows((2, 3, 3), (3, 3)),
     OverlappingWindows(2, np.array([[True, True], [False, True], [True, False]])),
 ]  # fmt: skip
 
@@ -238,7 +238,7 @@ def test_a_network_of_a_zoo_kind_is_a_model_too() -> None:
         parameter.set_data(mx.nd.abs(parameter.data()) + 0.5)
     model = RenderingModel(net)
     kinds = [type(latent).__name__ for latent in model.latents]
-    assert kinds == ["States", "OverlappingWindows", "Windows", "Windows"]
+    assert kinds == ["States", "OverlappingWindows", "TiledWindows", "TiledWindows"]
     x = tiny.images(net)
     inferred = model.infer(x)
     for label in range(3):

@@ -15,7 +15,7 @@ from tiny_models import MODELS, redraw
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability import Enumeration, GibbsSampler, RenderingModel
 from gluon_nrm.probability.generate import draw, parse_classes, sweeps
-from gluon_nrm.probability.mode import most_probable_path
+from gluon_nrm.probability.most_probable_path import most_probable_path
 from gluon_nrm.probability.watch import Watch
 
 CHAINS, DRAWS = 2000, 100

@@ -10,7 +10,7 @@ import tiny
 
 from gluon_nrm.errors import DataError
 from gluon_nrm.probability import RenderingModel
-from gluon_nrm.probability.latents import States, Windows
+from gluon_nrm.probability.latents import States, TiledWindows
 from gluon_nrm.probability.margin import (
     GAMMAS,
     log_complexity,
@@ -18,12 +18,12 @@ from gluon_nrm.probability.margin import (
     margin_curve,
     margins,
 )  # fmt: skip
-from gluon_nrm.probability.statistics import PathCounter, count_paths
+from gluon_nrm.probability.path_counts import PathCounter, count_paths
 
 #: Four images: the first two share the path of layer 1, the last two that of layer 2.
 FIRST = np.array([[0, 1, 1], [0, 1, 1], [1, 0, 0], [1, 1, 0]], dtype=np.uint8)
 SECOND = np.array([[0], [3], [4], [4]], dtype=np.uint8)
-LATENTS = [States((3,)), Windows((1, 2, 2), (2, 2), 0.0)]
+LATENTS = [States((3,)), TiledWindows((1, 2, 2), (2, 2), 0.0)]
 LABELS = np.array([0, 0, 0, 1])
 
 

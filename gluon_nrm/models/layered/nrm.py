@@ -9,12 +9,13 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.layers.architecture import Architecture
 from gluon_nrm.layers.classifier import Classifier, ClassTemplate, SpreadTemplate
-from gluon_nrm.layers.directions import LayerInference, LayerRendering
 from gluon_nrm.layers.nrm_layer import NRMLayer
+from gluon_nrm.layers.nrm_layer_parts import LayerInference, LayerRendering
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.layers.render_norms import RenderNorms
-from gluon_nrm.models.network import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
-from gluon_nrm.models.zero_path import every_class, unpack, zero_image
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import FreeLatents, Inference, MatchedLayer, Rendering, Shape
+from gluon_nrm.models.interface.zero_path import every_class, unpack, zero_image
 from gluon_nrm.rules.activation import MIN
 from gluon_nrm.rules.structure import repeat_constant, repeat_image
 from gluon_nrm.rules.windows import Windows

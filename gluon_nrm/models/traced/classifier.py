@@ -6,13 +6,14 @@ from typing import Any, List, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.graph.block import GraphBlock, Traced, take_apart
+from gluon_nrm.graph.graph_block import GraphBlock, TracedBranches, trace_branches
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.layers.options import NRMOptions
-from gluon_nrm.models.maxmin import MaxMin
-from gluon_nrm.models.network import Inference, Network
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import Inference
+from gluon_nrm.models.traced.maxmin import MaxMin
 from gluon_nrm.rules.activation import MAX
 from gluon_nrm.typing import Operators, Tensor
 
@@ -20,7 +21,7 @@ from gluon_nrm.typing import Operators, Tensor
 class ReducedClassifier(GraphBlock):
     """A network whose layers with weights run in another precision: images (B, C, H, W) to scores (B, K)."""
 
-    def __init__(self, traced: Traced, dtype: str, **kwargs: Any) -> None:
+    def __init__(self, traced: TracedBranches, dtype: str, **kwargs: Any) -> None:
         super().__init__(traced.branches, traced.parameters, **kwargs)
         self._dtype = dtype
 
@@ -53,7 +54,7 @@ class TracedClassifier(Network):
         super().__init__(classes, input_shape, options, **kwargs)
         plain = not options.maxmin and options.dtype == "float32"
         # a plain network is only looked at, so it may hold operators that have no rule here
-        traced = None if plain else take_apart(net)
+        traced = None if plain else trace_branches(net)
         graph, parameters = trace(net) if traced is None else (traced.branches.graph, traced.parameters)
         shapes = infer_shapes(graph, parameters, input_shape)
         check_scores(shapes[graph.output], classes)

@@ -8,13 +8,13 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.node import Entry
-from gluon_nrm.graph.reversal import Reversal
+from gluon_nrm.graph.rendering_plan import RenderingPlan
 from gluon_nrm.graph.transpose import Site, windows_of
-from gluon_nrm.models.network import FreeLatents
+from gluon_nrm.models.interface.passes import FreeLatents
 from gluon_nrm.rules.windows import Windows
 
 
-def free_latents(plan: Reversal, parameters: Mapping[str, Parameter]) -> List[FreeLatents]:
+def free_latents(plan: RenderingPlan, parameters: Mapping[str, Parameter]) -> List[FreeLatents]:
     """List the blocks of a plan, from the image upwards.
 
     A max-pooling over windows that tile its input, directly behind a rectifier that nothing else reads, makes
@@ -49,7 +49,7 @@ def _windows(site: Site) -> Windows:
     return Windows(site.size, site.size) if site.node.get("global_pool", False) else windows_of(site)
 
 
-def _fused_rectifier(plan: Reversal, pool: int, parameters: Mapping[str, Parameter]) -> Optional[int]:
+def _fused_rectifier(plan: RenderingPlan, pool: int, parameters: Mapping[str, Parameter]) -> Optional[int]:
     """Return the rectifier that a pooling makes one block with, if there is one."""
     sites, readers = plan.sites, plan.branches.graph.consumers()
     source = sites[pool].node.inputs[0].node
@@ -61,7 +61,7 @@ def _fused_rectifier(plan: Reversal, pool: int, parameters: Mapping[str, Paramet
     return source if isinstance(_slope(plan, source, parameters), float) else None
 
 
-def _slope(plan: Reversal, index: int, parameters: Mapping[str, Parameter]) -> Any:
+def _slope(plan: RenderingPlan, index: int, parameters: Mapping[str, Parameter]) -> Any:
     """Slope of a rectifier: a number, or an array of one a feature map where it is learned."""
     node = plan.sites[index].node
     if node.op != "LeakyReLU":

@@ -7,11 +7,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph import operators
-from gluon_nrm.graph.block import GraphBlock
+from gluon_nrm.graph.graph_block import GraphBlock
 from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
-from gluon_nrm.graph.reversal import Bias, Reversal
+from gluon_nrm.graph.rendering_plan import NodeBias, RenderingPlan
 from gluon_nrm.graph.shapes import map_size
-from gluon_nrm.models.network import Inference
+from gluon_nrm.models.interface.passes import Inference
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.rules.statistics import instance_norm
 from gluon_nrm.typing import Operators, Tensor
@@ -23,15 +23,15 @@ ZERO = "zero."
 class _Recorder:
     """Runs the nodes of one pass and keeps what they leave behind; shared nodes serve both branches."""
 
-    def __init__(self, F: Operators, plan: Reversal, dtype: str) -> None:
+    def __init__(self, F: Operators, plan: RenderingPlan, dtype: str) -> None:
         self._F, self._plan, self._dtype = F, plan, dtype
-        self._biases: Dict[int, List[Bias]] = {}
+        self._biases: Dict[int, List[NodeBias]] = {}
         for bias in plan.biases:
             self._biases.setdefault(bias.node, []).append(bias)
         self._convolutions = {pair.convolution for pair in plan.pairs}
         self._recorded: Dict[int, List[Tensor]] = {}
         self._convolved: Dict[int, Tensor] = {}
-        self._shifts: Dict[Bias, Tensor] = {}
+        self._shifts: Dict[NodeBias, Tensor] = {}
 
     def run(self, index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
         """Run one node, and keep what rendering and the losses want of it."""
@@ -47,7 +47,7 @@ class _Recorder:
             self._shifts[bias] = self._shift(bias, inputs, outputs[0], changes)
         return outputs[:1] if node.op == "BatchNorm" else outputs
 
-    def _shift(self, bias: Bias, inputs: List[Tensor], output: Tensor, changes: Dict[str, Any]) -> Tensor:
+    def _shift(self, bias: NodeBias, inputs: List[Tensor], output: Tensor, changes: Dict[str, Any]) -> Tensor:
         """What a node adds to each feature map, (C,)."""
         F, node = self._F, self._plan.branches.graph.nodes[bias.node]
         if node.op == "BatchNorm":
@@ -82,7 +82,7 @@ class TracedInference(GraphBlock):
 
     def __init__(
         self,
-        plan: Reversal,
+        plan: RenderingPlan,
         parameters: Mapping[str, Parameter],
         which: Tuple[int, ...],
         dtype: str = "float32",
@@ -108,7 +108,7 @@ class TracedZero(GraphBlock):
 
     def __init__(
         self,
-        plan: Reversal,
+        plan: RenderingPlan,
         parameters: Mapping[str, Parameter],
         own_norms: bool,
         dtype: str = "float32",
@@ -152,7 +152,7 @@ class TracedZero(GraphBlock):
         return F.reshape(y, shape=(0, 0)) if flat else y
 
 
-def zero_gamma(plan: Reversal, index: int) -> str:
+def zero_gamma(plan: RenderingPlan, index: int) -> str:
     """Structural name of the fixed gamma of a norm's counterpart in the zero image's path."""
     graph = plan.branches.graph
     return ZERO + graph.parameters[graph.nodes[index].inputs[1].node]

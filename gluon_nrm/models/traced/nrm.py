@@ -8,19 +8,20 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.graph.block import own_parameters, take_apart
+from gluon_nrm.graph.graph_block import own_parameters, trace_branches
 from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.operators import draws
-from gluon_nrm.graph.reversal import Bias, reverse
+from gluon_nrm.graph.rendering_plan import NodeBias, plan_rendering
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.layers.render_norms import RenderNorms
-from gluon_nrm.models.network import FreeLatents, Inference, MatchedLayer, Network, Rendering, Shape
+from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.passes import FreeLatents, Inference, MatchedLayer, Rendering, Shape
+from gluon_nrm.models.interface.zero_path import every_class, unpack, zero_image
 from gluon_nrm.models.traced.free_latents import free_latents
 from gluon_nrm.models.traced.inference import TracedInference, TracedZero, zero_gamma
 from gluon_nrm.models.traced.rendering import ZERO_PATH, TracedRendering
-from gluon_nrm.models.zero_path import every_class, unpack, zero_image
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -42,10 +43,10 @@ class TracedNRM(Network):
         **kwargs: Any,
     ) -> None:
         super().__init__(classes, input_shape, options, **kwargs)
-        traced = take_apart(net)
+        traced = trace_branches(net)
         shapes = infer_shapes(traced.branches.graph, traced.parameters, input_shape)
         check_scores(shapes[traced.branches.graph.output], classes)
-        self.plan = reverse(traced.branches, shapes)
+        self.plan = plan_rendering(traced.branches, shapes)
         complete_parameters(traced.branches.graph, traced.parameters, shapes)
         self.stochastic = draws(traced.branches.graph)
         self._network = traced.parameters
@@ -119,7 +120,7 @@ class TracedNRM(Network):
         """The parameters of the network itself, without those of rendering, by structural name."""
         return self._network
 
-    def _parameter(self, bias: Bias) -> Optional[Parameter]:
+    def _parameter(self, bias: NodeBias) -> Optional[Parameter]:
         """Return the learned parameter b(l) that a bias is; None for one that a norm takes out again."""
         if bias.place is None or bias.redundant:
             return None

@@ -9,10 +9,10 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph.latents import is_parametric, with_slope
 from gluon_nrm.graph.render import render_graph
-from gluon_nrm.graph.reversal import Reversal
+from gluon_nrm.graph.rendering_plan import RenderingPlan
 from gluon_nrm.layers.render_norms import RenderNorms
-from gluon_nrm.layers.sharing import share
-from gluon_nrm.models.network import Rendering
+from gluon_nrm.layers.shared_parameters import share
+from gluon_nrm.models.interface.passes import Rendering
 from gluon_nrm.typing import Operators, Tensor
 
 #: In place of a branch: the zero image's path.
@@ -38,7 +38,7 @@ class TracedRendering(HybridBlock):
 
     def __init__(
         self,
-        plan: Reversal,
+        plan: RenderingPlan,
         parameters: Mapping[str, Parameter],
         norms: Sequence[RenderNorms],
         branch: int,

@@ -14,7 +14,7 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.layers.architecture import LayerSpec
 from gluon_nrm.layers.convolution import Convolution
-from gluon_nrm.layers.named_result import NamedBlock
+from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.rules import activation as relu
 from gluon_nrm.rules import pooling
 from gluon_nrm.typing import Operators, Tensor

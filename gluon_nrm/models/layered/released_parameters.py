@@ -1,6 +1,6 @@
 """Parameters under the names of the authors' released networks, read and written in their sign convention.
 
-The Min branch here runs on negated features from its second layer on (``layers.normalisation.Mirror``), so
+The Min branch here runs on negated features from its second layer on (``layers.normalisation.Negated``), so
 its batch norms keep running means of negated features. The released code keeps means of the features
 themselves. This is the one place where the two conventions meet: ``load_released`` and ``read_released`` turn
 the sign of those means, and of nothing else.

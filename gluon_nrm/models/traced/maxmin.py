@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Set, Tuple
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.graph.block import GraphBlock, Traced, own_parameters, take_apart
+from gluon_nrm.graph.graph_block import GraphBlock, TracedBranches, own_parameters, trace_branches
 from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
-from gluon_nrm.layers.named_result import NamedBlock
+from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.options import CHOICES
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
@@ -28,7 +28,7 @@ class MaxMin(NamedBlock, GraphBlock):
     result_type = Scores
 
     def __init__(
-        self, traced: Traced, gates: str = "mirrored", dtype: str = "float32", **kwargs: Any
+        self, traced: TracedBranches, gates: str = "negated", dtype: str = "float32", **kwargs: Any
     ) -> None:
         for name, value in (("gates", gates), ("dtype", dtype)):
             if value not in CHOICES[name]:
@@ -54,7 +54,7 @@ class MaxMin(NamedBlock, GraphBlock):
         return Scores(evaluation.branch(MAX), evaluation.branch(MIN))
 
 
-def maxmin(net: HybridBlock, gates: str = "mirrored", dtype: str = "float32") -> MaxMin:
+def maxmin(net: HybridBlock, gates: str = "negated", dtype: str = "float32") -> MaxMin:
     """Put Max-Min on a network: the same filters once with maxima, once with minima.
 
         net = maxmin(gluon.model_zoo.vision.resnet18_v1(classes=10))
@@ -69,11 +69,11 @@ def maxmin(net: HybridBlock, gates: str = "mirrored", dtype: str = "float32") ->
     Args:
         net: any network of images that can be hybridised and returns class scores (B, K); initialised or not.
         gates: what the sigmoid of a squeeze-and-excitation block and its like are in the Min branch:
-            "mirrored", f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
+            "negated", f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
         dtype: precision of convolutions and fully connected layers; parameters and all else are float32.
 
     Raises:
         ModelError: the network cannot be traced, has several outputs, no non-linearity, or an operator
             without a rule (named).
     """
-    return MaxMin(take_apart(net), gates, dtype)
+    return MaxMin(trace_branches(net), gates, dtype)

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, Tuple
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
-from gluon_nrm.layers.sharing import share
+from gluon_nrm.layers.shared_parameters import share
 
 STATISTICS = ("running_mean", "running_var")
 

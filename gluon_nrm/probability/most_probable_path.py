@@ -14,7 +14,7 @@ from typing import List, Sequence
 import numpy as np
 
 from gluon_nrm.probability.gibbs import GibbsSampler
-from gluon_nrm.probability.model import Path, RenderingModel
+from gluon_nrm.probability.rendering_model import Path, RenderingModel
 
 #: Annealed chains of each class, their sweeps, and the share to which the temperature falls.
 CHAINS, SWEEPS, COOLING = 4, 60, 1e-3

@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Constant, Parameter, ParameterDict
 
 from gluon_nrm.graph.branches import Branches, find_branches
-from gluon_nrm.graph.evaluate import Evaluation
+from gluon_nrm.graph.evaluate import GraphEvaluation
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.typing import Operators, Tensor
 
@@ -16,14 +16,14 @@ from gluon_nrm.typing import Operators, Tensor
 OWN = "min."
 
 
-class Traced(NamedTuple):
+class TracedBranches(NamedTuple):
     """A network taken apart: its graph, and its parameters by structural name."""
 
     branches: Branches
     parameters: Dict[str, Parameter]
 
 
-def take_apart(net: HybridBlock) -> Traced:
+def trace_branches(net: HybridBlock) -> TracedBranches:
     """Trace a network and part its branches.
 
     Raises:
@@ -33,10 +33,10 @@ def take_apart(net: HybridBlock) -> Traced:
     learned = frozenset(
         index for index, name in graph.parameters.items() if not isinstance(parameters[name], Constant)
     )
-    return Traced(find_branches(graph, learned), parameters)
+    return TracedBranches(find_branches(graph, learned), parameters)
 
 
-def own_parameters(traced: Traced, pool: ParameterDict) -> Dict[str, Parameter]:
+def own_parameters(traced: TracedBranches, pool: ParameterDict) -> Dict[str, Parameter]:
     """Make the norms' parameters and statistics of the Min branch, in ``pool``.
 
     They start as the network's own do; where the network has been initialised, as a copy. The Min branch runs
@@ -79,12 +79,12 @@ class GraphBlock(HybridBlock):
 
     def evaluation(
         self, F: Operators, x: Tensor, parameters: Mapping[str, Tensor], **options: Any
-    ) -> Evaluation:
+    ) -> GraphEvaluation:
         """Prepare a pass over images (B, C, H, W) with the parameters that ``hybrid_forward`` is handed."""
         names = self.branches.graph.parameters
         values = {index: parameters[name] for index, name in names.items()}
         own = {index: parameters[OWN + names[index]] for index in self.branches.norms if self.has_own}
-        return Evaluation(F, self.branches, x, values, own, **options)
+        return GraphEvaluation(F, self.branches, x, values, own, **options)
 
     @property
     def has_own(self) -> bool:

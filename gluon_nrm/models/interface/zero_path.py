@@ -13,7 +13,7 @@ from typing import Any, List, Sequence, Tuple
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.models.network import Network
+from gluon_nrm.models.interface.network import Network
 from gluon_nrm.typing import Operators, Tensor
 
 Shape = Tuple[int, ...]

@@ -15,7 +15,7 @@ import numpy as np
 
 from gluon_nrm.errors import DataError
 from gluon_nrm.probability.latents import Latent
-from gluon_nrm.probability.model import RenderingModel
+from gluon_nrm.probability.rendering_model import RenderingModel
 from gluon_nrm.probability.watch import Watch
 
 #: In place of a layer's number: the whole path.

@@ -7,9 +7,9 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.branches import NUMBERS_ADDED, Branches
 from gluon_nrm.graph.latents import RECTIFIERS, has_constants, has_latents
-from gluon_nrm.graph.limits import check
 from gluon_nrm.graph.node import Entry, Graph
 from gluon_nrm.graph.transpose import Shape, Site
+from gluon_nrm.graph.transpose_checks import check
 
 #: Between a convolution and its rectifier.
 AFFINE = operators.NORMS | operators.SUMS | {"Cast", "Dropout", "_copy", "_plus_scalar", "_minus_scalar"}
@@ -17,7 +17,7 @@ AFFINE = operators.NORMS | operators.SUMS | {"Cast", "Dropout", "_copy", "_plus_
 POOLS = frozenset({"Dropout", "Pooling", "_contrib_AdaptiveAvgPooling2D"})
 
 
-class Bias(NamedTuple):
+class NodeBias(NamedTuple):
     """A bias b(l): what inference adds at a node, and rendering weighs the path by."""
 
     node: int
@@ -29,14 +29,14 @@ class Bias(NamedTuple):
     redundant: bool
 
 
-class Pair(NamedTuple):
+class MatchedConvolution(NamedTuple):
     """A convolution, and what is rendered onto its layer: a feature, or (None) its own output."""
 
     convolution: int
     feature: Optional[int]
 
 
-class Reversal(NamedTuple):
+class RenderingPlan(NamedTuple):
     """How a graph is rendered through.
 
     ``features`` are the places h(l) where a layer is entered from above, from the image upwards: the output
@@ -52,10 +52,10 @@ class Reversal(NamedTuple):
     features: Tuple[Entry, ...]
     #: shape of each feature, (1, C, H, W) or (1, C)
     shapes: Tuple[Shape, ...]
-    pairs: Tuple[Pair, ...]
-    biases: Tuple[Bias, ...]
+    pairs: Tuple[MatchedConvolution, ...]
+    biases: Tuple[NodeBias, ...]
     #: the classifier's bias, log pi_y: the one that reaches the output as it is
-    class_bias: Optional[Bias]
+    class_bias: Optional[NodeBias]
 
     @property
     def recorded(self) -> Tuple[int, ...]:
@@ -63,7 +63,7 @@ class Reversal(NamedTuple):
         return self.latents + self.frozen
 
 
-def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
+def plan_rendering(branches: Branches, shapes: Mapping[Entry, Shape]) -> RenderingPlan:
     """Plan the rendering pass of a graph whose shapes are known.
 
     Raises:
@@ -91,7 +91,7 @@ def reverse(branches: Branches, shapes: Mapping[Entry, Shape]) -> Reversal:
     places = {rectifier: features.index(entry) for rectifier, entry in found.items()}
     biases = _biases(branches, sites, readers)
     class_bias = next((bias for bias in biases if _ends_in_scores(graph, readers, bias.node)), None)
-    return Reversal(
+    return RenderingPlan(
         branches, sites, tuple(index for index, site in sites.items() if has_latents(site)),
         tuple(index for index, site in sites.items() if has_constants(site)), features,
         tuple(shapes[entry] for entry in features), _pairs(graph, sites, readers, places, top),
@@ -136,7 +136,7 @@ def _pairs(
     readers: Mapping[Entry, Tuple[int, ...]],
     places: Mapping[int, int],
     top: Set[int],
-) -> Tuple[Pair, ...]:
+) -> Tuple[MatchedConvolution, ...]:
     """Convolutions, each with the rectifier that it feeds; one that feeds none (in a dense block) alone."""
     pairs = []
     for index, site in sites.items():
@@ -144,9 +144,9 @@ def _pairs(
             continue
         rectifier = _rectifier(graph, readers, index)
         if rectifier is None:
-            pairs.append(Pair(index, None))
+            pairs.append(MatchedConvolution(index, None))
         elif rectifier in places:
-            pairs.append(Pair(index, places[rectifier]))
+            pairs.append(MatchedConvolution(index, places[rectifier]))
     return tuple(pairs)
 
 
@@ -165,7 +165,7 @@ def _rectifier(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], index: in
 
 def _biases(
     branches: Branches, sites: Mapping[int, Site], readers: Mapping[Entry, Tuple[int, ...]]
-) -> List[Bias]:
+) -> List[NodeBias]:
     found = []
     for index, site in sites.items():
         after = readers.get(Entry(index), ())
@@ -173,10 +173,10 @@ def _biases(
             branches.graph.nodes[reader].op in operators.NORMS for reader in after
         )
         if site.node.op in NUMBERS_ADDED:
-            found.append(Bias(index, None, site.node.op == "_minus_scalar", redundant))
+            found.append(NodeBias(index, None, site.node.op == "_minus_scalar", redundant))
         for place in _bias_places(site):
             subtracted = place == 1 and site.node.op in ("broadcast_sub", "elemwise_sub")
-            found.append(Bias(index, place, subtracted, redundant))
+            found.append(NodeBias(index, place, subtracted, redundant))
     return found
 
 

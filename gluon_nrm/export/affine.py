@@ -7,14 +7,14 @@ bias. New weights are computed in float64.
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 
 from gluon_nrm.export.inference_graph import Builder
 from gluon_nrm.graph.node import Entry, Node
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray
 
 LAYERS = ("Convolution", "FullyConnected")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.manifest import RENDERING, Output
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray
 
 #: Largest difference, relative to the largest value of the output: between runs of MXNet, and to ONNX.
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-4

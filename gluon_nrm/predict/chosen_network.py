@@ -18,7 +18,7 @@ from gluon_nrm.predict.manifest import (
     Input,
     Output,
 )
-from gluon_nrm.runs.restore_networks import STUDENT, TEACHER, TrainedRun
+from gluon_nrm.runs.restore_networks import TrainedRun
 from gluon_nrm.typing import Operators, Tensor
 
 #: Index of the branches that each output is computed from.
@@ -98,7 +98,7 @@ def choose_network(
         DeployError: the run has no such network, or the network no such branch, or it does not render.
     """
     where = str(trained.run.path)
-    name = network or (TEACHER if TEACHER in trained.networks else STUDENT)
+    name = network or list(trained.networks)[-1]
     if name not in trained.networks:
         raise DeployError(
             f"--network {name}: {where} has a {' and a '.join(trained.networks)} only; leave it out"

@@ -1,1 +1,1 @@
-"""From runs to tables and figures. Needs no MXNet."""
+"""Tables and figures from runs: tables of the paper, generated images, rendering paths."""

@@ -1,4 +1,4 @@
-"""A table of the paper with the reported figures beside those of the runs there are."""
+"""Comparison of a table of the paper with our runs, cell by cell."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ COLUMNS = (
 
 
 class Compared(NamedTuple):
-    """One cell: what is reported, and the runs."""
+    """One cell of a table: the reported error and our runs."""
 
     method: str
     column: Column
-    recipe: str  # "" where this package does not run the method
+    recipe: str  # "" if this package does not run the method
     reported: Optional[Published]
     runs: List[Row]
 
     def mean(self, key: str = "test_error_last") -> Optional[float]:
-        """Mean over the runs, in per cent; None where there are none."""
+        """Mean over the runs, in per cent; None if there are none."""
         return statistics.mean(row[key] for row in self.runs) if self.runs else None
 
     def std(self, key: str = "test_error_last") -> Optional[float]:
@@ -41,19 +41,19 @@ class Compared(NamedTuple):
 
     @property
     def unfinished(self) -> int:
-        """Runs that are not at their last epoch."""
+        """Number of runs that are not at their last epoch."""
         return sum(not row["finished"] for row in self.runs)
 
 
 def find_runs(table: Table, runs: Path, seeds: Optional[Sequence[int]] = None) -> List[Row]:
-    """Rows of the runs of a table's recipes, in the folders where ``tools/table.py --train`` puts them.
+    """Summarise the runs of a table's recipes, in the folders that ``tools/table.py --train`` makes.
 
-    Runs that have no evaluation yet are passed over.
+    Runs without an evaluation are left out.
 
     Args:
         table: the table.
-        runs: folder of all runs; each column has one of its own in it.
-        seeds: of the runs wanted; None: all.
+        runs: folder of all runs, with one folder per column.
+        seeds: seeds of the runs to take; None: all.
 
     Raises:
         RunError: a run is damaged.
@@ -71,22 +71,21 @@ def find_runs(table: Table, runs: Path, seeds: Optional[Sequence[int]] = None) -
 
 
 def settings_of(cell: Cell, recipes: Path) -> str:
-    """The hash by which a run tells that it is of a cell: of its recipe, seeds aside."""
+    """Hash of a recipe's settings without its seeds; runs of one table cell share it."""
     return recipe_hash(cell.load(recipes, "data.split_seed=0"))
 
 
 def compare(
     table: Table, rows: Sequence[Row], published: Sequence[Published], recipes: Path
 ) -> List[Compared]:
-    """All cells of a table, row by row: first those that are reported only, then the methods that are run.
+    """Collect all cells of a table, row by row: first methods that are only reported, then those we run.
 
-    A run counts where its settings are those of the cell's recipe as it is now, and it was evaluated on the
-    test set.
+    A run counts if its settings are those of the cell's present recipe and it was evaluated on the test set.
 
     Args:
         table: the table.
-        rows: of runs, as ``tables.summarise`` and ``tables.read_csv`` give them.
-        published: what is reported.
+        rows: runs, of ``tables.summarise`` or ``tables.read_csv``.
+        published: reported errors.
         recipes: folder of the recipes.
 
     Raises:
@@ -112,7 +111,7 @@ def compare(
 
 
 def _check_once(runs: Sequence[Row]) -> None:
-    """Raise RunError for two runs of one seed."""
+    """Raise RunError if two runs have the same seeds."""
     seen: Dict[Any, Row] = {}
     for row in runs:
         key = (row["seed"], row["split_seed"])
@@ -124,11 +123,11 @@ def _check_once(runs: Sequence[Row]) -> None:
 
 
 def to_markdown(table: Table, cells: Sequence[Compared]) -> str:
-    """The table, with notes on what a reader must know below it."""
+    """Format the cells as a Markdown table with notes."""
     lines = [f"**{table.title}: test error (%)**", ""]
     kinds = (" reported", " ours") if table.own else ("",)
-    heads = [f"{column.name}{kind}" for column in table.columns for kind in kinds]
-    lines += ["| method | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    titles = [f"{column.name}{kind}" for column in table.columns for kind in kinds]
+    lines += ["| method | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for method in dict.fromkeys(cell.method for cell in cells):
         row = [cell for cell in cells if cell.method == method]
         texts = [text for cell in row for text in (_reported(cell), _ours(cell))[-len(kinds) :]]
@@ -169,7 +168,7 @@ def _notes(table: Table, cells: Sequence[Compared]) -> List[str]:
 
 
 def write_comparison(table: Table, cells: Sequence[Compared], path: Path) -> None:
-    """Write one line a cell to a CSV file, atomically.
+    """Write one line per cell to a CSV file, atomically.
 
     Raises:
         RunError: the file cannot be written.

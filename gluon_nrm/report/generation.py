@@ -1,9 +1,9 @@
-"""Pictures and figures of what a trained network draws: by class, layer by layer, along chosen paths."""
+"""Images that a trained network generates: by class, layer by layer, along chosen rendering paths."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -19,38 +19,39 @@ from gluon_nrm.storage.files import os_errors
 
 
 class Generated(NamedTuple):
-    """Draws of each class, and one rendering a class along each of three other paths."""
+    """Draws of each class, and one rendering per class along each of three other paths."""
 
     drawn: PathRenderings
-    #: along the most probable path that was found (``mode.py``)
+    #: along the most probable path found (``probability.mode``)
     mode: PathRenderings
     #: along the zero image's path
     zero: PathRenderings
-    #: along the path of a test image of the class, and that image
+    #: along the path of a test image of the class
     seen: PathRenderings
-    images: np.ndarray[Any, Any]
+    #: those test images, one per class, (K, C, H, W)
+    images: np.ndarray
 
 
 def generate(
     model: RenderingModel, dataset: Dataset, classes: Sequence[int], samples: int, *, image: int = 0,
     chains: Optional[int] = None, burn_in: int, thin: int, noise: bool = False, seed: int = 0,
 ) -> Generated:  # fmt: skip
-    """Draw (see ``draw``), and render each class along its best path found, a zero image's, a test image's.
+    """Draw images, and render each class along its most probable path, the zero image's and a test image's.
 
     Args:
-        model: what to draw from.
-        dataset: where the test images are.
-        classes: numbers of the classes.
-        samples: images of each class.
-        image: which test image of each class, from 0.
-        chains: as for ``draw``, likewise the rest.
-        burn_in: see ``chains``.
-        thin: see ``chains``.
-        noise: see ``chains``.
-        seed: see ``chains``.
+        model: the model to draw from.
+        dataset: its test images are used.
+        classes: indices of the classes.
+        samples: number of images of each class.
+        image: index of the test image within its class, from 0.
+        chains: as for ``draw``.
+        burn_in: as for ``draw``.
+        thin: as for ``draw``.
+        noise: as for ``draw``.
+        seed: as for ``draw``.
 
     Raises:
-        DataError: a class has no test image of that number.
+        DataError: a class has no test image of that index.
         ModelError: as for ``draw``.
     """
     labels = np.asarray(classes, dtype=int)
@@ -69,10 +70,10 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
     """Write samples.png, layers.png and paths.png.
 
     Args:
-        found: what was generated.
-        names: of all classes.
-        folder: where to; made if it is not there.
-        title: what to put above.
+        found: the images, of ``generate``.
+        names: names of all classes.
+        folder: folder of the files; created if it does not exist.
+        title: heading of the figures.
 
     Raises:
         RunError: the folder cannot be made, or a file cannot be written.
@@ -105,7 +106,7 @@ def draw_pictures(found: Generated, names: Sequence[str], folder: Path, title: s
 
 
 def table(found: Generated, names: Sequence[str]) -> str:
-    """A Markdown table: prior scores by kind of path, and how many draws are recognised as their class."""
+    """Format a Markdown table: prior scores of each kind of path, and draws classified as their own class."""
     lines = [
         "| class | eta of draws | of the best path found | of the zero image's path | of an image's path "
         "| draws recognised |",
@@ -121,19 +122,18 @@ def table(found: Generated, names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _mean_by_class(images: np.ndarray[Any, Any], samples: int) -> np.ndarray[Any, Any]:
+def _mean_by_class(images: np.ndarray, samples: int) -> np.ndarray:
     return images.reshape(-1, samples, *images.shape[1:]).mean(axis=1)
 
 
-def _examples(dataset: Dataset, labels: np.ndarray[Any, Any], image: int) -> np.ndarray[Any, Any]:
-    """Place of the ``image``-th test image of each class."""
+def _examples(dataset: Dataset, labels: np.ndarray, image: int) -> np.ndarray:
+    """Indices of the ``image``-th test image of each class, (K,)."""
     places = []
     for label in labels:
         found = np.flatnonzero(dataset.test.labels == label)
         if not len(found):
             raise DataError(
-                f"class {label} ({dataset.class_names[label]}) has no test image to draw beside; give other "
-                "--classes"
+                f"class {label} ({dataset.class_names[label]}) has no test image; give other --classes"
             )
         if not 0 <= image < len(found):
             raise DataError(

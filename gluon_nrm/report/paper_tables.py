@@ -1,4 +1,4 @@
-"""The semi-supervised tables of the paper: their rows and columns, and which recipe makes which cell."""
+"""The semi-supervised tables of the paper: rows, columns and the recipe of each cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import Recipe, load_recipe
 
-#: Rows that this package runs, and what their recipes' names end on, in the order of the tables.
+#: Rows that this package runs, in the order of the tables, with the suffix of their recipes.
 METHODS: Dict[str, str] = {
     "Pi model": "pi",
     "Temporal Ensembling": "temporal",
@@ -30,7 +30,7 @@ class Column(NamedTuple):
     """A number of labels."""
 
     name: str
-    labels: Optional[int]  # None: every training image keeps its label
+    labels: Optional[int]  # None: all training images are labelled
 
 
 class Cell(NamedTuple):
@@ -42,7 +42,7 @@ class Cell(NamedTuple):
     overrides: Tuple[str, ...]
 
     def load(self, recipes: Path, *more: str) -> Recipe:
-        """Read its recipe from the folder ``recipes``."""
+        """Read its recipe from the folder ``recipes``; ``more`` are further overrides."""
         return load_recipe(recipes / f"{self.recipe}.yaml", [*self.overrides, *more])
 
 
@@ -54,7 +54,7 @@ class Table:
     title: str
     data: str
     columns: Tuple[Column, ...]
-    own: bool = True  # whether on the paper's data set, so that reported figures apply
+    own: bool = True  # on the paper's data set, so that reported errors apply
 
     @property
     def cells(self) -> List[Cell]:
@@ -62,14 +62,14 @@ class Table:
         return [self.cell(method, column) for method in METHODS for column in self.columns]
 
     def cell(self, method: str, column: Column) -> Cell:
-        """The cell of a row and a column."""
+        """Return the cell of a row and a column."""
         stem = f"{self.data}_{METHODS[method]}"
         if column.labels is None:
             return Cell(method, column, f"{stem}_all", ())
         return Cell(method, column, stem, (f"data.labels={column.labels}",))
 
     def folder(self, column: Column) -> str:
-        """The folder of a column's runs inside the folder of all runs."""
+        """Name the folder of a column's runs inside the folder of all runs."""
         return f"{self.data}-{'all' if column.labels is None else column.labels}"
 
 
@@ -89,10 +89,10 @@ STAND_INS = {"digits": ("embedded digits", (Column("50", 50), Column("100", 100)
 
 
 def get_table(name: str, data: Optional[str] = None) -> Table:
-    """Look a table up, on its own data set or with its methods on ``data``.
+    """Return a table, on its own data set or with its methods on ``data``.
 
     Raises:
-        RunError: there is no such table, or no recipes of its methods for that data set.
+        RunError: there are no recipes of its methods for that data set.
     """
     table = TABLES[name]
     if data is None or data == table.data:

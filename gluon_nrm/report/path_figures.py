@@ -1,9 +1,9 @@
-"""Plots of rendering paths: margin curves, and how many paths each layer has room for and takes."""
+"""Plots of rendering paths: margin curves, and the entropy bound of each layer."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Dict, List, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,10 +16,10 @@ _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 
 
 def plot_paths(runs: Sequence[RunPaths], path: Path) -> None:
-    """Draw the empirical-margin curves (left) and the entropy bound of each layer (right), a colour a recipe.
+    """Draw margin curves (left) and the entropy bound of each layer (right), one colour per recipe.
 
     Args:
-        runs: any number; those of one recipe are drawn alike, and their mean on the right.
+        runs: any number; the right panel shows the mean over the runs of a recipe.
         path: the PNG file to write.
 
     Raises:
@@ -48,7 +48,7 @@ def plot_paths(runs: Sequence[RunPaths], path: Path) -> None:
 
 def _margin_curves(axes: Axes, members: Sequence[RunPaths], recipe: str, colour: str) -> None:
     for number, run in enumerate(members):
-        label: Any = recipe if number == 0 else None
+        label = recipe if number == 0 else None
         axes.plot(GAMMAS, margin_curve(run.train_margins), color=colour, linewidth=1.2, label=label)
         axes.plot(GAMMAS, margin_curve(run.test_margins), color=colour, linewidth=1.2, linestyle="--")
 

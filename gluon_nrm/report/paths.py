@@ -1,4 +1,4 @@
-"""What the rendering paths of trained runs look like, run by run and compared: tables, a CSV file, plots."""
+"""Statistics of the rendering paths of trained runs: counts, prior scores, margins; tables and a CSV file."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from gluon_nrm.probability.watch import Watch
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.restore import Restored
 
-#: Evenly drawn paths of each class that the images' own are compared with.
+#: Number of uniformly drawn paths of each class that the images' paths are compared with.
 EVEN = 50
 
 
 class PriorScores(NamedTuple):
-    """How probable the prior holds paths to be: eta, mean over the images by their inferred classes."""
+    """Prior scores eta of paths, means over the images by their inferred classes."""
 
     #: of the images' own paths
     images: float
-    #: of evenly drawn paths of the same classes
+    #: of uniformly drawn paths of the same classes
     even: float
-    #: of the images' own paths, in standard deviations above the even draws of their class
+    #: of the images' own paths, in standard deviations above the uniform draws of their class
     above: float
-    #: of the zero image's path, the prior's mode where the rendering is non-negative
+    #: of the zero image's path, the prior's mode if the rendering is non-negative
     zero: float
 
 
 class RunPaths(NamedTuple):
-    """One run."""
+    """Path statistics of one run."""
 
     run: str
     recipe: str
@@ -45,9 +45,9 @@ class RunPaths(NamedTuple):
     seed: int
     layers: List[LayerPaths]
     scores: PriorScores
-    #: of labelled training images and of test images
-    train_margins: np.ndarray[Any, Any]
-    test_margins: np.ndarray[Any, Any]
+    #: of labelled training images and of test images, (N,) each
+    train_margins: np.ndarray
+    test_margins: np.ndarray
     bound: MarginBound
 
 
@@ -81,10 +81,8 @@ def _batches(restored: Restored, images: ImageSet) -> Any:
         yield batch.images, batch.labels
 
 
-def _margins(
-    model: RenderingModel, restored: Restored, images: ImageSet
-) -> Tuple[np.ndarray[Any, Any], float]:
-    """Margins of images, (N,), and the largest norm of one."""
+def _margins(model: RenderingModel, restored: Restored, images: ImageSet) -> Tuple[np.ndarray, float]:
+    """Compute the margins of images, (N,), and the largest norm of an image."""
     found, radius = [], 0.0
     for pixels, labels in _batches(restored, images):
         posterior = model.posterior(mx.nd.array(pixels, ctx=model.device)).asnumpy()
@@ -110,7 +108,7 @@ def _scores(model: RenderingModel, restored: Restored, images: ImageSet) -> Prio
 
 
 def run_table(found: RunPaths) -> str:
-    """A Markdown table, a line a layer and one of the whole path, and what the bound says."""
+    """Format a Markdown table, one line per layer and one for the joint path, with scores and bound."""
     lines = [
         f"{found.run}: {found.layers[-1].images} training images",
         "",
@@ -150,7 +148,7 @@ _COMPARED: Tuple[Tuple[str, Callable[[RunPaths], float], int], ...] = (
 
 
 def comparison(runs: Sequence[RunPaths]) -> str:
-    """A Markdown table, a line a recipe and number of labels: mean ± standard deviation over its runs."""
+    """Format a Markdown table, one line per recipe and number of labels: mean ± standard deviation."""
     groups: Dict[Tuple[str, Optional[int]], List[RunPaths]] = {}
     for run in runs:
         groups.setdefault((run.recipe, run.labels), []).append(run)
@@ -169,7 +167,7 @@ def comparison(runs: Sequence[RunPaths]) -> str:
 
 
 def write_paths_csv(runs: Sequence[RunPaths], path: Path) -> None:
-    """Write a line a run and layer; what concerns the whole run stands in the line of the joint path.
+    """Write one line per run and layer; values of the whole run are in the line of the joint path.
 
     Raises:
         RunError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Figures that others report, from one file: ``results/published.csv``."""
+"""Errors that other papers report, read from ``results/published.csv``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gluon_nrm.storage.json_io import PUT_BACK
 
 
 class Published(NamedTuple):
-    """One cell of a table as its source gives it."""
+    """One reported cell of a table."""
 
     method: str  # the row
     source: str
     table: str
     column: str
-    value: Optional[float]  # test error in per cent; None where it is not available
+    value: Optional[float]  # test error in per cent; None if it is not available
     std: Optional[float]
     #: "seen": read in a copy of the source; "cited": as usually cited, not read again; "": not available
     status: str
-    run: bool  # whether this package runs the method
+    run: bool  # this package runs the method
 
 
 def read_published(path: Path) -> List[Published]:
-    """Read all cells, in the order of the file, which is that of the tables' rows.
+    """Read all cells, in the order of the file and of the tables' rows.
 
     Raises:
         RunError: the file cannot be read, or a line of it is damaged.
@@ -38,7 +38,7 @@ def read_published(path: Path) -> List[Published]:
     return cells
 
 
-#: How to read the columns.
+#: Types of the columns.
 _KINDS: Mapping[str, csv_io.Kind] = {
     "method": str,
     "source": str,

@@ -1,4 +1,4 @@
-"""A table of the paper, made: the runs that are missing are trained, then it is written with its plot."""
+"""Reproduction of a table of the paper: train missing runs, write the table and its plot."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gluon_nrm.runs.tables import Row, read_csv, write_csv
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.fit import fit
 
-#: Beside the tables, in the folder ``results`` of a checkout.
+#: Reported errors, in a checkout.
 PUBLISHED = Path("results") / "published.csv"
 
 
 class Missing(NamedTuple):
-    """A run that is still to be trained."""
+    """A run that has not been trained."""
 
     cell: Cell
     seed: int
@@ -38,16 +38,16 @@ class Missing(NamedTuple):
 def known_runs(
     table: Table, runs: Path, rows: Optional[Path] = None, seeds: Optional[Sequence[int]] = None
 ) -> List[Row]:
-    """Rows of the runs in the folders, and those of a file ``rows`` that are not there.
+    """Collect the runs in the folders, and those of a file ``rows`` that have no folder.
 
     Args:
         table: the table.
         runs: folder of all runs.
-        rows: a file of one line a run, as ``tools/table.py RUN... --csv`` writes it; None: there is none.
-        seeds: of the runs wanted; None: all.
+        rows: CSV file of ``tools/table.py RUN... --csv``; None: there is none.
+        seeds: seeds of the runs to take; None: all.
 
     Raises:
-        RunError: a run is damaged, or the file is.
+        RunError: a run or the file is damaged.
     """
     found = find_runs(table, runs, seeds)
     have = {_key(row) for row in found}
@@ -62,7 +62,7 @@ def _key(row: Row) -> Tuple[Any, ...]:
 def missing_runs(
     table: Table, seeds: Sequence[int], runs: Path, recipes: Path, rows: Optional[Path] = None
 ) -> List[Missing]:
-    """Seeds of which a cell has no finished run, seed by seed, so that every method has its first one soon.
+    """List the cells and seeds without a finished run, ordered by seed.
 
     Raises:
         NRMError: a recipe or a run is damaged.
@@ -83,9 +83,9 @@ def train_missing(
     devices: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
 ) -> None:
-    """Train, one after the other, what ``missing_runs`` lists; a run that was interrupted goes on.
+    """Train the runs of ``missing_runs`` one after the other; interrupted runs are continued.
 
-    A seed is that of the run and of its labelled draw.
+    A seed is used for the run and for its labelled draw.
 
     Raises:
         NRMError: as ``fit``.
@@ -115,18 +115,18 @@ def report(
     checkout: Path,
     rows: Optional[Path] = None,
 ) -> List[Path]:
-    """Write a table from the runs there are, finished or not.
+    """Write a table from the existing runs, finished or not.
 
     Args:
         table: the table.
-        seeds: of the runs that count; None: all.
+        seeds: seeds of the runs to take; None: all.
         runs: folder of all runs.
         out: folder of the files; None: ``runs``.
         checkout: folder with ``recipes`` and ``results/published.csv``.
-        rows: a file of one line a run, for runs whose folders are not there.
+        rows: CSV file with runs that have no folder here.
 
     Returns:
-        The files: the table in Markdown, its cells and its runs as CSV, and the plot, if there is a figure.
+        The files: the table in Markdown, its cells and its runs as CSV, and the plot.
 
     Raises:
         NRMError: a file cannot be read or written, or a run is damaged.
@@ -149,7 +149,7 @@ def report(
 
 
 def _groups(table: Table, cells: Sequence[Compared]) -> List[Group]:
-    """What is drawn: of each column the reported figures and ours."""
+    """Collect the reported errors and ours for the plot, one group per column."""
     groups: List[Group] = []
     for column in table.columns:
         drawn = []

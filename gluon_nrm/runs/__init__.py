@@ -1,1 +1,1 @@
-"""A run on disk: its folder, metrics, checkpoints and facts, their tables and figures."""
+"""A run on disk: folder, metrics, checkpoints, networks, facts of its data, tables and figures."""

@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there, and that say so when they are damaged.
+"""Checkpoints, saved atomically and verified byte by byte when they are loaded.
 
 ``checkpoints/`` holds one folder a checkpoint (``epoch_0012``, see ``checkpoint_files``) and the file
-``LAST`` with the name of the newest, written after all else. A folder gets its name only when all of it is
-on the disk, and loses it before any of it is deleted.
+``LAST`` with the name of the newest, which is written last. A folder gets its name when all of it is on the
+disk, and is renamed before any of it is deleted.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ POINTER = "LAST"
 def save_checkpoint(
     folder: Path,
     epoch: int,
-    arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
+    arrays: Mapping[str, Mapping[str, np.ndarray]],
     state: Mapping[str, Any],
     keep: int = 2,
 ) -> Path:
     """Save a checkpoint, point ``LAST`` at it, then delete all but the newest ``keep``.
 
-    Stopped at any instant, ``folder`` holds the checkpoints it held before, or this one as well.
+    A process killed at any moment leaves the checkpoints that were there before, or this one as well.
 
     Args:
         folder: the folder of all checkpoints; made if it is not there.
         epoch: epochs completed.
-        arrays: file name without ending -> entry name -> array.
-        state: counters and the like: anything JSON can hold.
-        keep: how many checkpoints to keep, at least one.
+        arrays: file name without suffix -> entry name -> array.
+        state: counters and other values that JSON can hold.
+        keep: number of checkpoints to keep, at least 1.
 
     Returns:
         The folder of the new checkpoint.
@@ -67,9 +67,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path) -> Optional[Checkpoint]:
-    """The newest checkpoint, every byte of it verified; None if none was ever saved.
+    """Load the newest checkpoint and verify every byte of it; None if none was ever saved.
 
-    Where ``LAST`` or the folder it names was removed, the newest checkpoint still there is taken.
+    If ``LAST`` or the folder it names was removed, the newest remaining checkpoint is loaded.
 
     Raises:
         CheckpointError: it is damaged or cannot be read; the message names the file and the remedy.
@@ -82,13 +82,13 @@ def load_checkpoint(folder: Path) -> Optional[Checkpoint]:
             return read_folder(path)
         except CheckpointError as problem:
             if path != _newest(folder):
-                continue  # a training process has saved newer ones and deleted this one meanwhile
+                continue  # a training process has meanwhile saved newer ones and deleted this one
             raise CheckpointError(f"{problem};\n{_remedy(folder, path)}") from problem
 
 
 def check_arrays(
     expected: Mapping[str, Tuple[int, ...]],
-    found: Mapping[str, np.ndarray[Any, Any]],
+    found: Mapping[str, np.ndarray],
     where: str,
     dtype: Any = np.float32,
 ) -> None:
@@ -97,8 +97,8 @@ def check_arrays(
     Args:
         expected: entry name -> shape.
         found: entry name -> array.
-        where: what to call the place in messages, such as the path of the file.
-        dtype: the type every array must have.
+        where: name of the source in messages, such as the path of the file.
+        dtype: required type of every array.
 
     Raises:
         CheckpointError: naming the first entry that is missing, unexpected, misshapen or not finite.
@@ -128,14 +128,14 @@ def _more(names: List[str]) -> str:
 
 
 def _free_path(folder: Path, epoch: int) -> Path:
-    # The plain name is taken if this epoch was saved before; that folder stays until LAST names the new one.
+    # an epoch that was saved before keeps its folder until LAST names the new one
     first = f"epoch_{epoch:04d}"
     names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
     return next(folder / name for name in names if not files.is_taken(folder / name, CheckpointError))
 
 
 def _listing(folder: Path) -> List[Tuple[int, int, Path]]:
-    """All checkpoints, oldest first: (epoch, how often that epoch was saved, path)."""
+    """List the checkpoints, oldest first: (epoch, number of the save of that epoch, path)."""
     if not files.is_dir(folder, CheckpointError):
         return []
     paths = files.list_folder(folder, CheckpointError)
@@ -144,12 +144,12 @@ def _listing(folder: Path) -> List[Tuple[int, int, Path]]:
 
 
 def _drop_others(folder: Path, newest: Path, epoch: int, keep: int) -> None:
-    # Later epochs come from a future that was given up when the run went back to an earlier checkpoint.
+    # later epochs are left over from before the run went back to an earlier checkpoint
     by_epoch = {number: path for number, _, path in _listing(folder) if number < epoch}
     kept = [newest, *[by_epoch[number] for number in sorted(by_epoch, reverse=True)][: keep - 1]]
     for _, _, path in _listing(folder):
         if path not in kept:
-            # Renamed first: a folder half deleted must not look like a checkpoint.
+            # renamed first: a half deleted folder must not look like a checkpoint
             doomed = files.temporary_path(path)
             os.rename(path, doomed)
             files.remove(doomed)

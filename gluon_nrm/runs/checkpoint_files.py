@@ -1,4 +1,4 @@
-"""One checkpoint on the disk: a folder of ``.npz`` files and a ``state.json`` with their hashes.
+"""Files of one checkpoint: ``.npz`` archives and a ``state.json`` with their hashes.
 
 ::
 
@@ -6,11 +6,12 @@
       student.npz         one array an entry, as numpy reads it (no pickle)
       teacher.npz, optimiser.npz
       student_devices.npz, teacher_devices.npz
-                          running statistics of the other devices, if a run on several stopped in an epoch
-      targets.npz         Temporal Ensembling's targets
+                          running statistics of the other devices, if a run on several devices
+                          stopped within an epoch
+      targets.npz         targets of Temporal Ensembling
       state.json          counters, and the SHA-256 of every file and of itself
 
-The same arrays give the same bytes, so two checkpoints can be compared by their hashes.
+Equal arrays give equal bytes, so checkpoints can be compared by their hashes.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from gluon_nrm.runs.metrics import plain
 
 FORMAT = 1
 
-Arrays = Dict[str, "np.ndarray[Any, Any]"]
+Arrays = Dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Body:
-    """Contents of ``state.json`` but for its own hash."""
+    """Contents of ``state.json`` without its own hash."""
 
     format: int
     #: epochs completed
@@ -49,7 +50,7 @@ class Body:
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint as read from the disk."""
+    """A checkpoint that was read from the disk."""
 
     epoch: int  # epochs completed
     arrays: Dict[str, Arrays]  # "student", "teacher", "optimiser", ... -> name -> array
@@ -58,12 +59,12 @@ class Checkpoint(NamedTuple):
 
 
 def write_folder(
-    path: Path, epoch: int, arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]], state: Mapping[str, Any]
+    path: Path, epoch: int, arrays: Mapping[str, Mapping[str, np.ndarray]], state: Mapping[str, Any]
 ) -> None:
-    """Make the folder ``path`` and wait until all of it is on the disk.
+    """Write a checkpoint to the new folder ``path`` and wait until all of it is on the disk.
 
     Raises:
-        OSError: it cannot be written; a part of it may be there.
+        OSError: it cannot be written; parts of it may be left.
         ValueError: an entry name has a ``/``, or an array holds Python objects.
     """
     path.mkdir()
@@ -79,8 +80,8 @@ def write_folder(
     files.sync(path)
 
 
-def _write_arrays(path: Path, entries: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """As ``numpy.savez``, but any name will do, objects are refused, and no clock goes into the file."""
+def _write_arrays(path: Path, entries: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as ``numpy.savez`` does, but with any names, without objects and without a time stamp."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in entries.items():
             if "/" in name:

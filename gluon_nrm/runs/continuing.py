@@ -1,10 +1,10 @@
-"""The keys of a recipe that may change while a run goes on; all others would make it another run.
+"""Keys of a recipe that may change when a run is continued; a change of any other key is refused.
 
-- ``train.epochs``: not below the epochs that are done. Where a learning rate follows the length of the run
-  (cosine without ``restart_epochs``, exponential without ``decay_epochs``), the epochs done would have had
-  other rates in a run of the new length: this must be accepted (``--accept train.epochs``).
-- ``train.eval_batch``, ``train.checkpoint_every_epochs``: no number depends on them.
-- ``train.kvstore``: all but ``dist_async`` sum the same gradients.
+- ``train.epochs``: at least the number of completed epochs. If a learning rate depends on the length of the run
+  (cosine without ``restart_epochs``, exponential without ``decay_epochs``), the completed epochs had other
+  rates than a run of the new length has, and the user must accept that (``--accept train.epochs``).
+- ``train.eval_batch``, ``train.checkpoint_every_epochs``: no result depends on them.
+- ``train.kvstore``: all kinds but ``dist_async`` sum the same gradients.
 - ``data.path``: the images must be the same.
 """
 
@@ -18,12 +18,12 @@ from gluon_nrm.optimisation.schedules import learning_rate, stretches
 
 EPOCHS, PATH, KVSTORE = "train.epochs", "data.path", "train.kvstore"
 CHANGEABLE = (EPOCHS, "train.eval_batch", "train.checkpoint_every_epochs", KVSTORE, PATH)
-#: Of each epoch so many rates are compared.
+#: Number of learning rates compared in each epoch.
 _RATES = 64
 
 
 class Change(NamedTuple):
-    """One key that differs between two recipes; ``missing`` where a recipe does not have it."""
+    """A key that differs between two recipes; its value is "missing" in a recipe without the key."""
 
     key: str
     old: Any
@@ -31,26 +31,26 @@ class Change(NamedTuple):
 
 
 def refused(changes: Sequence[Change], epochs_done: int) -> Optional[Change]:
-    """The first change that would make a run another one; None if all may be made.
+    """Return the first change that is not allowed; None if all are.
 
     Args:
-        changes: from the recipe of the run to another one.
+        changes: from the recipe of the run to the new recipe.
         epochs_done: epochs that the run has completed.
     """
     return next((change for change in changes if not _allowed(change, epochs_done)), None)
 
 
 def check_rates(old: Recipe, new: Recipe, epochs_done: int, accepted: Sequence[str]) -> None:
-    """Check that a run of another length has had the rates so far that it is to have.
+    """Check that the completed epochs had the learning rates that a run of the new length has.
 
     Args:
-        old: the recipe that the run has followed.
-        new: the recipe to go on with.
-        epochs_done: epochs completed; those of an epoch under way are compared too.
+        old: the recipe of the run.
+        new: the recipe to continue with.
+        epochs_done: epochs completed; the rates of the epoch after them are compared too.
         accepted: keys whose changes the user accepts.
 
     Raises:
-        RunError: a rate would have been another one, and ``train.epochs`` is not accepted.
+        RunError: a rate differs, and ``train.epochs`` is not accepted.
     """
     if old.train.epochs == new.train.epochs or EPOCHS in accepted:
         return
@@ -80,6 +80,6 @@ def _rate(recipe: Recipe, epoch: float) -> float:
 
 
 def value_of(changes: Sequence[Change], key: str) -> Optional[Change]:
-    """The change of a key; None where it does not change."""
+    """Return the change of a key; None if it does not change."""
     found: List[Change] = [change for change in changes if change.key == key]
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""``data.json`` of a run: the facts of its data, with a digest of the file's own contents."""
+"""``data.json`` of a run: facts of its data, with a SHA-256 of the file's own contents."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gluon_nrm.errors import RunError
 from gluon_nrm.storage.json_io import Source, read_json, read_value
 
 FORMAT = 1
-#: Largest file in bytes; the names of 50,000 images take two million.
+#: Most bytes of a file; the names of 50,000 images take two million.
 LARGEST = 128 * 2**20
 
 
 def facts_text(facts: Facts) -> str:
-    """The file's contents: a line for each entry, lists in one line."""
+    """Format the contents of the file, one line an entry."""
     body = {"format": FORMAT, **asdict(facts)}
     entries = {**body, "sha256": _digest(body)}
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
@@ -27,7 +27,7 @@ def facts_text(facts: Facts) -> str:
 
 
 def read_facts(path: Path) -> Optional[Facts]:
-    """The facts of a run; None if it was started by a version that stored none.
+    """Read the facts of a run; None if an early version, which stored none, started it.
 
     Raises:
         RunError: the file is damaged, or of a newer version.
@@ -49,12 +49,12 @@ def read_facts(path: Path) -> Optional[Facts]:
 
 
 def facts_to_plain(facts: Facts) -> Dict[str, Any]:
-    """The facts as JSON can hold them, for other workers."""
+    """Convert facts to values that JSON can hold, to send them to other workers."""
     return asdict(facts)
 
 
 def facts_from_plain(value: Mapping[str, Any]) -> Facts:
-    """The facts of ``facts_to_plain``."""
+    """Convert the values of ``facts_to_plain`` back to facts."""
     facts: Facts = read_value(Facts, dict(value), "", Source("worker 0's facts", RunError))
     return facts
 

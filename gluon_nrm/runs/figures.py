@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and test images beside their renderings layer by layer (Figure 4)."""
+"""Figures of runs: training curves, renderings layer by layer (Figure 4), comparison of methods."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _NETWORKS = {"student": "#1f77b4", "teacher": "#d62728"}
 _BRANCHES = {"": ("", "-", 1.8), "_max": (", Max", "--", 1.0), "_min": (", Min", ":", 1.2)}
 #: A panel of ``plot_comparison``.
 Group = Tuple[str, Sequence[Tuple[str, float, float, bool]]]
-_CELL = 1.1  # inches: the side of one picture in the grid
-_LETTER = 0.085  # inches: the width of one letter of a row's label
+#: Side of a picture in the grid, and width of a letter of a row's label, in inches.
+_CELL, _LETTER = 1.1, 0.085
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
     """Draw loss terms (left) and errors (right) over the epochs of a run.
 
-    Terms that are zero throughout are left out. The axes are logarithmic (with a linear part around zero
-    where a loss is negative) unless an error of zero would be lost by it.
+    Terms that are always zero are left out. The axes are logarithmic, with a linear part around zero if a
+    loss is negative; the axis of errors is linear if an error is zero.
 
     Args:
         rows: rows of metrics.jsonl.
         path: the PNG file to write.
-        title: what to put above, such as the name of the run.
+        title: heading, such as the name of the run.
 
     Raises:
         RunError: the file cannot be written.
@@ -59,18 +59,17 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, title: str = "") 
 
 
 def plot_rendering_grid(
-    columns: Sequence[Tuple[str, np.ndarray[Any, Any]]], path: Path, labels: Sequence[str], title: str = ""
+    columns: Sequence[Tuple[str, np.ndarray]], path: Path, labels: Sequence[str], title: str = ""
 ) -> None:
-    """Draw a row a test image: the image, its renderings from the top layer down, the reconstruction.
+    """Draw one row per test image: the image, its renderings from the top layer down, the reconstruction.
 
-    Every cell is scaled to its own smallest and largest value. Maps of other than 1 or 3 channels are
-    averaged over the channels.
+    Every cell is scaled to its own range. Maps with other than 1 or 3 channels are averaged over channels.
 
     Args:
         columns: (name, maps of shape (N, C, H, W)), left to right.
         path: the PNG file to write.
-        labels: N texts, one a row, such as the class.
-        title: what to put above.
+        labels: N strings, one per row, such as the class.
+        title: heading.
 
     Raises:
         RunError: the file cannot be written.
@@ -97,13 +96,13 @@ def plot_rendering_grid(
 
 
 def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], title: str = "") -> None:
-    """Draw a panel a group: a dot a row with its standard deviation, filled for ours, hollow for reported.
+    """Draw one panel per group: means with standard deviations, filled dots ours, hollow dots reported.
 
     Args:
-        groups: (name, dots), a dot being (name of its row, mean, standard deviation, ours).
+        groups: (name, dots); a dot is (name of its row, mean, standard deviation, ours).
         path: the PNG file to write.
-        names: of the rows, from the top down; those without a dot are left out.
-        title: what to put above.
+        names: of the rows, from the top down; rows without a dot are left out.
+        title: heading.
 
     Raises:
         RunError: the file cannot be written.
@@ -126,13 +125,13 @@ def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], t
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.grid(True, axis="x", alpha=0.3, linewidth=0.6)
     if names:
-        figure.axes[0].set_ylim(len(names) - 0.4, -0.6)  # once for all: they share it; the first row on top
+        figure.axes[0].set_ylim(len(names) - 0.4, -0.6)  # shared by all panels; the first row is on top
     _title(figure, title)
     save(figure, path)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own, in inches: no window, and no state shared with other figures."""
+    """Make a figure of a size in inches that shares no state with pyplot."""
     figure = Figure(figsize=(width, height), dpi=130, constrained_layout=True)
     FigureCanvasAgg(figure)
     return figure
@@ -144,8 +143,12 @@ def _title(figure: Figure, title: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, atomically. Raises RunError where that fails."""
-    # Matplotlib's version does not go into the file.
+    """Write a figure as PNG, atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    # equal figures give equal bytes: the version of Matplotlib stays out of the file
     with os_errors(RunError, "draw", path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -154,7 +157,7 @@ def _plot(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str, **style: Any)
     points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
     if not points or (key.startswith("loss/") and not any(value for _, value in points)):
         return
-    # A point alone makes no line; few are easier to see as dots.
+    # a single point makes no line
     marker = "o" if len(points) < 10 else None
     axes.plot([x for x, _ in points], [y for _, y in points], marker=marker, markersize=3, **style)
 
@@ -164,7 +167,7 @@ def _scale_losses(axes: Axes) -> None:
     if (values < 0).any():
         axes.set_yscale("symlog", linthresh=float(np.abs(values).max()) * 1e-3)
     elif (values > 0).any():
-        # A term that is still zero, such as one being ramped up, starts where it leaves zero.
+        # a term that is ramped up is zero at first
         axes.set_yscale("log", nonpositive="mask")
 
 
@@ -179,7 +182,7 @@ def _scale_errors(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _values(axes: Axes) -> np.ndarray[Any, Any]:
+def _values(axes: Axes) -> np.ndarray:
     return np.concatenate([np.zeros(0), *(np.asarray(line.get_ydata(), dtype=float) for line in axes.lines)])
 
 
@@ -190,7 +193,7 @@ def _finish_axes(axes: Axes, title: str, unit: str, legend_columns: int) -> None
     axes.grid(True, which="major", alpha=0.3, linewidth=0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.lines:
-        # Below the axes no curve runs through it, whatever the curves.
+        # below the axes no curve crosses it
         axes.legend(
             fontsize=8, ncol=legend_columns, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13)
         )
@@ -198,13 +201,13 @@ def _finish_axes(axes: Axes, title: str, unit: str, legend_columns: int) -> None
         axes.text(0.5, 0.5, "nothing recorded", transform=axes.transAxes, ha="center", color="#666666")
 
 
-def _draw_cell(axes: Axes, image: np.ndarray[Any, Any]) -> None:
+def _draw_cell(axes: Axes, image: np.ndarray) -> None:
     """Draw one map of shape (C, H, W), scaled to its own range."""
     image = np.asarray(image, dtype=np.float64)
     if image.shape[0] not in (1, 3):
         image = image.mean(axis=0, keepdims=True)
     low, high = image.min(), image.max()
-    # What is the same everywhere, such as a single value, is grey: neither dark nor bright.
+    # a constant map is grey
     scaled = (image - low) / (high - low) if high > low else np.full_like(image, 0.5)
     picture = scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0)
     axes.imshow(picture, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")

@@ -1,7 +1,7 @@
-"""The metrics file of a run, ``metrics.jsonl``: one JSON object a line, one line an epoch.
+"""Metrics file of a run, ``metrics.jsonl``: one JSON object per line, one line per epoch.
 
-A line is appended and flushed to the disk before anything else happens. A process killed while it appends
-leaves a torn last line; it is passed over when reading and cut off by ``mend``. Other damage is reported.
+A line is on the disk before ``append`` returns. A process killed within ``append`` leaves an incomplete last
+line, which is ignored when the file is read and cut off by ``mend``. Other damage is an error.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from gluon_nrm.storage.json_io import Source, parse_json
 
 Row = Dict[str, Any]
 
-#: Beginnings of the keys whose values are numbers.
+#: Prefixes of the keys whose values are numbers.
 NUMBERS = ("error/", "loss/")
-#: Bytes of the longest file that is read: many years of epochs.
+#: Most bytes of a file: many years of epochs.
 LARGEST = 2**28
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one row and wait until it is on the disk; numbers that are not finite are stored as null.
+    """Append one row and wait until it is on the disk; numbers that are not finite are stored as null.
 
     Raises:
-        RunError: the line cannot be written; what was written of it is taken back.
+        RunError: the line cannot be written; the file is then as it was before.
     """
     text = json.dumps({key: plain(value) for key, value in row.items()}, allow_nan=False)
     line = f"{text}\n".encode("utf-8")
@@ -37,7 +37,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
         try:
             rest = memoryview(line)
             while rest:
-                # An unbuffered write may take only a part; the next one then gives the reason.
+                # an unbuffered write may write a part only; the next one raises the reason
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
         except BaseException:
@@ -46,22 +46,22 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A number as JSON knows it: numpy scalars unwrapped, NaN and infinities None; others as they are."""
+    """Convert a NumPy scalar to a Python number, and NaN and infinities to None; return others unchanged."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read(path: Path) -> List[Row]:
-    """All whole rows, oldest first.
+    """Read all complete rows, oldest first.
 
     Raises:
-        RunError: the file is missing or unreadable, or a line other than a torn last one is no row.
+        RunError: the file is missing or unreadable, or a line other than an incomplete last one is no row.
     """
     return [row for row, _ in _read_lines(path)]
 
 
 def truncate(path: Path, epochs: int) -> None:
-    """Keep the rows of the first ``epochs`` epochs and cut off a torn last line; one atomic replacement.
+    """Keep the rows of the first ``epochs`` epochs and cut off an incomplete last line, atomically.
 
     Raises:
         RunError: as ``read``, or the file cannot be replaced.
@@ -71,7 +71,7 @@ def truncate(path: Path, epochs: int) -> None:
 
 
 def mend(path: Path) -> None:
-    """Cut off a torn last line, so that the next append starts a line of its own.
+    """Cut off an incomplete last line, so that the next append starts a new line.
 
     Raises:
         RunError: as ``read``, or the file cannot be replaced.
@@ -91,7 +91,7 @@ def _read_lines(path: Path) -> List[Tuple[Row, bytes]]:
     for number, line in enumerate(lines, start=1):
         found.append((_parse(line, path, number, found[-1][0]["epoch"] if found else 0), line))
     try:
-        # Without its line end the last line is torn, unless just the line end is missing.
+        # the last line may be complete but for its line end
         epoch = found[-1][0]["epoch"] if found else 0
         return [*found, (_parse(last, path, len(lines) + 1, epoch), last)]
     except RunError:
@@ -99,7 +99,7 @@ def _read_lines(path: Path) -> List[Tuple[Row, bytes]]:
 
 
 def _parse(line: bytes, path: Path, number: int, before: int) -> Row:
-    """One row: an object of numbers, strings, booleans and null, with an epoch after ``before``."""
+    """Parse one row: an object with an epoch greater than ``before``."""
     source = Source(f"{path}:{number}: this line", RunError, "mend or remove it")
     row = parse_json(line, source)
     if not isinstance(row, dict):

@@ -1,6 +1,6 @@
-"""The folder of a run: made whole, resumed by itself, never overwritten, locked while a process trains in it.
+"""Creation and resumption of runs: atomic, never overwriting, locked while a process trains.
 
-What is inside: ``gluon_nrm.runs.run_folder``.
+``gluon_nrm.runs.run_folder`` describes the files of a run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gluon_nrm.runs.run_search import Found, check_is_run, find_run, first_diffe
 
 __all__ = ["Named", "RunFolder", "first_difference", "load_run", "open_run", "run_name"]
 
-#: Most bytes of a run's name: with a number and a temporary prefix it must be a file name of 255.
+#: Most bytes of a run's name; with a number and a temporary prefix a file name may have 255.
 LONGEST = 180
 
 
@@ -37,10 +37,10 @@ class Named(Protocol):
 
 
 def run_name(recipe: Named, seed: int) -> str:
-    """The name of a run's folder: ``NAME-sSEED``.
+    """Return the name of a run's folder: ``NAME-sSEED``.
 
-    Letters of any script stay; characters unfit for a file name become ``_``. A digest follows where that, or
-    cutting a long name, could give two recipes one folder.
+    Characters that a file name cannot have become ``_``, and long names are cut; a digest of the full name is
+    then appended, so that two recipes never share a folder.
     """
     name = "".join(char if files.fits_in_name(char) else "_" for char in recipe.name)
     cut = os.fsencode(name)[:LONGEST].decode("utf-8", errors="ignore")
@@ -58,25 +58,24 @@ def open_run(
     fresh: bool = False,
     facts: Optional[Facts] = None,
 ) -> RunFolder:
-    """The folder to train in, locked: a new one, or the unfinished one of the same recipe.
+    """Open the run of a recipe for training, locked: a new folder, or the one that the recipe continues.
 
-    Folders of one name are ``NAME``, ``NAME-2``, ``NAME-3``, ...; see ``find_run`` for which is taken. Of a
-    run that goes on, the recipe is stored anew where keys of it change that may (``continuing``).
+    Folders of one name are ``NAME``, ``NAME-2``, ``NAME-3``, ...; ``find_run`` chooses among them. If allowed
+    keys of the recipe have changed (``continuing``), the run's recipe is replaced.
 
     Args:
-        root: the folder of all runs; made if it is not there.
+        root: the folder of all runs; created if it does not exist.
         name: see ``run_name``.
         recipe_yaml: the complete recipe.
         env: versions, devices, commit: anything JSON can hold.
-        fresh: take the first free name, whatever is there.
-        facts: of the data, to be stored in the run.
+        fresh: start a new run under the first free name.
+        facts: of the data; stored in the run.
 
     Returns:
-        The run; if it is ``finished`` it is not locked, and nothing in it was touched but the place of its
-        data.
+        The run. A ``finished`` run is not locked, and only the path of its data may have been updated.
 
     Raises:
-        RunError: what is there holds another recipe, is no run, is damaged, or is in use by another process.
+        RunError: the folder holds another recipe, is no run, is damaged, or is in use by another process.
     """
     with files.os_errors(RunError, "make", root):
         root.mkdir(parents=True, exist_ok=True)
@@ -84,7 +83,7 @@ def open_run(
     with files.os_errors(RunError, "lock", lock.path):
         lock.acquire(wait=True)
     try:
-        # New folders are made under this lock alone: one still under its temporary name has lost its maker.
+        # new folders are made under this lock only, so a temporary one was left by a killed process
         with files.os_errors(RunError, "list", root):
             files.remove_temporaries(root, only_folders=True)
         found = None if fresh else find_run(root, name, recipe_yaml)
@@ -96,7 +95,7 @@ def open_run(
 
 
 def load_run(path: Union[str, Path]) -> RunFolder:
-    """An existing run, to read from; it may be training at this moment.
+    """Open an existing run for reading; it may be training at this moment.
 
     Raises:
         RunError: there is no such folder, it is no run folder, or a file of it is damaged.
@@ -132,7 +131,7 @@ def _create(
                 file.write_bytes(text.encode("utf-8"))
                 files.sync(file)
             files.sync(new.path)
-            # The lock goes with the folder: at no moment does the new name stand there unlocked.
+            # the lock moves with the folder, so the new name is never unlocked
             os.rename(new.path, path)
             files.sync(root)
     except BaseException:
@@ -154,7 +153,7 @@ def _resume(found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optio
         if not lock.acquire():
             remedy = "wait until it ends, or give --fresh to start a new folder beside it"
             raise RunError(f"{run.path} is in use by {lock.holder()};\n{remedy}")
-    if run.finished and not found.lengthened:  # by the process that held the lock a moment ago
+    if run.finished and not found.lengthened:  # by the process that held the lock before
         lock.release()
         return RunFolder(run.path, resumed=True)
     try:
@@ -172,7 +171,7 @@ def _resume(found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optio
 
 
 def _store(found: Found, recipe_yaml: str, facts: Optional[Facts]) -> None:
-    """Store the recipe and the facts of a run anew where they changed.
+    """Replace the recipe and the facts of a run if they have changed.
 
     Raises:
         RunError: the data are not those of the run, or a file cannot be written.
@@ -187,14 +186,14 @@ def _store(found: Found, recipe_yaml: str, facts: Optional[Facts]) -> None:
     if found.changes:
         with files.os_errors(RunError, "write", run.recipe_path):
             if found.lengthened and run.finished:
-                # first: a run that is longer than it is trained must never look finished
+                # first, so that a lengthened run never looks finished
                 run.finished_path.unlink()
                 files.sync(run.path)
             files.write_text(run.recipe_path, recipe_yaml)
 
 
 def _note_changes(found: Found, env: Mapping[str, Any]) -> None:
-    """Add what differs from the last start to env.json: no commit is lost, and no change of the recipe."""
+    """Append the differences to the last start, in environment and recipe, to env.json."""
     stored = found.run.env()
     resumed = stored.get("resumed", [])
     latest = {key: value for part in [stored, *resumed] for key, value in part.items() if key != "resumed"}

@@ -14,11 +14,10 @@ from gluon_nrm.runs.check_memory import check_parameters
 from gluon_nrm.runs.checkpoint import Checkpoint, load_checkpoint
 from gluon_nrm.runs.network_arrays import load_network
 from gluon_nrm.runs.open_run import RunFolder, load_run
+from gluon_nrm.runs.run_folder import network_names
 from gluon_nrm.runs.run_data import RunData, data_of_run
 from gluon_nrm.system.devices import check_dtype, parse_devices
 from gluon_nrm.system.processor import allow_matrix_tiles
-
-STUDENT, TEACHER = "student", "teacher"
 
 
 class TrainedRun(NamedTuple):
@@ -58,12 +57,7 @@ def restore_networks(
     if recipe.train.dtype == "bfloat16":
         allow_matrix_tiles()
     data = data_of_run(run, recipe, data_dir)
-    names = (
-        [STUDENT, TEACHER]
-        if recipe.teacher.enabled and recipe.teacher.method == "mean_teacher"
-        else [STUDENT]
-    )
-    networks = {name: build_network(recipe, data.dataset, [device]) for name in names}
+    networks = {name: build_network(recipe, data.dataset, [device]) for name in network_names(recipe)}
     load_checkpoint_into(networks, checkpoint)
     return TrainedRun(run, recipe, data, networks, checkpoint.epoch, device)
 

@@ -1,4 +1,4 @@
-"""The data of a run: loaded and drawn anew when it starts, and from its stored facts ever after."""
+"""Data of a run: loaded and split when it starts, restored from its stored facts afterwards."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ TEST, VALIDATION = "test", "validation"
 
 
 class RunData(NamedTuple):
-    """Images and the draw of the labelled ones."""
+    """Images and their split into labelled, unlabelled and validation images."""
 
     dataset: Dataset
     split: Split
-    #: None of noise, and of runs that were started before facts were stored
+    #: None for noise, and for runs of early versions
     facts: Optional[Facts] = None
 
 
 def new_data(recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
-    """Load the data of a recipe and draw its labelled images.
+    """Load the data set of a recipe and draw its labelled images.
 
     Raises:
         DataError: they cannot be loaded, or the draw is impossible.
@@ -50,7 +50,7 @@ def new_data(recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData
 
 
 def noise_data(recipe: Recipe) -> RunData:
-    """A stand-in for the data: as many random training images of their shape."""
+    """Make a stand-in for the data: as many random images of the same shape."""
     train = dataset_spec(recipe.data.name).train
     dataset = stand_in(recipe.data.name, train=train, size=recipe.data.size)
     no_file = replace(recipe, data=replace(recipe.data, split_file=None))
@@ -58,13 +58,13 @@ def noise_data(recipe: Recipe) -> RunData:
 
 
 def with_facts(data: RunData, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
-    """The data with their facts, which are taken from the files as they are now."""
+    """Add the facts of the data, taken from the files as they are now."""
     source = Source(data_folder(data_dir), recipe.data.path)
     return data._replace(facts=describe_data(data.dataset, data.split, source, recipe.data.labels is None))
 
 
 def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] = None) -> RunData:
-    """The data of a run by its facts; images are loaded, and compared, when they are asked for."""
+    """Restore the data of a run from its facts; images are loaded and compared on demand."""
     settings = recipe.data
     source = find_source(facts, data_dir, size=settings.size, streamed=settings.streamed)
     split = facts.split(settings.unlabelled_includes_labelled)
@@ -72,16 +72,16 @@ def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] =
 
 
 def moved(facts: Facts, source: Source) -> Facts:
-    """The facts with the place where the data are now."""
+    """Return the facts with the present path of the data."""
     path = None if source.path is None else str(absolute(Path(source.path)))
     return replace(facts, path=path, data_dir=str(absolute(source.data_dir)))
 
 
 def data_of_run(run: RunFolder, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
-    """The data of a run that was started; with a warning where it has no stored facts to compare with.
+    """Restore the data of a run; without stored facts, load the data set and warn.
 
     Raises:
-        NRMError: the facts are damaged; of a run without facts, its data cannot be loaded.
+        NRMError: the facts are damaged, or there are none and the data set cannot be loaded.
     """
     facts = run.facts()
     if facts is not None:
@@ -91,7 +91,7 @@ def data_of_run(run: RunFolder, recipe: Recipe, data_dir: Union[str, Path, None]
 
 
 def warn_of_missing_facts(run: RunFolder) -> None:
-    """Say that nobody can tell whether the data are those that a run was trained with."""
+    """Warn that a run has no facts, so its data cannot be compared with those it was trained with."""
     warnings.warn(
         f"{run.path} has no {run.facts_path.name}: it was started by an earlier version, so nothing shows "
         "whether the images are still those that it was trained with; train it again to be sure",

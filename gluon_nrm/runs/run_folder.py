@@ -1,17 +1,17 @@
-"""What is in the folder of a run, and how it is read and written.
+"""The folder of a run: names of its files, reading and writing of each.
 
 ::
 
     runs/digits_maxmin_mt-s0/
-      recipe.yaml     the complete recipe the run follows
-      run.json        an identity by which a copy of the folder is told from the run
-      data.json       facts of the data that hold for good, see gluon_nrm.data.facts.facts
-      env.json        versions, devices and commit; under "resumed", what had changed each time it went on
-      metrics.jsonl   every number of every epoch
-      train.log       the lines a person reads
+      recipe.yaml     the complete recipe of the run
+      run.json        identity, to tell a copy of the folder from the run
+      data.json       facts of the data, see gluon_nrm.data.facts.facts
+      env.json        versions, devices and commit; "resumed" lists the changes of each later start
+      metrics.jsonl   metrics of each epoch
+      train.log       the lines that training prints
       checkpoints/    see gluon_nrm.runs.checkpoint
-      figures/        pictures; may be drawn again at any time
-      FINISHED.json   there only when the run has reached its last epoch
+      figures/        figures; can be drawn again at any time
+      FINISHED.json   written when the run has reached its last epoch
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RecipeError, RunError
 from gluon_nrm.storage.json_io import Source, read_json, read_keys
+from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.runs import metrics
 from gluon_nrm.runs.facts_file import facts_text, read_facts
 
-#: Kinds of the keys of env.json that are read again.
+#: The networks of a run.
+STUDENT, TEACHER = "student", "teacher"
+#: Types of the keys of env.json that are read again.
 ENV_KEYS = {
     "commit": Optional[str],
     "uncommitted_changes": Optional[bool],
@@ -37,10 +40,15 @@ ENV_KEYS = {
 
 
 class RunFolder:
-    """One run on the disk. ``open_run`` gives it locked for training, ``load_run`` for reading."""
+    """A run on the disk; ``open_run`` returns it locked for training, ``load_run`` for reading.
+
+    Args:
+        path: the folder.
+        lock: held while this process may write to the run.
+        resumed: the run was there before.
+    """
 
     def __init__(self, path: Path, lock: Optional[files.FileLock] = None, resumed: bool = False) -> None:
-        """The run at ``path``; ``lock``: held if this process may write; ``resumed``: it was there before."""
         self.path = path
         self.resumed = resumed
         self.recipe_path = path / "recipe.yaml"
@@ -55,25 +63,25 @@ class RunFolder:
         self._lock = lock
 
     def __enter__(self) -> RunFolder:
-        """The run itself; the lock is given back at the end of the ``with`` body."""
+        """Return the run; its lock is released at the end of the ``with`` body."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self.close()
 
     def close(self) -> None:
-        """Give the lock back, so that another process may go on with the run."""
+        """Release the lock, so that another process can continue the run."""
         if self._lock is not None:
             self._lock.release()
 
     @property
     def finished(self) -> bool:
-        """Whether the run has reached its last epoch."""
+        """True if the run has reached its last epoch."""
         return files.exists(self.finished_path, RunError)
 
     def recipe_text(self) -> str:
-        """The complete recipe as YAML text.
+        """Read the complete recipe as YAML.
 
         Raises:
             RunError: it cannot be read.
@@ -85,7 +93,7 @@ class RunFolder:
             raise RunError(f"{self.recipe_path} is damaged: it is not UTF-8; put it back as it was") from None
 
     def recipe(self) -> Dict[str, Any]:
-        """The complete recipe as plain nested mappings.
+        """Read the complete recipe as nested dictionaries.
 
         Raises:
             RunError: it cannot be read or is damaged.
@@ -93,7 +101,7 @@ class RunFolder:
         return _parse_recipe(self.recipe_text(), self.recipe_path)
 
     def env(self) -> Dict[str, Any]:
-        """The environment the run was started in.
+        """Read the environment in which the run was started.
 
         Raises:
             RunError: the file cannot be read or is damaged.
@@ -105,7 +113,7 @@ class RunFolder:
         return env
 
     def facts(self) -> Optional[Facts]:
-        """Facts of the data; None if an earlier version started the run.
+        """Read the facts of the data; None if an early version, which stored none, started the run.
 
         Raises:
             RunError: the file is damaged.
@@ -122,19 +130,19 @@ class RunFolder:
             files.write_text(self.facts_path, facts_text(facts))
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Add the row of one epoch (``row["epoch"]``: epochs completed) and wait until it is on the disk."""
+        """Append the row of one epoch (``row["epoch"]``: epochs completed) and wait until it is on the disk."""
         metrics.append(self.metrics_path, row)
 
     def read_metrics(self) -> List[metrics.Row]:
-        """The rows of all epochs, oldest first; a torn last line is passed over."""
+        """Read the rows of all epochs, oldest first; an incomplete last line is ignored."""
         return metrics.read(self.metrics_path)
 
     def truncate_metrics(self, epochs: int) -> None:
-        """Forget the rows after the first ``epochs`` epochs: a resumed run makes them again."""
+        """Remove the rows after the first ``epochs`` epochs, which a resumed run writes again."""
         metrics.truncate(self.metrics_path, epochs)
 
     def mark_finished(self, summary: Mapping[str, Any]) -> None:
-        """Write ``summary`` to FINISHED.json: from now on the run is not trained again.
+        """Write ``summary`` to FINISHED.json, which marks the run as finished.
 
         Raises:
             RunError: the file cannot be written.
@@ -142,7 +150,7 @@ class RunFolder:
         write_json(self.finished_path, summary)
 
     def summary(self) -> Dict[str, Any]:
-        """What ``mark_finished`` was given.
+        """Read the summary that ``mark_finished`` wrote.
 
         Raises:
             RunError: the run is not finished, or the file is damaged.
@@ -150,8 +158,17 @@ class RunFolder:
         return read_json(self.finished_path, RunError)
 
 
+def network_names(recipe: Recipe) -> List[str]:
+    """Name the networks that a run of a recipe has: "student", and "teacher" if that is a network of its own.
+
+    Evaluation and prediction use the last one by default.
+    """
+    averaged = recipe.teacher.enabled and recipe.teacher.method == "mean_teacher"
+    return [STUDENT, TEACHER] if averaged else [STUDENT]
+
+
 def json_text(value: Mapping[str, Any]) -> str:
-    """JSON for people to read; numpy scalars become numbers, and what JSON does not know its text."""
+    """Format indented JSON; NumPy scalars become numbers, values of other types their ``str``."""
 
     def known(other: Any) -> Any:
         return other.item() if hasattr(other, "item") else str(other)

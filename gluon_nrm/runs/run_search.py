@@ -1,4 +1,4 @@
-"""Finding the run that a recipe goes on with, among the folders ``NAME``, ``NAME-2``, ``NAME-3``, ..."""
+"""Search for the run that a recipe continues, among the folders ``NAME``, ``NAME-2``, ``NAME-3``, ..."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _MISSING = object()
 
 
 class Found(NamedTuple):
-    """A run that a recipe goes on with."""
+    """A run that a recipe continues."""
 
     run: RunFolder
-    #: keys of the recipe that are to change, each of them one that may
+    #: allowed changes of the recipe
     changes: List[Change]
 
     @property
     def lengthened(self) -> bool:
-        """Whether there are to be more epochs."""
+        """True if the new recipe has more epochs."""
         change = value_of(self.changes, EPOCHS)
         return change is not None and change.new > change.old
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to train, and the data are where they were."""
+        """True if there is nothing left to train and the path of the data is the same."""
         return self.run.finished and not self.lengthened and value_of(self.changes, PATH) is None
 
 
 def find_run(root: Path, name: str, recipe_yaml: str) -> Optional[Found]:
-    """Find the newest run with this very recipe, else the newest one that may go on with it.
+    """Find the newest run of this exact recipe, else the newest run that it may continue.
 
-    Folders without any file of a run, and copies of a run beside it, are passed over.
+    Folders without any file of a run are ignored, and so are copies beside the original run.
 
     Args:
         root: the folder of all runs.
@@ -77,7 +77,7 @@ def find_run(root: Path, name: str, recipe_yaml: str) -> Optional[Found]:
 
 
 def check_is_run(run: RunFolder) -> None:
-    """Check that a folder is there and holds the files that every run has.
+    """Check that a folder exists and holds the files that every run has.
 
     Raises:
         RunError: it does not.
@@ -100,20 +100,20 @@ def check_is_run(run: RunFolder) -> None:
 
 
 def new_identity(name: str) -> str:
-    """Contents of ``run.json`` for a run that gets the folder ``name``."""
+    """Make the contents of ``run.json`` for a new run in the folder ``name``."""
     return json_text({"folder": name, "id": uuid.uuid4().hex})
 
 
 def first_difference(old: Any, new: Any) -> Optional[Change]:
-    """The first place where two nested mappings differ; None if nowhere."""
+    """Return the first difference of two nested dictionaries; None if they are equal."""
     found = differences(old, new)
     return found[0] if found else None
 
 
 def differences(old: Any, new: Any) -> List[Change]:
-    """All places where two nested mappings differ: (dotted key, old value, new value).
+    """List the differences of two nested dictionaries: (dotted key, old value, new value).
 
-    A value that is on one side only is given as the string ``missing`` for the other.
+    The value of a key that one of them lacks is the string ``missing``.
     """
     old_items, new_items = dict(_flatten(old)), dict(_flatten(new))
     found = []
@@ -125,7 +125,7 @@ def differences(old: Any, new: Any) -> List[Change]:
 
 
 def _runs(root: Path, name: str) -> List[RunFolder]:
-    """The runs of a name, newest first."""
+    """List the runs of a name, newest first."""
     if not files.is_dir(root, RunError):
         return []
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
@@ -141,12 +141,12 @@ def _needed(run: RunFolder) -> Tuple[Path, Path, Path]:
 
 
 def _is_nothing(run: RunFolder) -> bool:
-    """Whether a name is taken by something that never was a run, such as an empty folder."""
+    """True for a folder without any file of a run, such as an empty one."""
     return not any(files.exists(path, RunError) for path in _needed(run))
 
 
 def _is_copy(run: RunFolder) -> bool:
-    """Whether a folder was copied from another run beside it, which is still there."""
+    """True if a folder was copied from another run beside it that still exists."""
     identity = _identity(run)
     if identity is None or identity[0] == run.path.name:
         return False
@@ -154,7 +154,7 @@ def _is_copy(run: RunFolder) -> bool:
 
 
 def _identity(run: RunFolder) -> Optional[Tuple[str, str]]:
-    """The folder that a run was made as, and its identity; None if it has none."""
+    """Read a run's first folder name and its identity; None if it has none."""
     if not files.is_file(run.identity_path, RunError):
         return None
     source = Source(str(run.identity_path), RunError, "remove it")

@@ -1,7 +1,7 @@
-"""From run folders to a table: one row a run (CSV), mean and standard deviation over seeds (markdown).
+"""Tables of runs: one row per run (CSV), mean and standard deviation over seeds (Markdown).
 
-The error of a run is that of its last evaluation, and the median of its last 20; never its best one, which is
-chosen by looking at the test set and is given only under a name that says so.
+The error of a run is that of its last evaluation, and the median of its last 20. The best error, which looks
+at the test set, is a column of its own, called optimistic.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gluon_nrm.errors import RunError
 from gluon_nrm.storage.files import os_errors, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
 from gluon_nrm.runs.open_run import RunFolder, load_run
+from gluon_nrm.runs.run_folder import network_names
 
 COLUMNS = (
     "recipe",
@@ -41,15 +42,14 @@ Row = Dict[str, Any]
 
 
 def summarise(run: RunFolder) -> Row:
-    """The row of one run; see ``COLUMNS``. Errors are in per cent.
+    """Make the row of one run; see ``COLUMNS``. Errors are in per cent.
 
     Raises:
         RunError: the run has no evaluation yet, or is damaged.
     """
     recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
     rows = run.read_metrics()
-    own_network = recipe.teacher.enabled and recipe.teacher.method == "mean_teacher"
-    network = "teacher" if own_network else "student"
+    network = network_names(recipe)[-1]
     errors = [row[f"error/{network}"] for row in rows if row.get(f"error/{network}") is not None]
     if not errors:
         remedy = "train it for an epoch, or leave it out"
@@ -73,7 +73,7 @@ def summarise(run: RunFolder) -> Row:
 
 
 def collect(paths: Sequence[Path]) -> List[Row]:
-    """The rows of several runs, sorted by recipe, labels and seed.
+    """Make the rows of several runs, sorted by recipe, labels and seed.
 
     Raises:
         RunError: a folder is no run, has no evaluation, or is the same experiment and seed as another.
@@ -89,14 +89,14 @@ def collect(paths: Sequence[Path]) -> List[Row]:
 
 
 def group_mean_std(rows: Sequence[Row]) -> List[Row]:
-    """One row a recipe and number of labels: mean and sample standard deviation over the seeds.
+    """Average over seeds: one row per recipe and number of labels.
 
-    Runs that differ in anything but the seeds (of the run and of the labelled draw) are never averaged: they
-    get rows of their own.
+    Runs that differ in anything but the seeds, of the run and of the labelled draw, are never averaged.
 
     Returns:
-        Rows with recipe, labels, evaluated_on, network, settings; n runs, of which ``unfinished`` are not at
-        their last epoch; last_mean, last_std, median20_mean, median20_std in per cent (std: None for n = 1).
+        Rows with recipe, labels, evaluated_on, network, settings; n (number of runs), unfinished (if any
+        is not at its last epoch); last_mean, last_std, median20_mean, median20_std in per cent (sample
+        standard deviations, None for n = 1).
     """
     groups: Dict[Tuple[Any, ...], List[Row]] = {}
     for row in rows:
@@ -105,7 +105,7 @@ def group_mean_std(rows: Sequence[Row]) -> List[Row]:
 
 
 def to_markdown(groups: Sequence[Row]) -> str:
-    """A markdown table of the rows of ``group_mean_std``, with what a reader must know in notes below it."""
+    """Format the rows of ``group_mean_std`` as a Markdown table with notes."""
     names = [(group["recipe"], group["labels"]) for group in groups]
     lines = [
         "| recipe | labels | runs | test error, last (%) | test error, median of last 20 (%) |",
@@ -129,7 +129,7 @@ def to_markdown(groups: Sequence[Row]) -> str:
 
 
 def format_mean_std(mean: float, std: Optional[float]) -> str:
-    """``4.32 ± 0.51``; the mean alone where there is one run."""
+    """Format ``4.32 ± 0.51``, or the mean alone if there is one run."""
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
 
 
@@ -148,21 +148,21 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def read_csv(path: Path) -> List[Row]:
-    """The rows that ``write_csv`` wrote.
+    """Read the rows that ``write_csv`` wrote.
 
     Raises:
-        RunError: the file cannot be read, or is no such table (naming the line and the column).
+        RunError: the file cannot be read, or is no such table (the message names the line and the column).
     """
     remedy = "write the file again with tools/table.py RUN... --csv"
     return [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
 
 
 def _labels(text: str) -> Any:
-    """A number of labels, or "all"."""
+    """Convert a number of labels, or "all"."""
     return text if text == "all" else csv_io.integer(text)
 
 
-#: How to read the columns that are needed again.
+#: Types of the columns that are read again.
 _KINDS: Mapping[str, csv_io.Kind] = {
     "recipe": str,
     "labels": _labels,
@@ -183,7 +183,7 @@ def _evaluated_on(recipe: Recipe) -> str:
 
 
 def _commit(env: Mapping[str, Any]) -> str:
-    """The commits a run was trained with, in order; ``+`` marks changes that were not committed."""
+    """List the commits a run was trained with, in order; ``+`` marks uncommitted changes."""
     commits: List[str] = []
     known: Dict[str, Any] = {}
     for part in [env, *env.get("resumed", [])]:

@@ -27,7 +27,7 @@ class Model:
 
     def __init__(self) -> None:
         self.nodes: List[OnnxNode] = []
-        self.constants: Dict[str, np.ndarray[Any, Any]] = {}
+        self.constants: Dict[str, np.ndarray] = {}
 
 
 class Place:
@@ -66,7 +66,7 @@ class Place:
         """Add a constant of int64s, as shapes and axes are."""
         return self.constant(np.array(values, dtype=np.int64))
 
-    def constant(self, value: np.ndarray[Any, Any]) -> str:
+    def constant(self, value: np.ndarray) -> str:
         """Add a constant."""
         name = self._name()
         self._model.constants[name] = value

@@ -49,7 +49,7 @@ class OnnxModel:
             raise DeployError(f"onnxruntime refuses {path.name} ({problem})") from problem
         self._session, self._input = session, session.get_inputs()[0].name
 
-    def __call__(self, images: np.ndarray[Any, Any]) -> List[np.ndarray[Any, Any]]:
+    def __call__(self, images: np.ndarray) -> List[np.ndarray]:
         """Run a batch; the outputs in order."""
-        found: List[np.ndarray[Any, Any]] = self._session.run(None, {self._input: images})
+        found: List[np.ndarray] = self._session.run(None, {self._input: images})
         return found

@@ -1,8 +1,8 @@
-"""Get a data set ready for training: find or fetch its files, and verify them.
+"""Prepare a data set for training: find or download its files, and verify them.
 
 python tools/prepare_data.py cifar10
-python tools/prepare_data.py --list              which files belong where, and their checksums
-python tools/prepare_data.py digits --splits     write the labelled subsets of the tables as files
+python tools/prepare_data.py --list              list the files with their places and checksums
+python tools/prepare_data.py digits --splits     write the labelled subsets of the tables to files
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(list_datasets())}")
     add_data_dir(parser)
-    parser.add_argument("--list", action="store_true", help="only say which files belong where")
-    parser.add_argument("--mirror", metavar="URL", help="a folder that is asked first for each file")
-    parser.add_argument("--splits", action="store_true", help="write labelled subsets, check those there are")
+    parser.add_argument("--list", action="store_true", help="list the files with their places and checksums")
+    parser.add_argument("--mirror", metavar="URL", help="folder that is tried first for each file")
+    parser.add_argument(
+        "--splits", action="store_true", help="write labelled subsets to files; check existing ones"
+    )
     only = parser.add_argument_group("with --splits")
-    only.add_argument("--labels", type=int, nargs="+", metavar="N", help="default: those of the tables")
+    only.add_argument("--labels", type=int, nargs="+", metavar="N", help="default: the numbers of the tables")
     only.add_argument("--seeds", type=int, nargs="+", default=range(5), metavar="N", help="default: 0 to 4")
     only.add_argument("--split-dir", type=place, default=Path("recipes/splits"), metavar="DIR",
                       help="default: recipes/splits")  # fmt: skip
@@ -39,12 +41,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not options.names and not options.list:
         parser.error("give a data set, such as cifar10")
     if options.splits and not options.labels and any(name not in TABLE_LABELS for name in options.names):
-        parser.error("--splits of a data set that no table has needs --labels")
+        parser.error("--splits needs --labels for a data set that is in no table")
     return options
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare, list, or write splits, as asked."""
+    """Prepare data sets, list their files, or write splits."""
     options = parse(arguments)
     if options.list:
         for name in options.names or [None]:

@@ -1,7 +1,7 @@
-"""Data sets, splits, augmentation and the two training streams; numpy and Pillow, never MXNet.
+"""Data sets, splits, augmentation and the two training streams, with numpy and Pillow; MXNet is not imported.
 
-The order of use is ``load_dataset`` -> ``draw_split`` -> ``Streams`` for training and ``evaluation_batches``
-for testing.
+Order of use: ``load_dataset``, ``draw_split``, then ``Streams`` for training and ``evaluation_batches`` for
+evaluation.
 """
 
 from __future__ import annotations

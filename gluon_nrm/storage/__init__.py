@@ -1,1 +1,1 @@
-"""Files, written all at once and read within bounds: locks, guarded paths, typed JSON, CSV and NPZ."""
+"""Files: atomic writing, bounded reading, locks, paths, typed JSON, CSV and NPZ."""

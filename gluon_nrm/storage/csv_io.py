@@ -1,4 +1,4 @@
-"""The one reader of CSV: every row as long as the header, every typed column read or named."""
+"""Read CSV files with typed columns; an error names line and column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluon_nrm.storage.json_io import PUT_BACK, Source
 LARGEST = 16 * 2**20
 
 Kind = Callable[[str], Any]
-"""Converts a cell, or raises ValueError with what it must be."""
+"""Converts a cell, or raises ValueError with the expected kind."""
 
 
 def read_csv(
@@ -28,8 +28,8 @@ def read_csv(
     Args:
         path: the file.
         error: class of the error to raise.
-        kinds: how to convert the cells of the columns that must be there; other columns stay strings.
-        remedy: what the error says to do.
+        kinds: converters of the required columns; other columns stay strings.
+        remedy: remedy for the message of an error.
 
     Returns:
         Each row with the number of its line.
@@ -52,11 +52,11 @@ def read_csv(
     except UnicodeDecodeError:
         source.damaged("it is not UTF-8")
     except csv.Error as problem:
-        source.damaged(f"it is no CSV ({str(problem)[:80]})")
+        source.damaged(f"it is not CSV ({str(problem)[:80]})")
 
 
 def _check_header(header: List[str], kinds: Mapping[str, Kind], source: Source) -> None:
-    """Check that all columns are there, each once."""
+    """Check that no required column is missing and none is repeated."""
     for name in kinds:
         if name not in header:
             source.damaged(f"column {name!r} is missing in its first line")
@@ -66,9 +66,9 @@ def _check_header(header: List[str], kinds: Mapping[str, Kind], source: Source) 
 
 
 def _row(cells: List[str], header: List[str], kinds: Mapping[str, Kind], source: Source) -> Dict[str, Any]:
-    """The cells of a line by column, converted."""
+    """Convert the cells of a line."""
     if len(cells) != len(header):
-        _refuse(source, f"{len(cells)} cells in place of {len(header)}")
+        _refuse(source, f"{len(cells)} cells instead of {len(header)}")
     row: Dict[str, Any] = dict(zip(header, cells))
     for name, kind in kinds.items():
         try:
@@ -83,14 +83,14 @@ def _refuse(source: Source, what: str) -> NoReturn:
 
 
 def integer(text: str) -> int:
-    """An integer of no more digits than 64 bits have."""
+    """Convert a cell to an integer of 64 bits."""
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("an integer")
     return int(text)
 
 
 def number(text: str) -> float:
-    """A finite number in decimal."""
+    """Convert a cell to a finite number."""
     if not re.fullmatch(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", text[:400]):
         raise ValueError("a number")
     value = float(text[:400])
@@ -100,12 +100,12 @@ def number(text: str) -> float:
 
 
 def optional_number(text: str) -> Optional[float]:
-    """A finite number; None where the cell is empty."""
+    """Convert a cell to a finite number, or None if it is empty."""
     return number(text) if text else None
 
 
 def choice(values: Mapping[str, Any]) -> Kind:
-    """Make a kind of a few words."""
+    """Make a converter of a few words to their values."""
 
     def convert(text: str) -> Any:
         if text not in values:

@@ -1,11 +1,11 @@
-"""Guarded questions about paths, and writing that never leaves half a file.
+"""Check paths with readable errors, write files atomically, read them within bounds, lock them.
 
-Every question about a path of the user (is it there, is it a folder) is asked here: a name that is too long,
-or a folder that may not be entered, is then an error for people. ``test_paths.py`` finds the others.
+All questions about paths of the user (existence, kind, size) are asked here, so that a name that is too long,
+or a folder without permission, gives an error with a remedy. A test finds questions that are asked elsewhere.
 
-Everything is written under a temporary name in the same folder, flushed to the disk, and only then renamed;
-a rename is atomic, so a reader sees the old contents or the new ones. Temporary names begin with
-``.gluon_nrm-``: whoever holds the lock of a folder may remove those a killed process left behind.
+A file is written under a temporary name in the same folder, flushed to the disk and then renamed. A rename is
+atomic: a reader sees the old contents or the new ones. Temporary names begin with ``.gluon_nrm-``; the holder
+of a folder's lock may remove those of killed processes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from typing import BinaryIO, Iterator, List, Optional, Type, Union, cast
 from gluon_nrm.errors import NRMError
 
 TEMPORARY_PREFIX = ".gluon_nrm-"
-#: Bytes that a file read as a whole may have, where its reader knows nothing better.
+#: Default largest size in bytes of a file that is read as a whole.
 LARGEST = 2**28
-#: Seconds after which waiting for a lock is said.
+#: Seconds until waiting for a lock is reported.
 PATIENCE = 1.0
 
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
@@ -69,7 +69,7 @@ def os_errors(error: Type[NRMError], action: str, path: Union[str, Path]) -> Ite
 
 
 def exists(path: Path, error: Type[NRMError]) -> bool:
-    """Ask if something has this name; a symbolic link is followed.
+    """Return True if a file or folder exists; symbolic links are followed.
 
     Raises:
         NRMError: of the given class, if the system does not say.
@@ -78,7 +78,7 @@ def exists(path: Path, error: Type[NRMError]) -> bool:
 
 
 def is_dir(path: Path, error: Type[NRMError]) -> bool:
-    """Ask if this is a folder; a symbolic link is followed.
+    """Return True for a folder; symbolic links are followed.
 
     Raises:
         NRMError: of the given class, if the system does not say.
@@ -88,7 +88,7 @@ def is_dir(path: Path, error: Type[NRMError]) -> bool:
 
 
 def is_file(path: Path, error: Type[NRMError]) -> bool:
-    """Ask if this is a regular file; a symbolic link is followed.
+    """Return True for a regular file; symbolic links are followed.
 
     Raises:
         NRMError: of the given class, if the system does not say.
@@ -98,7 +98,7 @@ def is_file(path: Path, error: Type[NRMError]) -> bool:
 
 
 def is_taken(path: Path, error: Type[NRMError]) -> bool:
-    """Ask if a name is taken, be it by a symbolic link that leads nowhere.
+    """Return True if a name is taken, even by a broken symbolic link.
 
     Raises:
         NRMError: of the given class, if the system does not say.
@@ -107,7 +107,7 @@ def is_taken(path: Path, error: Type[NRMError]) -> bool:
 
 
 def file_size(path: Path, error: Type[NRMError]) -> int:
-    """Size of a file in bytes; 0 where there is none.
+    """Return the size of a file in bytes; 0 if it does not exist.
 
     Raises:
         NRMError: of the given class, if the system does not say.
@@ -117,7 +117,7 @@ def file_size(path: Path, error: Type[NRMError]) -> int:
 
 
 def list_folder(folder: Path, error: Type[NRMError]) -> List[Path]:
-    """Everything in a folder, in alphabetical order.
+    """List a folder in alphabetical order.
 
     Raises:
         NRMError: of the given class, if it cannot be listed.
@@ -127,7 +127,7 @@ def list_folder(folder: Path, error: Type[NRMError]) -> List[Path]:
 
 
 def find_files(folder: Path, pattern: str, error: Type[NRMError]) -> List[Path]:
-    """Everything below a folder that a pattern such as ``*/recipe.yaml`` fits, in alphabetical order.
+    """Find paths in a folder by a pattern such as ``*/recipe.yaml``, in alphabetical order.
 
     Raises:
         NRMError: of the given class, if a folder cannot be listed.
@@ -137,9 +137,9 @@ def find_files(folder: Path, pattern: str, error: Type[NRMError]) -> List[Path]:
 
 
 def expand_home(path: Path, error: Type[NRMError]) -> Path:
-    """Put in the home folder for a leading ``~`` or ``~NAME``, and values for ``$VAR`` and ``${VAR}``.
+    """Expand a leading ``~`` or ``~NAME``, and ``$VAR`` and ``${VAR}``, in a path.
 
-    A path that exists as it stands is left as it is.
+    An existing path is returned unchanged.
 
     Raises:
         NRMError: of the given class, if there is no such home folder, or a variable is not set.
@@ -156,7 +156,7 @@ def expand_home(path: Path, error: Type[NRMError]) -> Path:
 
 
 def resolve(path: Path, error: Type[NRMError]) -> Path:
-    """Absolute path, without symbolic links.
+    """Make a path absolute and resolve symbolic links.
 
     Raises:
         NRMError: of the given class, if the links lead in a circle, or the working folder is gone.
@@ -164,12 +164,12 @@ def resolve(path: Path, error: Type[NRMError]) -> Path:
     with os_errors(error, "find", path):
         try:
             return path.resolve()
-        except RuntimeError:  # Python before 3.13 says so of links in a circle
+        except RuntimeError:  # links in a circle, before Python 3.13
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def _status(path: Path, error: Type[NRMError], follow: bool = True) -> Optional[os.stat_result]:
-    """Size and kind of what is at ``path``; None where nothing is."""
+    """Return ``os.stat`` of a path; None if it does not exist."""
     with os_errors(error, "look at", path):
         try:
             return os.stat(path, follow_symlinks=follow)
@@ -180,7 +180,7 @@ def _status(path: Path, error: Type[NRMError], follow: bool = True) -> Optional[
 
 
 def open_file(path: Union[str, Path], mode: str = "rb", buffering: int = -1) -> BinaryIO:
-    """Open a file as ``open`` does, but only a regular one: reading a pipe or a device may never end.
+    """Open a regular file as ``open`` does; other kinds, such as pipes, might block for ever.
 
     Raises:
         OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
@@ -227,21 +227,21 @@ def _check_regular(found: os.stat_result) -> None:
 
 
 def fits_in_name(char: str) -> bool:
-    """Ask if a character may be in the name of a file: a letter of any script, a digit, ``_.+-``."""
+    """Return True for a character allowed in file names: a letter of any script, a digit, ``_.+-``."""
     if char.isascii():
         return char.isalnum() or char in "_.+-"
     return char.isprintable() and not char.isspace()
 
 
 def temporary_path(path: Path) -> Path:
-    """An unused name beside ``path`` that ends as it does, for writers that go by the ending."""
-    # A file system allows 255 bytes: of a long name the end is enough.
+    """Return an unused name beside ``path`` with the same ending."""
+    # A file system allows 255 bytes for a name; of a long one the end is used.
     ending = path.name if len(os.fsencode(path.name)) < 200 else path.name[-40:]
     return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}-{ending}")
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's contents, or a folder's list of names, are on the disk."""
+    """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -251,9 +251,9 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write a file to; at the end of the body it becomes ``path``, all at once.
+    """Yield a temporary path to write to; at the end of the body it is renamed to ``path``.
 
-    If the body fails, ``path`` is as it was and the temporary file is gone. A symbolic link is followed.
+    If the body fails, ``path`` is unchanged and the temporary file is removed. Symbolic links are followed.
 
     Raises:
         OSError: the file cannot be written.
@@ -279,15 +279,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     r"""Write a whole text file atomically, as UTF-8 with the line ends as given.
 
-    A byte of a file name that is not UTF-8 becomes ``\udcff``, which JSON and YAML read back as it was.
+    A byte of a file name that is not UTF-8 becomes an escape such as ``\udcff``, read back by JSON and YAML.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_bounded(path: Path, error: Type[NRMError], largest: int) -> bytes:
     """Read a whole regular file of at most ``largest`` bytes.
-
-    A pipe, a terminal or a device in its place is refused before anything is read: it might never end.
 
     Raises:
         NRMError: of the given class; the file is missing, unreadable, too large or no regular file.
@@ -300,7 +298,7 @@ def read_bounded(path: Path, error: Type[NRMError], largest: int) -> bytes:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all in it, if it is there; what cannot be removed stays."""
+    """Remove a file or a folder with its contents; ignore errors."""
     if os.path.isdir(path) and not os.path.islink(path):  # neither raises
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -309,7 +307,7 @@ def remove(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path, only_folders: bool = False) -> None:
-    """Remove what killed processes left half-written in ``folder``; only for the holder of its lock.
+    """Remove temporary files of killed processes from ``folder``; only for the holder of its lock.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -320,20 +318,20 @@ def remove_temporaries(folder: Path, only_folders: bool = False) -> None:
 
 
 class FileLock:
-    """An exclusive lock between processes, released by the system when its holder ends, however it ends.
+    """Exclusive lock between processes; the system releases it when its holder ends.
 
-    The file stays (removing it would let two processes lock two files of one name) and names the last holder.
+    The file names the last holder. It is never removed: two processes could then lock two files of one name.
     """
 
     def __init__(self, path: Path) -> None:
-        """A lock on the file ``path``, not yet taken."""
+        """Make a lock on the file ``path``, without taking it."""
         self.path = path
         self._descriptor: Optional[int] = None
 
     def acquire(self, wait: bool = False) -> bool:
-        """Take the lock; False if another holds it.
+        """Take the lock; return False if another process holds it.
 
-        With ``wait``, stay until it is free, and say on the standard error for whom, should it take long.
+        With ``wait``, wait until it is free; after ``PATIENCE`` seconds report the holder on standard error.
 
         Raises:
             OSError: the file cannot be made, or the file system has no locks.
@@ -355,7 +353,7 @@ class FileLock:
         return True
 
     def _wait(self, descriptor: int) -> None:
-        """Return once the lock is taken."""
+        """Wait until the lock is taken."""
         began, told = time.monotonic(), False
         while True:
             try:
@@ -369,7 +367,7 @@ class FileLock:
             time.sleep(0.02)
 
     def holder(self) -> str:
-        """Who took the lock last, for messages: "process 123 on host"."""
+        """Return the last holder for messages: "process 123 on host"."""
         try:
             text = read_file(self.path, 1000).decode("utf-8", errors="replace")
             return "".join(letter for letter in text.strip() if letter.isprintable()) or "another process"
@@ -377,9 +375,9 @@ class FileLock:
             return "another process"
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it was not held."""
+        """Release the lock; does nothing if it is not held."""
         if self._descriptor is not None:
-            # Unlocked by name: a forked child may still have the descriptor open.
+            # LOCK_UN, since a forked child may still have the descriptor open.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None

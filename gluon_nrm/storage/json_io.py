@@ -1,8 +1,8 @@
-"""The one reader of JSON: bounded, strict, and every fault is named by its key.
+"""Read JSON strictly and within bounds; an error names the key.
 
-Files of runs and exports are edited, truncated and downloaded. A file is read only up to a size, nested
-only up to a depth, and holds each key once; its numbers are finite and fit into 64 bits. ``read_json`` gives
-plain values, ``read_value`` turns them into dataclasses and ``read_keys`` checks some keys of an open object.
+Files of runs and exports may be edited, truncated or downloaded. Size and depth are limited, each key
+is there once, and numbers are finite and fit into 64 bits. ``read_json`` gives plain values, ``read_value``
+converts them to dataclasses and ``read_keys`` checks some keys of an object.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from typing import (
 from gluon_nrm.errors import NRMError
 from gluon_nrm.storage.files import read_bounded
 
-#: Largest file in bytes; parsed values take up to forty times as much memory.
+#: Largest file in bytes; its parsed values take up to forty times as much memory.
 LARGEST = 16 * 2**20
 #: Deepest nesting of objects and lists.
 DEEPEST = 64
-#: Digits that an integer of 64 bits has at most.
+#: Largest number of digits of a 64-bit integer.
 DIGITS = 19
 
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
@@ -46,14 +46,14 @@ _NAMES = {int: "an integer", float: "a number", str: "a string", bool: "a boolea
 
 
 class Source(NamedTuple):
-    """A file for error messages: its path, the error to raise and the remedy to give."""
+    """A file for error messages: its path, the class of the error and the remedy."""
 
     where: str
     error: Type[NRMError]
     remedy: str = PUT_BACK
 
     def damaged(self, what: str) -> NoReturn:
-        """Raise "WHERE is damaged: WHAT; REMEDY"; an empty remedy is left to the caller."""
+        """Raise "WHERE is damaged: WHAT; REMEDY"; an empty remedy is left out."""
         remedy = f"; {self.remedy}" if self.remedy else ""
         raise self.error(f"{self.where} is damaged: {what}{remedy}")
 
@@ -64,13 +64,13 @@ class Source(NamedTuple):
 
 
 class _Repeated(NamedTuple):
-    """An object with a key that is given twice."""
+    """Object with a key that is given twice."""
 
     key: str
 
 
 class _TooLarge(NamedTuple):
-    """An integer of more than ``DIGITS`` digits."""
+    """Integer of more than ``DIGITS`` digits."""
 
     text: str
 
@@ -111,9 +111,9 @@ def read_value(kind: Any, value: Any, key: str, source: Source) -> Any:
     """Convert a parsed JSON value to ``kind``.
 
     Args:
-        kind: a dataclass, int, float, str, bool, Any, or a List, Dict (with string keys) or Optional of such.
+        kind: a dataclass, int, float, str, bool, Any, or a List, Dict (string keys) or Optional of these.
         value: the parsed value.
-        key: its place in the file, as ``input.shape.1``; empty for the whole.
+        key: its dotted key in the file, e.g. ``input.shape.1``; empty for the whole file.
         source: the file, for messages.
 
     Raises:
@@ -140,14 +140,14 @@ def read_value(kind: Any, value: Any, key: str, source: Source) -> Any:
 def read_keys(
     value: Any, required: Mapping[str, Any], source: Source, *, optional: Mapping[str, Any], key: str = ""
 ) -> Dict[str, Any]:
-    """Check the keys of an object that are trusted for something; further keys stay as they are.
+    """Check some keys of an object; other keys are not checked.
 
     Args:
         value: the parsed value.
-        required: kinds (see ``read_value``) of the keys that must be there.
+        required: kinds (see ``read_value``) of the required keys.
         source: the file, for messages.
-        optional: kinds of the keys that may be left out.
-        key: place of the object in the file.
+        optional: kinds of the optional keys.
+        key: dotted key of the object in the file.
 
     Raises:
         NRMError: ``source.error``; a key is missing or of another type.
@@ -162,7 +162,7 @@ def read_keys(
 
 
 def _object(pairs: List[Tuple[str, Any]]) -> Union[Dict[str, Any], _Repeated]:
-    """An object of its pairs; where a key comes twice, a mark that names it."""
+    """Make an object of its pairs, or ``_Repeated`` if a key is given twice."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -170,12 +170,12 @@ def _object(pairs: List[Tuple[str, Any]]) -> Union[Dict[str, Any], _Repeated]:
 
 
 def _integer(text: str) -> Union[int, _TooLarge]:
-    """An integer; Python would take seconds to convert one of a million digits."""
+    """Convert an integer, unless it is long: a million digits take Python seconds."""
     return int(text) if len(text) <= DIGITS + 1 else _TooLarge(text[:12])
 
 
 def _check(value: Any, source: Source) -> None:
-    """Check depth, repeated keys and numbers of a parsed value, with no more memory than its depth takes."""
+    """Check depth, repeated keys and numbers of a parsed value, without recursion."""
     levels: List[Iterator[Tuple[Any, Any]]] = [iter([("", value)])]
     names: List[Any] = []
     while levels:
@@ -197,7 +197,7 @@ def _check(value: Any, source: Source) -> None:
 
 
 def _problem(found: Any) -> str:
-    """Why a parsed value is refused whatever its key; empty where it is not."""
+    """Describe the problem of a parsed value that is wrong for every key; empty without one."""
     if isinstance(found, _Repeated):
         return "is given twice"
     if isinstance(found, _TooLarge) or (type(found) is int and not -(2**63) <= found < 2**63):
@@ -208,7 +208,7 @@ def _problem(found: Any) -> str:
 
 
 def _scalar(kind: Any, value: Any, key: str, source: Source) -> Any:
-    """A number, string or boolean; integers serve as numbers."""
+    """Check a number, string or boolean; an integer is accepted as a number."""
     taken = (int, float) if kind is float else kind
     right = isinstance(value, taken) and (kind is bool) == isinstance(value, bool)
     source.expect(right and (kind is not float or math.isfinite(value)), _NAMES[kind], key)
@@ -216,7 +216,7 @@ def _scalar(kind: Any, value: Any, key: str, source: Source) -> Any:
 
 
 def _dataclass(kind: Any, value: Any, key: str, source: Source) -> Any:
-    """A dataclass of an object with its very fields; those with a default may be left out."""
+    """Make a dataclass of an object with the same keys; fields with a default are optional."""
     source.expect(isinstance(value, dict), "an object", key)
     hints = get_type_hints(kind)
     known = {each.name for each in fields(kind)}
@@ -233,11 +233,11 @@ def _dataclass(kind: Any, value: Any, key: str, source: Source) -> Any:
 
 
 def _join(key: str, name: str) -> str:
-    """Dotted place of an entry, long names shortened."""
+    """Join a dotted key and a name, shortened to 60 characters."""
     short = name if len(name) <= 60 else name[:57] + "..."
     return f"{key}.{short}" if key else short
 
 
 def _one_line(problem: ValueError) -> str:
-    """A parser's complaint, without the text that it failed on."""
+    """Return the first line of a parser's message."""
     return str(problem).splitlines()[0][:120]

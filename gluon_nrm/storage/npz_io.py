@@ -1,8 +1,8 @@
-"""The one reader of ``.npz`` files: every header is checked before anything is allocated.
+"""Read ``.npz`` files; headers are checked before memory is allocated.
 
-numpy trusts the shape that an array's header states, and a compressed entry may unfold to a thousand times
-its size. Here entries are stored plainly, as this package writes them, each header says exactly what its
-entry holds, and all entries together are no longer than the file.
+numpy trusts the shape in an array's header, and a compressed entry may unpack to a thousand times its size.
+This reader accepts uncompressed entries alone, as this package writes them. Each entry must have the size
+that its header states, and all entries together must fit into the file.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import numpy as np
 from gluon_nrm.errors import NRMError
 from gluon_nrm.storage.files import os_errors
 
-#: Longest header in bytes; ours are of some 128.
+#: Longest header in bytes; usual ones have 128.
 LONGEST_HEADER = 4096
 #: Most entries in a file, and most dimensions of an array.
 MOST_ENTRIES, MOST_DIMENSIONS = 100_000, 32
 
-#: Numbers, booleans and strings of a fixed length; never objects, which only pickle could read.
+#: Numbers, booleans and strings of fixed length; not objects, which are stored as pickles.
 _DTYPE = re.compile(r"[<>|=]?(?:[biufc](?:1|2|4|8|16)|[SU][0-9]{1,6})\Z")
 
 
 class Header(NamedTuple):
-    """Type and shape of an array, as its file states them."""
+    """Type and shape of an array, from its header."""
 
     dtype: "np.dtype[Any]"
     shape: Tuple[int, ...]
@@ -45,7 +45,7 @@ def read_npz(
     Args:
         path: the file, or an open one.
         error: class of the error to raise.
-        where: what to call it in messages; empty: its path.
+        where: name of the file in messages; empty: its path.
 
     Raises:
         NRMError: of the given class; the file cannot be read or holds anything but plain arrays.
@@ -63,7 +63,7 @@ def read_npz(
 
 
 def _read_entries(archive: zipfile.ZipFile) -> Dict[str, "np.ndarray[Any, Any]"]:
-    """Check the list of entries against the file's length, then read each.
+    """Check the list of entries against the length of the file, then read each entry.
 
     Raises:
         ValueError: the list or an entry is damaged.
@@ -106,7 +106,7 @@ def _read_array(file: IO[bytes], size: int) -> "np.ndarray[Any, Any]":
 
 
 def read_header(file: IO[bytes]) -> Tuple[int, Header]:
-    """Read the header of a ``.npy`` stream; return its length in bytes, and what it says.
+    """Read the header of a ``.npy`` stream; return its length in bytes and its contents.
 
     Raises:
         ValueError: it is no header of a plain array.

@@ -72,7 +72,7 @@ def test_what_is_reported() -> None:
         ("a,b,table3,4K,,,seen,yes", "a value and its status need each other"),
         ("a,b,table3,4K,1.0,,read,yes", "column 'status' must be seen or cited or empty, found 'read'"),
         ("a,b,table3,4K,1.0,,seen,True", "column 'run' must be yes or no, found 'True'"),
-        ("a,b", "2 cells in place of 8"),
+        ("a,b", "2 cells instead of 8"),
     ],
 )
 def test_a_damaged_figure_is_named(line: str, message: str, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_rows_are_typed_and_know_their_line(tmp_path: Path) -> None:
         (b"", "a.csv is damaged: column 'name' is missing in its first line"),
         (b"name,n,x,y\n", "column 'done' is missing in its first line"),
         (HEAD[:-1] + b",n\n", "column 'n' is there twice"),
-        (HEAD + b"a,1,1\n", "a.csv:2: 3 cells in place of 6"),
-        (HEAD + b"a,1,1,1,yes,,,\n", "a.csv:2: 8 cells in place of 6"),
+        (HEAD + b"a,1,1\n", "a.csv:2: 3 cells instead of 6"),
+        (HEAD + b"a,1,1,1,yes,,,\n", "a.csv:2: 8 cells instead of 6"),
         (HEAD + b"a,1.0,1,1,yes,\n", "a.csv:2: column 'n' must be an integer, found '1.0'"),
         (HEAD + b"a,1_0,1,1,yes,\n", "column 'n' must be an integer, found '1_0'"),
         (HEAD + b"a," + b"9" * 5000 + b",1,1,yes,\n", "column 'n' must be an integer, found '9999"),
@@ -53,8 +53,8 @@ def test_rows_are_typed_and_know_their_line(tmp_path: Path) -> None:
         (HEAD + b"a,1,1,1,\x1b[2J,\n", r"column 'done' must be yes or no, found '\\x1b\[2J'"),
         (HEAD + b"\xff,1,1,1,yes,\n", "is damaged: it is not UTF-8"),
         (WHOLE.decode().encode("utf-16"), "is damaged: it is not UTF-8"),
-        (HEAD + b'"a,1,1,1,yes,\n', "is damaged: it is no CSV"),
-        (HEAD + b"a" * 200_000 + b",1,1,1,yes,\n", "is damaged: it is no CSV"),
+        (HEAD + b'"a,1,1,1,yes,\n', "is damaged: it is not CSV"),
+        (HEAD + b"a" * 200_000 + b",1,1,1,yes,\n", "is damaged: it is not CSV"),
     ],
 )
 def test_a_fault_is_named_by_line_and_column(data: bytes, message: str, tmp_path: Path) -> None:

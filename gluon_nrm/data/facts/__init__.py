@@ -1,1 +1,1 @@
-"""Facts of the data that belong to a run, and what has changed since."""
+"""Facts of a run's data, stored when the run starts, and later changes of the data."""

@@ -1,4 +1,4 @@
-"""Differences between the images that a run was trained with and those that are there now, in words."""
+"""Compare the images of a run with the images that are there now, and describe the differences."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from gluon_nrm.data.sets.registry import PartFound
 from gluon_nrm.errors import ChangedData
 
 REMEDY = (
-    "put them back as they were, or say where they lie unchanged (--data-dir; in training --set "
-    "data.path=...); for these images, train a new run (--fresh)"
+    "put them back as they were, or give the folder of the unchanged images (--data-dir; in training --set "
+    "data.path=...); to use these images, train a new run (--fresh)"
 )
 
 
 def check_part(
     facts: Facts, part: str, class_names: Sequence[str], found: Mapping[str, PartFound], folder: Path
 ) -> None:
-    """Compare the images of a part, as they were listed, with those of the run.
+    """Compare the listed images of a part with those of the run.
 
     Parameters
     ----------
-    part         "train" or "test": what is needed.
-    class_names  As they are now.
-    found        The part, and the other one too where one folder holds both.
-    folder       That of the data set.
+    part         "train" or "test".
+    class_names  Present names of the classes.
+    found        The part; both parts if one folder holds both.
+    folder       Folder of the data set.
 
     Raises
     ------
-    ChangedData  They are not the same; the message says what changed and what can be done.
+    ChangedData  They differ; the message names the change and the remedy.
     """
     now = {
         name: describe_part(each.labels, len(class_names), each.files, None, folder)
@@ -42,7 +42,7 @@ def check_part(
 def compare(
     facts: Facts, part: str, class_names: Sequence[str], now: Mapping[str, PartFacts], folder: Path
 ) -> None:
-    """As ``check_part``, for facts that were taken already."""
+    """Compare the facts of a part with those of the run, as ``check_part`` does."""
     before, after = facts.part(part), now[part]
     same_names = list(class_names) == facts.class_names
     same = (before.images, before.labels, before.identities) == (after.images, after.labels, after.identities)
@@ -57,7 +57,7 @@ def compare(
 
 
 def _classes(before: Sequence[str], after: Sequence[str]) -> str:
-    """Say which classes went and came."""
+    """Describe removed and added classes."""
     gone = [name for name in before if name not in after]
     new = [name for name in after if name not in before]
     said = [
@@ -74,7 +74,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _images(facts: Facts, now: Mapping[str, PartFacts]) -> Optional[str]:
-    """Say which images went, came or have another size; None where their names do not tell."""
+    """Describe removed, added and changed images; None if the images have no names or are the same."""
     before: Dict[str, List[Any]] = {}
     after: Dict[str, List[Any]] = {}
     for name, each in now.items():
@@ -96,7 +96,7 @@ def _images(facts: Facts, now: Mapping[str, PartFacts]) -> Optional[str]:
 
 
 def _class_counts(facts: Facts, now: Mapping[str, PartFacts]) -> str:
-    """The first class whose number of images changed."""
+    """Describe the first class whose number of images changed."""
     before = [sum(each) for each in zip(*(facts.part(name).per_class for name in now))]
     after = [sum(each) for each in zip(*(each.per_class for each in now.values()))]
     for name, old, new in zip(facts.class_names, before, after):
@@ -106,11 +106,11 @@ def _class_counts(facts: Facts, now: Mapping[str, PartFacts]) -> str:
 
 
 def _counts(facts: Facts, part: str, after: PartFacts) -> str:
-    """Say what changed where no names are stored."""
+    """Describe the change of images without stored names."""
     before = facts.part(part)
     if before.images != after.images or before.per_class != after.per_class:
         found = _class_counts(facts, {part: after}) if len(after.per_class) == len(facts.class_names) else ""
         return f"{found}there were {before.images} images, and there are {after.images}"
     if before.labels != after.labels:
-        return f"of the {before.images} images some have another label"
+        return f"some of the {before.images} images have another label"
     return f"the {before.images} images are others, or in another order"

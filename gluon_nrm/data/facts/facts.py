@@ -1,8 +1,8 @@
-"""Facts about the data that belong to a run: they are taken once, when it starts, and hold for good.
+"""Facts of a run's data, taken once when the run starts.
 
-Files change after a run was started: images are added, classes are renamed, folders are moved. So class
-names, mean and deviation, the draw of labelled images and the names of all images are stored in the run
-(``data.json``), and later used from there. ``changes`` compares them with the files.
+Images may be added, classes renamed and folders moved after that. Class names, mean and standard deviation,
+the draw of the labelled images and the names of all images are therefore stored in the run (``data.json``)
+and used from there. ``changes`` compares them with the files.
 """
 
 from __future__ import annotations
@@ -22,25 +22,24 @@ from gluon_nrm.data.sets.registry import Source
 
 TRAIN, TEST = "train", "test"
 PARTS = (TRAIN, TEST)
-#: Bytes of pixels that go into a digest at once.
+#: Bytes of pixels hashed at once.
 _BLOCK = 2**26
 
 
 @dataclass(frozen=True)
 class PartFacts:
-    """The training or the test images."""
+    """Facts of the training or the test images."""
 
     images: int
     per_class: List[int]
-    #: digest of names, sizes and check sums, or, of a data set without names, of the pixels; "" where there
-    #: is neither
+    #: digest of names, sizes and check sums; of the pixels if the images have no names; "" without either
     identities: str
     #: digest of the labels
     labels: str
-    #: folder or file of the part below the folder of the data set; "." where one folder holds both
+    #: folder or file of the part, relative to the folder of the data set; "." if one folder holds both parts
     place: str
-    #: name of each image, its size in bytes and the check sum of its contents (see ``Identities``); None of
-    #: a data set without names or with too many
+    #: name of each image, its size in bytes and the check sum of its contents (see ``Identities``); None if
+    #: the images have no names or are too many
     names: Optional[List[str]] = None
     sizes: Optional[List[int]] = None
     sums: Optional[List[int]] = None
@@ -48,40 +47,40 @@ class PartFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows of its data without their files."""
+    """Facts of a run's data that need no files."""
 
     name: str
-    #: data.path, absolute; None where the recipe gives none
+    #: absolute data.path; None if the recipe has none
     path: Optional[str]
-    #: folder of all data sets, absolute
+    #: absolute folder of all data sets
     data_dir: str
     class_names: List[str]
     input_shape: List[int]
     mean: List[float]
     std: List[float]
-    #: smallest and largest value of a pixel
+    #: smallest and largest pixel value
     pixels: List[float]
     streamed: bool
-    #: positions of the held-out images in the training set
+    #: positions of the validation images in the training set
     validation: List[int]
-    #: positions of the labelled images; None: all that are not held out
+    #: positions of the labelled images; None: all but the validation images
     labelled: Optional[List[int]]
     train: PartFacts
     test: PartFacts
 
     def part(self, name: str) -> PartFacts:
-        """The training (``train``) or the test images (``test``)."""
+        """Return the facts of the training (``train``) or the test images (``test``)."""
         return self.train if name == TRAIN else self.test
 
     def split(self, include_labelled: bool) -> Split:
-        """The draw of the run; ``include_labelled`` as in ``draw_split``."""
+        """Return the split of the run; ``include_labelled`` as in ``draw_split``."""
         validation = np.array(self.validation, dtype=np.int64)
         rest = np.setdiff1d(np.arange(self.train.images), validation)
         labelled = rest if self.labelled is None else np.array(self.labelled, dtype=np.int64)
         return Split(labelled, rest if include_labelled else np.setdiff1d(rest, labelled), validation)
 
     def problem(self) -> Optional[str]:
-        """Say why the facts contradict each other; None where they do not."""
+        """Describe the first contradiction between the facts; None without one."""
         classes, channels = len(self.class_names), self.input_shape[:1]
         positions = [*self.validation, *(self.labelled or [])]
         if not self.class_names or len(self.input_shape) != 3 or min(self.input_shape) < 1:
@@ -104,12 +103,12 @@ class Facts:
 
 
 def describe_data(dataset: Dataset, split: Split, source: Source, everything_labelled: bool) -> Facts:
-    """Take the facts of a data set and a draw.
+    """Take the facts of a data set and a split.
 
     Parameters
     ----------
-    source               Where its files were found.
-    everything_labelled  Whether every image that is not held out is labelled (``data.labels: null``).
+    source               Folder and settings that the data set was loaded with.
+    everything_labelled  True if every image but the validation images is labelled (``data.labels: null``).
     """
     folder = absolute(source.folder(dataset.name))
     named = dataset.identified or (None, None)
@@ -141,13 +140,13 @@ def describe_part(
     images: Optional[ImageSet],
     folder: Path,
 ) -> PartFacts:
-    """Take the facts of some images, by their names or, without names, by their pixels.
+    """Take the facts of one part, from the names of the images or else from their pixels.
 
     Parameters
     ----------
     labels   (N,) int64.
     classes  Number of classes.
-    folder   That of the data set.
+    folder   Folder of the data set.
     """
     per_class = np.bincount(labels, minlength=classes).tolist()
     label_digest = _digest([labels.astype("<i8").tobytes()])
@@ -164,17 +163,17 @@ def describe_part(
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root of the file system, symbolic links left as they are."""
+    """Make a path absolute; symbolic links are kept."""
     return Path(os.path.abspath(path))
 
 
-def digest(texts: Iterable[str]) -> str:
-    """Digest of some strings."""
-    return _digest(text.encode("utf-8", errors="surrogatepass") for text in texts)
+def digest(strings: Iterable[str]) -> str:
+    """Hash some strings."""
+    return _digest(string.encode("utf-8", errors="surrogatepass") for string in strings)
 
 
 def split_digest(facts: Facts) -> str:
-    """Digest of the draw."""
+    """Hash the labelled and the validation positions."""
     labelled = [-1] if facts.labelled is None else facts.labelled
     return _digest(np.array(each, dtype="<i8").tobytes() for each in (labelled, facts.validation))
 
@@ -191,7 +190,7 @@ def _pixel_digest(images: Optional[ImageSet]) -> str:
 
 
 def _digest(parts: Iterable[bytes]) -> str:
-    """Hash with the length of each part before it, so that nothing can move from one part to the next."""
+    """Hash parts, each after its length, so that different parts never give the same bytes."""
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))
@@ -200,6 +199,6 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def input_shape(facts: Facts) -> Tuple[int, int, int]:
-    """Channels, height and width of an image."""
+    """Return channels, height and width of an image."""
     channels, height, width = facts.input_shape
     return channels, height, width

@@ -1,7 +1,7 @@
-"""The data set of a run: what the run knows of it is at hand, and images are loaded when they are needed.
+"""Data set of a run, described by the run's facts; its images are loaded when they are needed.
 
-Class names, constants and shape are those of ``data.json``. The training and the test images are loaded
-apart from each other, each compared first with what the run was trained with.
+Class names, constants and shape come from ``data.json``. Training and test images are loaded separately. Each
+part is compared with the facts before it is loaded.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gluon_nrm.storage.files import is_dir
 
 
 class StoredDataset(Dataset):
-    """A ``Dataset`` by the facts of a run.
+    """``Dataset`` made from the facts of a run.
 
     Parameters
     ----------
-    facts   Of the run.
-    source  Where the files are now (``find_source``).
+    facts   Facts of the run.
+    source  Present place of the files, from ``find_source``.
     """
 
     def __init__(self, facts: Facts, source: Source) -> None:
@@ -52,17 +52,17 @@ class StoredDataset(Dataset):
 
     @property
     def train(self) -> ImageSet:
-        """The training images.
+        """Load the training images.
 
         Raises
         ------
-        DataError  They are not there, or not those of the run.
+        DataError  They are missing, or not those of the run.
         """
         return self._part(TRAIN)
 
     @property
     def test(self) -> ImageSet:
-        """The test images; raises as ``train``."""
+        """Load the test images; raises as ``train``."""
         return self._part(TEST)
 
     @property
@@ -82,18 +82,18 @@ class StoredDataset(Dataset):
 
     @property
     def skipped(self) -> Skipped:
-        """What lies among the images that were loaded and is no part of them."""
+        """Files in the folders of the loaded images that were left out."""
         return self._whole.skipped if self._whole is not None else self._skipped.record
 
     @property
     def pixel_range(self) -> Tuple[float, float]:
-        """Smallest and largest value of a pixel."""
+        """Smallest and largest pixel value."""
         least, most = self.facts.pixels
         return least, most
 
     @property
     def streamed(self) -> bool:
-        """Whether images are decoded whenever they are needed, and not kept in memory."""
+        """True if images are decoded when they are needed, instead of being kept in memory."""
         return self.facts.streamed
 
     def load(self) -> None:
@@ -102,7 +102,7 @@ class StoredDataset(Dataset):
             self._part(part)
 
     def _part(self, part: str) -> ImageSet:
-        """Load a part, unless it is there."""
+        """Return a part; load it the first time."""
         if part not in self._loaded:
             loader = part_loader(self.name)
             found = self._of_whole(part) if loader is None else loader(self.source, self._wanted(part))
@@ -121,7 +121,7 @@ class StoredDataset(Dataset):
         )
 
     def _of_whole(self, part: str) -> ImageSet:
-        """Load the whole data set, of which there are no parts, and compare the one that is needed."""
+        """Load a data set that has no loader of single parts, and check the part that is needed."""
         if self._whole is None:
             source = self.source
             whole = load_dataset(
@@ -145,16 +145,16 @@ def find_source(
     size: Optional[int] = None,
     streamed: Optional[bool] = None,
 ) -> Source:
-    """Find out where the files of a run are now.
+    """Find the present place of a run's files.
 
-    They are in ``data_dir`` if it is given: of a run with ``data.path`` in the folder of that name in it, or
-    in ``data_dir`` itself. Else they are where they were when the run was started. Whatever is found there
-    is compared with the facts when it is loaded.
+    This is ``data_dir`` if it is given; for a run with ``data.path`` the folder of that name in it, or
+    ``data_dir`` itself. Otherwise it is the place where the run was started. The files are compared with the
+    facts when they are loaded.
 
     Parameters
     ----------
-    data_dir        Where the user says that they are; None: nothing is said.
-    size, streamed  Of the recipe.
+    data_dir        Folder that the user gave, or None.
+    size, streamed  Settings of the recipe.
     """
     if facts.path is None:
         stored = Path(facts.data_dir)

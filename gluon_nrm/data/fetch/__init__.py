@@ -1,1 +1,1 @@
-"""Getting the files of a data set: downloads that go on where they stopped, checksums, instructions."""
+"""Download the files of a data set, verify their checksums, or tell the user how to get them."""

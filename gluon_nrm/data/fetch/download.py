@@ -1,7 +1,6 @@
-"""Fetching a file: from one server after the other, going on where it stopped, whole or not at all.
+"""Download a file from the first server that has it; an interrupted download is resumed.
 
-What has arrived is in NAME.part beside the file; only when all of it is there and its SHA-256 is right does
-it get its name.
+The download is written to NAME.part. It is renamed to NAME when it is complete and its SHA-256 is right.
 """
 
 from __future__ import annotations
@@ -24,34 +23,34 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import FileLock, exists, file_size, open_file, os_errors, sync
 
 CHUNK = 1 << 20
-#: Seconds without a byte after which a server has failed.
+#: Seconds without a byte until a server counts as failed.
 PATIENCE = 30.0
-#: Times that a server which breaks off is asked to go on, as long as something new arrives.
+#: Failed attempts in a row, without a new byte, until the next server is tried.
 ATTEMPTS = 5
-#: Seconds between two of them.
+#: Seconds between two attempts.
 PAUSE = 1.0
 
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 
 
 class _ServerError(Exception):
-    """A server cannot be used; the next one is asked."""
+    """A server cannot be used; the next one is tried."""
 
 
 def fetch(
     remote: Remote, folder: Path, *, mirror: Optional[str] = None, stream: Optional[TextIO] = None
 ) -> Path:
-    """Have a file in ``folder``, and return its path; one that is there and right is left alone.
+    """Download a file into ``folder`` unless it is there, and return its path.
 
     Parameters
     ----------
-    mirror  Address of a folder that is asked first.
-    stream  Where progress is shown; None: standard error.
+    mirror  URL of a folder that is tried first.
+    stream  Output of the progress display; None: standard error.
 
     Raises
     ------
-    DataError  No server has it, the disk is full, another process is fetching it, or another file has its
-               name. What has arrived stays.
+    DataError  No server has the file, the disk is full, another process is downloading it, or another file
+               has its name. A partial download is kept.
     """
     path = folder / remote.name
     if exists(path, DataError):
@@ -79,7 +78,7 @@ def fetch(
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file, in hexadecimal.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def sha256(path: Path) -> str:
 
 
 def _from_servers(remote: Remote, partial: Path, mirror: Optional[str], stream: Optional[TextIO]) -> None:
-    """Fill ``partial`` from the first server that has the file, or raise DataError."""
+    """Download to ``partial`` from the first server that has the file, or raise DataError."""
     reasons: List[str] = []
     for folder in ([mirror] if mirror else []) + list(remote.folders):
         address = f"{folder.rstrip('/')}/{remote.name}"
@@ -109,12 +108,12 @@ def _from_servers(remote: Remote, partial: Path, mirror: Optional[str], stream: 
 
 
 def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
-    """Fill ``partial`` from one server, or raise _ServerError."""
+    """Download to ``partial`` from one server, or raise _ServerError."""
     failed = 0
     while file_size(partial, DataError) != remote.size:
         before = file_size(partial, DataError)
         if before > remote.size:
-            _remove(partial)  # of another file
+            _remove(partial)  # it belongs to another file
             before = 0
         _check_space(partial, remote.size - before)
         try:
@@ -127,8 +126,8 @@ def _from_server(remote: Remote, address: str, partial: Path, stream: Optional[T
                 raise _ServerError(str(reason) or type(problem).__name__) from problem
             time.sleep(PAUSE)
     if sha256(partial) != remote.sha256:
-        _remove(partial)  # nothing of it can be trusted
-        raise _ServerError(f"what came has not the SHA-256 {remote.sha256}")
+        _remove(partial)  # it cannot be resumed
+        raise _ServerError(f"the SHA-256 of the download is not {remote.sha256}")
 
 
 def _remove(partial: Path) -> None:
@@ -138,17 +137,17 @@ def _remove(partial: Path) -> None:
 
 
 def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
-    """Ask a server for what is missing and append what comes to ``partial``.
+    """Request the missing bytes from a server and append them to ``partial``.
 
     Raises
     ------
-    OSError, HTTPException  The server broke off, or does not answer.
-    ValueError              It has another file.
+    OSError, HTTPException  The server does not answer, or the connection broke.
+    ValueError              The server has another file.
     """
     have = file_size(partial, DataError)
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        # A server that does not know ranges answers 200 with the whole file.
+        # A server without support for ranges answers 200 with the whole file.
         have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
         length = answer.headers.get("Content-Length")
         if length is not None and have + int(length) != remote.size:
@@ -163,17 +162,17 @@ def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]
                 _append(partial, chunk)
                 bar.update(len(chunk))
     if have < remote.size:
-        raise OSError("the server broke off")
+        raise OSError("the connection broke")
 
 
 def _append(path: Path, chunk: bytes, mode: str = "ab") -> None:
-    """Append to a file; what goes wrong here is the disk's fault, and not the server's."""
+    """Append to a file; an error here is the disk's, not the server's."""
     with os_errors(DataError, "write", path), open_file(path, mode) as file:
         file.write(chunk)
 
 
 def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
-    """Progress in bytes, with rate and time left; on no terminal a line every ten seconds at most."""
+    """Make a progress bar in bytes; without a terminal, one line every ten seconds."""
     bar = tqdm(
         total=remote.size, initial=have, desc=remote.name, unit="B", unit_scale=True, unit_divisor=1024,
         file=Display(sys.stderr if stream is None else stream), dynamic_ncols=True, leave=True,
@@ -184,11 +183,11 @@ def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
 
 
 def _check_space(partial: Path, needed: int) -> None:
-    """Raise DataError where the disk is too full."""
+    """Raise DataError if the disk has too little free space."""
     with os_errors(DataError, "look at", partial.parent):
         free = shutil.disk_usage(partial.parent).free
     if free < needed:
         raise DataError(
-            f"{partial.parent}: {needed / 2**20:.0f} MiB are to be fetched, and the disk has "
+            f"{partial.parent}: {needed / 2**20:.0f} MiB are needed, and the disk has "
             f"{free / 2**20:.0f} MiB free; free some space and start again"
         )

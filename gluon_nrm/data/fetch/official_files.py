@@ -1,7 +1,7 @@
-"""The official files of each data set: size, SHA-256, and the servers that have them.
+"""Official files of each data set: size, SHA-256 and servers.
 
-The sums are those that several independent projects publish (TensorFlow Datasets, Keras, TorchVision's
-prototypes); those files' MD5 sums, as the data sets' authors give them, belong to the same bytes.
+The SHA-256 sums are published by several independent projects (TensorFlow Datasets, Keras, TorchVision's
+prototypes). The MD5 sums that the authors of the data sets publish belong to the same files.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Dict, NamedTuple, Tuple
 
 
 class Remote(NamedTuple):
-    """A file on servers."""
+    """A file and the servers that have it."""
 
     name: str
     size: int  # bytes
     sha256: str
-    folders: Tuple[str, ...]  # addresses of folders that hold it, in the order in which they are asked
+    folders: Tuple[str, ...]  # URLs of folders that hold it, in the order of use
 
 
 _CIFAR = ("https://www.cs.toronto.edu/~kriz", "https://cave.cs.toronto.edu/kriz")
@@ -26,7 +26,7 @@ _MNIST = (
     "http://yann.lecun.com/exdb/mnist",
 )
 
-#: What is fetched.
+#: Files that are downloaded.
 REMOTE: Dict[str, Tuple[Remote, ...]] = {
     "cifar10": (
         Remote(
@@ -86,7 +86,7 @@ REMOTE: Dict[str, Tuple[Remote, ...]] = {
     ),
 }
 
-#: What is read too, where it was put by hand.
+#: Files that are read too if the user puts them there.
 BY_HAND: Dict[str, Tuple[Remote, ...]] = {
     "cifar10": (
         Remote(

@@ -1,4 +1,4 @@
-"""Getting a data set ready: found or fetched, and verified; how to come by one that cannot be fetched."""
+"""Prepare a data set: find or download its files, verify them, or say how to get them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def prepare(
     mirror: Optional[str] = None,
     stream: Optional[TextIO] = None,
 ) -> str:
-    """Have a data set's files where training looks for them, read them once, and say what there is.
+    """Find or download the files of a data set, read them once, and return a summary.
 
     Parameters
     ----------
     data_dir  Folder of all data sets; None: see ``data_folder``.
-    mirror    Address of a folder that is asked for each file first.
-    stream    Where progress is shown; None: standard error.
+    mirror    URL of a folder that is tried first for each file.
+    stream    Output of the progress display; None: standard error.
 
     Raises
     ------
-    DataError  A file cannot be fetched or is not what it should be; the message says what to put where.
+    DataError  A file cannot be downloaded, or is not the official one; the message says what to do.
     """
     source = Source(data_folder(data_dir))
     _verify(name, source)
@@ -57,7 +57,7 @@ def prepare(
 
 
 def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] = None) -> str:
-    """Say of each file of one data set, or of all: where it belongs, its size, its SHA-256, who has it.
+    """List the files of one data set, or of all, with place, size, SHA-256 and URLs.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
         by_hand = BY_HAND.get(each, ())
         for remote in REMOTE.get(each, ()) + by_hand:
             place = _there(remote, each, source)
-            absent = "missing; read too, where it is put by hand" if remote in by_hand else "missing"
+            absent = "missing; optional, read if you put it there" if remote in by_hand else "missing"
             state = "there" if place else absent
             lines += [
                 f"{place or source.folder(each) / remote.name}: {state}",
@@ -86,13 +86,13 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
 
 
 def _there(remote: Remote, name: str, source: Source) -> Optional[Path]:
-    """Where a file is, if it is there."""
+    """Return the path of a file; None if it is missing."""
     places = (folder / remote.name for folder in search_folders(source, name))
     return next((place for place in places if exists(place, DataError)), None)
 
 
 def _verify(name: str, source: Source) -> None:
-    """Raise DataError for a file with the name of an official one and other contents."""
+    """Raise DataError for a file with an official name but other contents."""
     for remote in REMOTE.get(name, ()) + BY_HAND.get(name, ()):
         place = _there(remote, name, source)
         if place is not None and sha256(place) != remote.sha256:

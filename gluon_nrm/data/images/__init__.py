@@ -1,1 +1,1 @@
-"""One image file: the formats that are read, decoding, orientation, truncation."""
+"""Image files: formats, decoding, orientation, damage."""

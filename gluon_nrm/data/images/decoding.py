@@ -1,4 +1,4 @@
-"""Image files: decoded with Pillow, and brought to one size."""
+"""Decode image files with Pillow and bring them to one size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluon_nrm.data.images.truncation import watch
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import open_file
 
-#: Pillow's exceptions for damaged files, beside an OSError.
+#: Exceptions of Pillow for damaged files, besides OSError.
 DAMAGE = (
     ValueError,
     SyntaxError,
@@ -31,18 +31,18 @@ DAMAGE = (
 
 
 def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RGB") -> Image.Image:
-    """Return an image, turned as its camera was held.
+    """Decode an image and turn it upright.
 
     Parameters
     ----------
     file   A path or an open file.
     where  Name of the image in messages.
-    mode   Pillow's: "RGB" for three channels, "L" for one; "" for the one of them that the file has.
+    mode   Pillow's mode: "RGB" for three channels, "L" for one; "" for the number that the file has.
 
     Raises
     ------
-    DataError  The file cannot be read, is no image of one of ``FORMATS``, is damaged or cut short, or has
-               more pixels than Pillow allows or more than 8 bits a channel.
+    DataError  The file cannot be read, is no image of ``FORMATS``, is damaged or truncated, or has more
+               pixels than Pillow allows or more than 8 bits per channel.
     """
     if isinstance(file, Path):
         with read_errors(where, "an image"), open_file(file) as opened:
@@ -79,14 +79,14 @@ def _open(file: BinaryIO, where: Union[str, Path]) -> Image.Image:
 
 
 def _content(file: BinaryIO) -> bytes:
-    """The beginning of a file that Pillow does not recognise: all of it, where it could be a JPEG file."""
+    """Return the first two bytes of a file, or all of it if these are a JPEG file's."""
     file.seek(0)
     begins = file.read(2)
     return begins + file.read() if begins == JPEG_BEGINS else begins
 
 
 def centre_square(image: Image.Image, shorter: int, side: int) -> Image.Image:
-    """Resize so that the shorter side has ``shorter`` pixels, and cut the middle square of ``side``."""
+    """Resize the shorter side to ``shorter`` pixels and crop the central square of ``side`` pixels."""
     width, height = image.size
     if min(width, height) != shorter:
         scale = shorter / min(width, height)
@@ -97,6 +97,6 @@ def centre_square(image: Image.Image, shorter: int, side: int) -> Image.Image:
 
 
 def to_array(image: Image.Image) -> np.ndarray:
-    """The pixels, (C, H, W) uint8."""
+    """Return the pixels, (C, H, W) uint8."""
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,7 +1,7 @@
-"""Image formats that are read, and the endings of their files.
+"""Supported image formats and the endings of their files.
 
-Content decides how a file is read, whatever its name, but only among these formats. Pillow knows others that
-are no pictures of pixels: for PostScript it starts Ghostscript, which a file of a stranger must not do.
+The content of a file decides which of these formats it is read as, not its name. Other formats of Pillow are
+left out: for PostScript it starts Ghostscript, which an untrusted file must not do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Optional, Tuple
 from PIL import Image
 
 #: Pillow's name of each format and the endings of its files, in the order in which they are tried.
-#: TGA comes last: it has no magic number, so that only a header of impossible values speaks against it.
+#: TGA is last: it has no magic number, so almost any file could be one.
 FORMATS = {
     "BMP": (".bmp",),
     "DIB": (".dib",),
@@ -38,18 +38,18 @@ ENDINGS = tuple(sorted(_FORMAT_OF))
 
 
 def installed_formats() -> Tuple[str, ...]:
-    """The formats that the installed Pillow knows; older ones lack AVIF and QOI."""
+    """Return the formats that the installed Pillow reads; older versions lack AVIF and QOI."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image, by its ending."""
+    """Return True if the ending of a file name is that of an image."""
     return left_out(name) is None
 
 
 def left_out(name: str) -> Optional[str]:
-    """Say why a file of this name is not taken for an image; None where it is."""
+    """Return the reason why a file of this name is no image; None if it is one."""
     ending = os.path.splitext(name)[1].lower()
     if not ending:
         return "its name has no ending"

@@ -1,4 +1,4 @@
-"""How a camera was held, by the EXIF block of an image; what else the block holds never matters."""
+"""Orientation of an image in its EXIF block; the rest of the block is ignored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 #: Number of the EXIF tag.
 ORIENTATION = 0x0112
-#: The change that turns an image upright, by the tag's value.
+#: Transposition that turns an image upright, for each value of the tag.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -24,18 +24,18 @@ JPEG_BEGINS, _EXIF_SEGMENT, _EXIF = b"\xff\xd8", b"\xff\xe1", b"Exif\0"
 
 
 def upright(image: Image.Image) -> Optional[Image.Transpose]:
-    """Return the change that turns an image upright; None: there is none, or the block makes no sense.
+    """Return the transposition that turns an image upright; None if none is needed or the block is damaged.
 
-    Pillow converts a tag when it is asked for it. Asked for this tag alone, it passes over all others.
+    Pillow converts a tag when it is read, so damage in other tags does not matter.
     """
     try:
         return _UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # Pillow raises many kinds for a damaged block, and the pixels are intact
+    except Exception:  # a damaged block raises many kinds of exceptions; the pixels are intact
         return None
 
 
 def without_exif(data: bytes) -> Optional[bytes]:
-    """Return a JPEG file without its EXIF blocks, which older Pillows read at once; None: there is none."""
+    """Remove the EXIF blocks of a JPEG file, which old Pillows read when they open it; None without one."""
     if not data.startswith(JPEG_BEGINS):
         return None
     kept, place = [JPEG_BEGINS], 2

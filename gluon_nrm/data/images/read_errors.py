@@ -1,4 +1,4 @@
-"""What is said of a file that cannot be read or is damaged."""
+"""Errors of files that cannot be read or are damaged."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ UNREADABLE = "check that it is whole, or remove it and get it again"
 
 @contextmanager
 def read_errors(path: Union[str, Path], kind: str, *damage: Type[Exception]) -> Iterator[None]:
-    """Turn what goes wrong while the body reads a file into errors that name it.
+    """Turn exceptions of the body, which reads a file, into errors that name the file.
 
     Parameters
     ----------
-    path    The file, or how messages name a part of it.
-    kind    What the file should be: "a .gz file".
-    damage  Exceptions that mean it is not, beside those of decompression.
+    path    The file, or the name of a part of it for messages.
+    kind    Expected kind of file, e.g. "a .gz file".
+    damage  Exceptions that mean damage, besides those of decompression.
 
     Raises
     ------
-    DataError  The file cannot be read, or is not what it should be.
+    DataError  The file cannot be read, is damaged or of another kind.
     """
     try:
         yield
     except (OSError, EOFError, zlib.error) + damage as problem:
-        # an OSError of the system has a number, one of a decoder has none
+        # an OSError of the system has a number, an OSError of a decoder has none
         if isinstance(problem, OSError) and problem.errno is not None:
             with os_errors(DataError, "read", Path(path)):
                 raise

@@ -1,8 +1,8 @@
-"""Damaged images stay errors in a process that has asked Pillow to be silent about them.
+"""Detect damaged images even if Pillow is set to accept them.
 
-``ImageFile.LOAD_TRUNCATED_IMAGES`` belongs to the whole process, and importing GluonCV sets it: what is
-missing of an image is then black. It is read here and never written, since other threads may depend on it.
-Where it is set, the decoders of an image are watched, each for itself.
+Importing GluonCV sets ``ImageFile.LOAD_TRUNCATED_IMAGES`` for the whole process; Pillow then fills missing
+pixels with black. Other threads may depend on this switch, so it is only read here. If it is set, the
+decoders of each image are wrapped to report damage.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any, Tuple
 from PIL import Image, ImageFile
 
 _PREFIX = "gluon_nrm watches "
-#: Refuses damaged data itself, and is not looked up by the name in the image's list.
+#: Reports damage itself, and is not looked up by its name in the image's list.
 _STRICT = "libtiff"
 
 
 def watch(image: Any) -> None:
-    """Have ``load()`` of an opened image raise OSError where data is damaged or missing."""
+    """Make ``load()`` of an opened image raise OSError for damaged or missing data."""
     tiles = getattr(image, "tile", None)
     if not ImageFile.LOAD_TRUNCATED_IMAGES or not tiles:
         return
     for tile in tiles:
-        # adds names of our own to Pillow's table of decoders; no other name changes its meaning
+        # adds names of our own to Pillow's table of decoders and changes no other
         if tile[0] != _STRICT:
             watched: Any = partial(_WatchedDecoder, tile[0])
             Image.register_decoder(_PREFIX + tile[0], watched)
     image.tile = [_renamed(tile) for tile in tiles]
     if image.format in ("JPEG", "MPO"):
-        # Pillow's own would append the end that a file lacks
+        # Pillow's own method would append a missing end
         image.load_read = image.fp.read
 
 
 def _renamed(tile: Tuple[Any, ...]) -> Tuple[Any, ...]:
-    """An entry of the image's list with the name of the watched decoder; newer Pillows name its fields."""
+    """Put the watched decoder's name into an entry of the image's list (a named tuple in new Pillows)."""
     if tile[0] == _STRICT:
         return tile
     values = (_PREFIX + tile[0], *tile[1:])
@@ -42,18 +42,18 @@ def _renamed(tile: Tuple[Any, ...]) -> Tuple[Any, ...]:
 
 
 class _WatchedDecoder:
-    """One of Pillow's decoders, with an error where Pillow may have been told to go on without one."""
+    """A decoder of Pillow that always reports damage."""
 
     def __init__(self, name: str, mode: str, *args: Any) -> None:
         self._decoder: Any = Image._getdecoder(mode, name, args)
         self._ended = False
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on what is not watched: ``setimage``, ``setfd``, ``pulls_fd``."""
+        """Pass on all other attributes: ``setimage``, ``setfd``, ``pulls_fd``."""
         return getattr(self._decoder, name)
 
     def decode(self, data: bytes) -> Tuple[int, int]:
-        """Decode some data, and return how much was used (below 0: the image is complete) and 0.
+        """Decode some data; return the number of bytes used (below 0: the image is complete) and 0.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class _WatchedDecoder:
 
         Raises
         ------
-        OSError  Data is missing: the image is not complete.
+        OSError  The image is not complete.
         """
         self._decoder.cleanup()
         if not self._ended:

@@ -1,4 +1,4 @@
-"""Random translation, mirroring and Cutout of a batch of images, without a loop over images."""
+"""Random translation, horizontal flip and Cutout of a batch of images, without a loop over images."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from gluon_nrm.errors import DataError
 
 
 class Augmentation(Protocol):
-    """A random change of raw images, before they are normalised: ``Augment`` or ``crops.RandomCrops``."""
+    """Random change of raw images before normalisation: ``Augment`` or ``crops.RandomCrops``."""
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
-        """Return changed ``images`` (B, C, H, W), an array or streamed as they came; draw from ``rng``."""
+        """Return changed ``images`` (B, C, H, W), of the type given; draw from ``rng``."""
 
     def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
-        """Draw what is random in the change of so many images: arrays with an entry for each image."""
+        """Draw the random numbers that change ``count`` images: arrays with an entry for each image."""
 
     def apply(self, images: Any, drawn: Sequence[np.ndarray]) -> Any:
-        """Change ``images`` as was drawn for them, or for the part of a batch that they are."""
+        """Change ``images`` by the drawn numbers."""
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
-        """Raise DataError where images of ``input_shape`` (C, H, W) cannot be changed so."""
+        """Raise DataError if images of ``input_shape`` (C, H, W) cannot be changed."""
 
 
 class Augment:
-    """Translate each image by random whole numbers of pixels, and mirror half of them left to right.
+    """Translate each image by a random number of pixels, and flip half of them horizontally.
 
-    Rows and columns move independently, each uniformly from ``-shift`` to ``shift`` pixels; what comes in at
-    the border is raw 0 (black), as in a crop from an image padded before normalisation. Each image is
-    mirrored or not by a toss of a coin.
+    Rows and columns move independently, each uniformly from ``-shift`` to ``shift`` pixels. The border is
+    filled with raw 0 (black), as in a crop of an image that was padded before normalisation. Each image is
+    flipped with probability 1/2.
 
     Parameters
     ----------
     shift   Largest translation in pixels; 0: none. Smaller than the images.
-    mirror  Whether to mirror.
+    mirror  Flip half of the images.
 
     Raises
     ------
@@ -49,9 +49,9 @@ class Augment:
         self.mirror = mirror
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return augmented ``images`` (B, C, H, W), of the same type; the argument itself is not changed.
+        """Return augmented ``images`` (B, C, H, W) of the same type; the argument is not changed.
 
-        With nothing to do, the argument is returned as it is and ``rng`` is not used.
+        Without translation and flip, the argument itself is returned and ``rng`` is not used.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Augment:
         return self.apply(images, self.draw(len(images), rng))
 
     def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
-        """Draw offsets (count, 2) where images are translated, then who is mirrored (count,)."""
+        """Draw offsets (count, 2) if images are translated, then flips (count,) if images are flipped."""
         drawn = []
         if self.shift:
             drawn.append(rng.integers(-self.shift, self.shift, size=(count, 2), endpoint=True))
@@ -69,7 +69,7 @@ class Augment:
         return drawn
 
     def apply(self, images: np.ndarray, drawn: Sequence[np.ndarray]) -> np.ndarray:
-        """Augment ``images`` (B, C, H, W) as was drawn; else as ``__call__``."""
+        """Augment ``images`` (B, C, H, W) by the drawn numbers; otherwise as ``__call__``."""
         self.check(images.shape[1:])
         if self.shift:
             images = translate(images, drawn[0], self.shift)
@@ -80,7 +80,7 @@ class Augment:
         return images
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
-        """Raise DataError where an image of ``input_shape`` (C, H, W) could be moved out of its frame."""
+        """Raise DataError if ``shift`` is as large as images of ``input_shape`` (C, H, W)."""
         height, width = input_shape[1:]
         if self.shift >= min(height, width):
             raise DataError(
@@ -91,12 +91,12 @@ class Augment:
 def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarray:
     """Move image b of ``images`` (B, C, H, W) down by ``offsets[b, 0]``, right by ``offsets[b, 1]`` pixels.
 
-    ``offsets`` (B, 2) are whole numbers from ``-largest`` to ``largest``; what comes in at the border is 0.
+    ``offsets`` (B, 2) are integers from ``-largest`` to ``largest``; the border is filled with 0.
     """
     count, channels, height, width = images.shape
     padded = np.zeros((count, channels, height + 2 * largest, width + 2 * largest), dtype=images.dtype)
     padded[:, :, largest : largest + height, largest : largest + width] = images
-    # Every H x W window of the padded image, as a view; choosing one window per image is the only other copy.
+    # All H x W windows of the padded image, as a view; choosing one window per image copies once more.
     windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, height, width))
     start = largest - offsets
     return np.ascontiguousarray(windows[np.arange(count), :, start[:, 0], start[:, 1], 0, 0])
@@ -105,9 +105,9 @@ def translate(images: np.ndarray, offsets: np.ndarray, largest: int) -> np.ndarr
 class Cutout:
     """Cutout (DeVries & Taylor 2017, section 3.2): set a square of each image to 0.
 
-    The square's centre is uniform over the image, so parts of the square may fall outside. As in the paper it
-    is for normalised images: 0 is then the mean of the training images in each channel. It comes after
-    ``Augment`` and draws from a generator of its own, so that shifts and mirrors are the same without it.
+    The square's centre is uniform over the image; parts of the square may fall outside. As in the paper, the
+    images are normalised, so 0 is the mean of the training images in each channel. Cutout follows ``Augment``
+    and has its own generator, so translations and flips are the same without it.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Cutout:
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Cut a square out of each of the normalised ``images`` (B, C, H, W), in place, and return them.
 
-        With nothing to do, ``rng`` is not used.
+        With side 0, ``rng`` is not used.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Cutout:
         return self.apply(images, self.draw(len(images), images.shape[2:], rng))
 
     def apply(self, images: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        """Cut squares around ``centres`` (B, 2), rows and columns; else as ``__call__``."""
+        """Cut squares around ``centres`` (B, 2), rows and columns; otherwise as ``__call__``."""
         self.check(images.shape[1:])
         if self.side:
             size = images.shape[2:]
@@ -153,7 +153,7 @@ class Cutout:
         return rng.integers(size, size=(count, 2)) if self.side else np.zeros((count, 2), dtype=int)
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
-        """Raise DataError where the square is larger than an image of ``input_shape`` (C, H, W)."""
+        """Raise DataError if the square is larger than images of ``input_shape`` (C, H, W)."""
         height, width = input_shape[1:]
         if self.side > min(height, width):
             raise DataError(

@@ -1,8 +1,8 @@
-"""Augmentation of streamed images, as ImageNet networks are trained: random crop, mirror, colour, lighting.
+"""Augmentation of streamed images, as in ImageNet training: random crop, flip, colour, lighting.
 
-The distributions are those of GluonCV's ImageNet training. Its own transforms draw from three random streams
-of the process (Python's, numpy's, MXNet's), which cannot be seeded for one image while others are at work;
-here every number is drawn from the image's generator, and Pillow does the work.
+The distributions are those of GluonCV's ImageNet training. GluonCV's transforms draw from three generators of
+the process (Python's, numpy's, MXNet's), which cannot be seeded for each image in several threads. Here every
+number comes from a generator of the image, and Pillow transforms the pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
-#: Attempts at a crop that fits, before the centre is taken.
+#: Attempts at a crop that fits; after that the centre is used.
 ATTEMPTS = 10
 
 # Principal components of ImageNet's RGB values (Krizhevsky et al. 2012, section 4.1), for values 0 to 255.
@@ -28,7 +28,7 @@ _EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140]
 
 
 class CropSettings(NamedTuple):
-    """How much a crop and its colours may vary."""
+    """Ranges of random crops and colours."""
 
     area: float = 0.08  # smallest share of the image; the largest is all of it
     aspect: float = 4 / 3  # largest ratio of width to height; the smallest is its inverse
@@ -37,13 +37,13 @@ class CropSettings(NamedTuple):
 
 
 class RandomCrops:
-    """Takes the place of ``Augment`` for streamed images; draws a seed for each image and decodes nothing.
+    """Augmentation of streamed images; draws a seed for each image and decodes nothing.
 
     Parameters
     ----------
     side      Height and width of a crop, in pixels.
-    mirror    Whether half of the images are mirrored left to right.
-    settings  See ``CropSettings``.
+    mirror    Flip half of the images horizontally.
+    settings  Ranges of crops and colours; None: the defaults.
     """
 
     def __init__(self, side: int, mirror: bool, settings: Optional[CropSettings] = None) -> None:
@@ -52,7 +52,7 @@ class RandomCrops:
         self.settings = settings or CropSettings()
 
     def __call__(self, images: StreamedImages, rng: np.random.Generator) -> StreamedImages:
-        """Return the images (B, 3, side, side) with this augmentation to come, each from its own seed."""
+        """Return the images (B, 3, side, side) with this augmentation, applied when they are decoded."""
         return self.apply(images, self.draw(len(images), rng))
 
     def draw(self, count: int, rng: np.random.Generator) -> List[np.ndarray]:
@@ -60,14 +60,14 @@ class RandomCrops:
         return [rng.integers(2**63, size=count)]
 
     def apply(self, images: StreamedImages, drawn: Sequence[np.ndarray]) -> StreamedImages:
-        """Return the images with the augmentation to come that was drawn for them."""
+        """Return the images with the augmentation of seeds ``drawn[0]``, applied when they are decoded."""
         return images.changed(self.change, drawn[0])
 
     def check(self, input_shape: Tuple[int, ...]) -> None:
-        """A crop is resized, so that any image will do."""
+        """Accept images of any size: crops are resized."""
 
     def change(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Crop, resize, mirror and recolour one RGB image; the result is ``side`` pixels wide and high."""
+        """Crop, resize, flip and recolour one RGB image; the result has ``side`` x ``side`` pixels."""
         box = random_box(image.size, self.settings, rng)
         if box is None:
             image = centre_square(image, self.side, self.side)
@@ -83,8 +83,8 @@ def random_box(
 ) -> Optional[Tuple[int, int, int, int]]:
     """Draw left, top, right and bottom of a crop of an image of ``size`` (width, height).
 
-    Its share of the area is uniform and the logarithm of its aspect too (Szegedy et al. 2015, section 6).
-    None where no attempt fits into the image.
+    Its share of the area and the logarithm of its aspect ratio are uniform (Szegedy et al. 2015, section 6).
+    None if no attempt fits into the image.
     """
     width, height = size
     limit = math.log(settings.aspect)
@@ -127,12 +127,12 @@ def make_augmentation(
     jitter: Optional[float] = None,
     lighting: Optional[float] = None,
 ) -> Augmentation:
-    """Return what a recipe's ``data`` section asks for: translation in memory, random crops when streamed.
+    """Make the augmentation of a recipe: random crops if the data set is streamed, else translation and flip.
 
     Parameters
     ----------
     shift, mirror  As in ``Augment``.
-    area, aspect, jitter, lighting  As in ``CropSettings``; None: its default.
+    area, aspect, jitter, lighting  As in ``CropSettings``; None: the default.
 
     Raises
     ------

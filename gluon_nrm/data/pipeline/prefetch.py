@@ -1,4 +1,4 @@
-"""Getting the next items ready while the current one is worked on."""
+"""Compute the next items of an iterator in a thread."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _END = object()
 
 
 def prefetch(items: Iterator[Item], ahead: int = 2) -> Iterator[Item]:
-    """Yield ``items``, of which up to ``ahead`` are made beforehand in a thread of their own.
+    """Yield ``items``; a thread computes up to ``ahead`` of them in advance.
 
-    What an item's making raises is raised here, in its place. When the iteration is given up the thread ends.
+    An exception of an item is raised here in its place. The thread ends with the iteration.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
         waiting: Deque[Future[Any]] = deque(thread.submit(next, items, _END) for _ in range(ahead))

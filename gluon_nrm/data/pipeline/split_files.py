@@ -1,7 +1,7 @@
-"""Labelled subsets as small text files: made from the draw, checked when they are read.
+"""Text files with the positions of labelled images, written from the draw and checked when they are read.
 
-A file has a line for each of its keys and then the positions of the labelled images in the training set, in
-ascending order::
+A file has a line for each key and then the positions of the labelled images in the training set, in ascending
+order::
 
     gluon_nrm split 1
     data digits
@@ -12,8 +12,8 @@ ascending order::
     positions_sha256 ...   of the positions, likewise
     3 17 64 ...
 
-It holds what ``draw_split`` draws, so that a recipe means the same with and without it; it is for those who
-want to see the images, to use them elsewhere, or to be sure of them.
+It holds the draw of ``draw_split``: a recipe means the same with and without it. Use it to see the images, to
+use them elsewhere, or to make sure of them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from gluon_nrm.storage.files import exists, expand_home, os_errors, read_file, w
 
 TITLE = "gluon_nrm split 1"
 KEYS = ("data", "labels", "seed", "images", "labels_sha256", "positions_sha256")
-#: Bytes of the lines with keys, or of a file of another data set, and of a position with a space.
+#: Largest header in bytes, and largest position in bytes with its space.
 HEADER, POSITION = 2**20, 16
 
-#: Labelled images in the cells of the paper's tables, and of ours.
+#: Numbers of labelled images in the paper's tables and in ours.
 TABLE_LABELS: Dict[str, Tuple[int, ...]] = {
     "cifar10": (1000, 2000, 4000),
     "cifar100": (10000,),
@@ -46,18 +46,18 @@ TABLE_LABELS: Dict[str, Tuple[int, ...]] = {
 
 
 def split_file_name(name: str, labels: int, seed: int) -> str:
-    """Name of the file of ``labels`` labelled images of the data set ``name``, drawn from ``seed``."""
+    """Name the file of ``labels`` labelled images of data set ``name``, drawn with ``seed``."""
     return f"{name}_{labels}_s{seed}.txt"
 
 
 def write_splits(dataset: Dataset, counts: Sequence[int], seeds: Sequence[int], folder: Path) -> List[Path]:
-    """Write the files of every number of labelled images and every seed, and return their paths.
+    """Write a file for every number of labelled images and every seed, and return their paths.
 
-    A file that is there is compared, and left alone.
+    An existing file is compared and not rewritten.
 
     Raises
     ------
-    DataError  A file that is there holds something else, or the draw is impossible.
+    DataError  An existing file holds another split, or the draw is impossible.
     """
     paths = []
     for labels in counts:
@@ -77,11 +77,11 @@ def write_splits(dataset: Dataset, counts: Sequence[int], seeds: Sequence[int], 
 def read_split(
     path: Union[str, Path], dataset: Dataset, *, labels: int, seed: int, include_labelled: bool = False
 ) -> Split:
-    """Read a split of ``dataset`` from a file, without a validation part.
+    """Read a split without validation part from a file.
 
     Parameters
     ----------
-    labels, seed      What the recipe says, and the file must say too.
+    labels, seed      Values of the recipe; those in the file must be the same.
     include_labelled  As in ``draw_split``.
 
     Raises
@@ -116,7 +116,7 @@ def read_split(
 
 
 def _to_text(dataset: Dataset, labels: int, seed: int) -> str:
-    """The contents of a file."""
+    """Format the contents of a file."""
     classes = dataset.train.labels
     split = draw_split(classes, labelled=labels, split_seed=seed, classes=dataset.classes)
     values = (
@@ -132,7 +132,7 @@ def _to_text(dataset: Dataset, labels: int, seed: int) -> str:
 
 
 def _parse(path: Path, most: int) -> Tuple[Dict[str, str], np.ndarray]:
-    """Header and positions (n,) int64 of a file of at most ``most`` bytes."""
+    """Read header and positions (n,) int64 of a file of at most ``most`` bytes."""
     with os_errors(DataError, "read", path):
         lines = read_file(path, most).decode("utf-8", errors="replace").splitlines()
     head, body = lines[: 1 + len(KEYS)], " ".join(lines[1 + len(KEYS) :])
@@ -147,12 +147,12 @@ def _parse(path: Path, most: int) -> Tuple[Dict[str, str], np.ndarray]:
 
 
 def _digest(values: np.ndarray) -> str:
-    """SHA-256 of whole numbers, as little-endian 64-bit integers."""
+    """Return the SHA-256 of integers, as little-endian 64-bit integers."""
     return hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()
 
 
 def _explain(key: str, value: str) -> str:
-    """What a header's entry should be, and what to do."""
+    """Describe the expected value of a header's entry, and the remedy."""
     if key == "positions_sha256":
         return f"but its positions have {value}; the file was changed: make it anew"
     if key == "labels_sha256":

@@ -1,7 +1,7 @@
-"""Which training images are labelled, which are unlabelled, and which are held out for validation.
+"""Draw and check the labelled, unlabelled and validation images of a training set.
 
-Draws use ``numpy.random.RandomState``, whose sequences numpy has promised never to change: a ``split_seed``
-names the same images for good, whatever numpy is installed.
+Draws use ``numpy.random.RandomState``, whose sequences numpy guarantees never to change: a ``split_seed``
+gives the same images with every version of numpy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from gluon_nrm.errors import DataError
 
-# The second word of each draw's seed, so that validation and labelled draws are independent.
+# Second word of each draw's seed, so that validation and labelled draws are independent.
 _VALIDATION_DRAW = 0
 _LABELLED_DRAW = 1
 
@@ -21,7 +21,7 @@ class Split(NamedTuple):
     """Positions in the training set, each array int64 and ascending."""
 
     labelled: np.ndarray  # (n,)
-    unlabelled: np.ndarray  # (m,) contains ``labelled`` only where the recipe asks for it
+    unlabelled: np.ndarray  # (m,) contains ``labelled`` if the recipe says so
     validation: np.ndarray  # (v,) in neither of the others
 
 
@@ -39,10 +39,10 @@ def draw_split(
     Parameters
     ----------
     labels            Classes of all training images, (N,) integers below ``classes``.
-    labelled          Labelled images in all, the same number of each class; None: every image not held out.
-    split_seed        Chooses the images; 0 to 2^32 - 1.
-    validation        Images held out, drawn first, in the proportions of the classes.
-    include_labelled  Whether the unlabelled part holds the labelled images too.
+    labelled          Number of labelled images, the same for each class; None: all but validation.
+    split_seed        Seed of the draw; 0 to 2^32 - 1.
+    validation        Number of validation images, drawn first, in the proportions of the classes.
+    include_labelled  Put the labelled images into the unlabelled part too.
     classes           Number of classes.
 
     Raises
@@ -64,10 +64,10 @@ def draw_split(
 
 
 def take_per_class(labels: np.ndarray, order: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return, ascending, the first ``counts[c]`` positions of each class c met along ``order``.
+    """Return the first ``counts[c]`` positions of each class c along ``order``, in ascending order.
 
-    ``labels`` (N,), ``order`` (M,) positions in ``labels``, ``counts`` (classes,). A class that has fewer
-    gives all its positions.
+    ``labels`` (N,), ``order`` (M,) positions in ``labels``, ``counts`` (classes,). A class with fewer
+    positions gives all of them.
     """
     grouped = order[np.argsort(labels[order], kind="stable")]
     classes = labels[grouped]
@@ -85,7 +85,7 @@ def check_split(
     ------
     DataError  A position is out of range or repeated, two parts overlap, no image is labelled, the labelled
                images are not the same number of each class (``balanced``), or the unlabelled part lacks some
-               of the labelled images although it should hold them (``include_labelled``).
+               of the labelled images (``include_labelled``).
     """
     for part, indices in zip(split._fields, split):
         if indices.size and (indices.min() < 0 or indices.max() >= len(labels)):
@@ -104,7 +104,7 @@ def check_split(
 
 
 def _check_overlap(split: Split, include_labelled: bool) -> None:
-    """Raise DataError where an image is in two parts, but for labelled ones ``include_labelled`` asks for."""
+    """Raise DataError for an image in two parts, except labelled images with ``include_labelled``."""
     for part, indices in (("labelled", split.labelled), ("unlabelled", split.unlabelled)):
         shared = np.intersect1d(indices, split.validation)
         if shared.size:
@@ -140,7 +140,7 @@ def _check_counts(images: int, validation: int, split_seed: int) -> None:
 
 def _draw_validation(labels: np.ndarray, validation: int, split_seed: int, classes: int) -> np.ndarray:
     """Draw ``validation`` positions in the proportions of the classes (largest remainders), ascending."""
-    # Whole numbers, not fractions: rounding must not differ between machines.
+    # Integers, not fractions: rounding must not differ between machines.
     shares = np.bincount(labels, minlength=classes).astype(np.int64) * validation
     counts = shares // len(labels)
     by_remainder = np.argsort(-(shares % len(labels)), kind="stable")
@@ -175,6 +175,6 @@ def _draw_labelled(
             f"data.labels: {labelled} needs {each} images of each class, but class {scarcest} has only "
             f"{available[scarcest]} that are not held out; give {upto}{most}"
         )
-    # One permutation of all images, so that holding out a validation part changes the draw but little.
+    # A permutation of all images, so that a validation part changes the draw only a little.
     order = np.random.RandomState([split_seed, _LABELLED_DRAW]).permutation(len(labels))
     return take_per_class(labels, order[np.isin(order, rest)], np.full(classes, each))

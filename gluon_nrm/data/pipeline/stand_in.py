@@ -1,4 +1,4 @@
-"""Noise in place of a data set whose files are not there: for a dry run, and for tests."""
+"""Random images in place of a data set whose files are missing, for dry runs and tests."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from gluon_nrm.data.sets.registry import DatasetSpec, dataset_spec
 from gluon_nrm.data.sets.streamed_images import StreamedImages
 
 PER_CLASS = 4
-#: Width and height of streamed noise, in pixels: that of most images of ImageNet.
+#: Width and height of streamed random images, in pixels; most images of ImageNet have this size.
 PICTURE = (500, 375)
 
 
 def stand_in(
     name: str, *, train: Optional[int] = None, test: Optional[int] = None, size: Optional[int] = None
 ) -> Dataset:
-    """Noise in place of a data set: its shape, classes and constants, and other images for every name.
+    """Make a data set of random images with the shape, classes and constants of ``name``.
 
     Parameters
     ----------
-    train, test  Numbers of images, 1 or more, all classes equally often; None: four of each class.
-    size         Side in pixels of the images of a streamed data set; None: its usual one.
+    train, test  Numbers of images, 1 or more; None: four of each class.
+    size         Side in pixels of the images of a streamed data set; None: the default.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def stand_in(
 
 
 def _noise(spec: DatasetSpec, number: int, size: Optional[int], rng: np.random.Generator) -> ImageSet:
-    """Random images, with labels 0, 1, 2, ... over and over."""
+    """Make random images with the labels 0, 1, 2, ..., 0, 1, 2, ..."""
     labels = np.arange(number, dtype=np.int64) % spec.classes
     if spec.streamed:
         return ImageSet(StreamedImages(NoisePictures(number, rng), size or spec.input_shape[1]), labels)
@@ -52,7 +52,7 @@ def _noise(spec: DatasetSpec, number: int, size: Optional[int], rng: np.random.G
 
 
 class NoisePictures:
-    """As many images as asked for, all the same random one, which is decoded anew each time as a file is."""
+    """One random JPEG image, ``number`` times, decoded at each access."""
 
     def __init__(self, number: int, rng: np.random.Generator) -> None:
         coarse = rng.integers(0, 256, (PICTURE[1] // 8, PICTURE[0] // 8, 3), dtype=np.uint8)
@@ -65,7 +65,7 @@ class NoisePictures:
         return self._number
 
     def where(self, index: int) -> str:
-        """How messages name an image."""
+        """Name an image in messages."""
         return f"random image {index}"
 
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:

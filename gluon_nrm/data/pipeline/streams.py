@@ -1,8 +1,8 @@
-"""The labelled and the unlabelled stream of a training epoch, and the batches of an evaluation.
+"""Labelled and unlabelled stream of a training epoch, and batches of an evaluation.
 
-Everything random in an epoch is a function of (seed, epoch) alone: not of what ran before, of the number of
-devices and worker processes, or of numpy's global state. That is what makes a resumed run equal to one never
-stopped, and a run of several workers to that of one.
+Everything random in an epoch depends on (seed, epoch) alone, not on earlier epochs, the number of devices or
+workers, or numpy's global state. A resumed run therefore equals an uninterrupted one, and a run of several
+workers equals a run of one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gluon_nrm.data.pipeline.splits import Split
 from gluon_nrm.data.sets.dataset import Dataset, Images, ImageSet
 from gluon_nrm.errors import DataError
 
-# Names of an epoch's random sequences; each is independent: switching one off leaves the others unchanged.
+# Numbers of an epoch's random sequences. They are independent: leaving one out does not change the others.
 _LABELLED, _UNLABELLED = 0, 1
 _ORDER, _AUGMENTATION, _TEACHER_AUGMENTATION, _CUTOUT, _TEACHER_CUTOUT = 0, 1, 2, 3, 4
 
@@ -29,51 +29,51 @@ class Batch(NamedTuple):
 
     images: np.ndarray  # (B, C, H, W) float32, normalised
     labels: np.ndarray  # (B,) float32, -1 where unlabelled
-    teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented on their own; None: images
-    indices: Optional[np.ndarray] = None  # (B,) places in the training set; None where nothing was drawn
-    all_indices: Optional[np.ndarray] = None  # those of the whole step, over all workers; None: indices
+    teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented independently; None: images
+    indices: Optional[np.ndarray] = None  # (B,) positions in the training set; None in evaluation
+    all_indices: Optional[np.ndarray] = None  # (workers * B,) of the whole step; None: indices
 
 
 class Step(NamedTuple):
-    """What one training step sees."""
+    """Batches of one training step."""
 
     labelled: Batch
-    unlabelled: Optional[Batch]  # None where there is no unlabelled stream
+    unlabelled: Optional[Batch]  # None without an unlabelled stream
 
 
 class _Drawn(NamedTuple):
-    """What was drawn for the images of a batch."""
+    """Random numbers of a batch's augmentation."""
 
-    augmentation: List[np.ndarray]
-    cutout: np.ndarray
+    augmentation: List[np.ndarray]  # (B, ...) each
+    cutout: np.ndarray  # (B, 2) centres of the squares
 
 
 class Streams:
-    """Pairs of a labelled and an unlabelled batch, epoch by epoch.
+    """Steps of each epoch: pairs of a labelled and an unlabelled batch.
 
-    Each stream runs through fresh permutations of its images for as long as the epoch lasts, so that within
-    an epoch any two images are seen equally often, give or take one. A batch may reach over the end of a
+    Each stream concatenates random permutations of its images up to the length of the epoch. The numbers of
+    times that two images are seen in an epoch differ by at most one. A batch may continue in the next
     permutation, and may be larger than the stream.
 
     Parameters
     ----------
-    dataset              Where the images come from.
-    split                Which training images are labelled and which are not.
-    augment              Applied to the raw images of both streams.
+    dataset              Source of the images.
+    split                Positions of the labelled and the unlabelled training images.
+    augment              Augmentation of the raw images of both streams.
     batch_labelled       Labelled images in a step, over all devices; at least 1.
     batch_unlabelled     Unlabelled images in a step; 0: no unlabelled stream.
-    seed                 Chooses order and augmentation; 0 or more.
-    epoch_steps          Steps in an epoch; None: one pass over the longer stream, without its last incomplete
+    seed                 Seed of order and augmentation; 0 or more.
+    epoch_steps          Steps in an epoch; None: one pass over the longer stream without an incomplete last
                          batch, and at least one step.
-    independent_teacher  Whether the teacher sees the same images in an augmentation of its own.
-    cutout               Applied to the normalised images of both streams; None: nothing is.
-    worker, workers      Which part of every batch is read: the first, second, ... of so many equal ones. The
-                         batch sizes above are those of all parts together, and multiples of their number.
+    independent_teacher  Augment the images a second time, independently, for the teacher.
+    cutout               Cutout of the normalised images of both streams; None: no cutout.
+    worker, workers      Rank of this worker and number of workers. Each reads an equal part of every batch;
+                         the batch sizes above are of all workers together.
 
     Raises
     ------
-    DataError  A batch size, seed or number of steps out of range, a stream without images, or a translation
-               or square as large as the images.
+    DataError  A batch size, seed or number of steps is out of range, a stream has no images, or a
+               translation or square is as large as the images.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class Streams:
         self.steps_per_epoch = epoch_steps or self._one_pass()
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Step]:
-        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more), the same ones each time.
+        """Return the ``steps_per_epoch`` steps of epoch ``epoch`` (0 or more); the same steps at every call.
 
-        ``first`` steps are left out; where images are streamed, those of these steps are not decoded.
+        The first ``first`` steps are skipped, without decoding their images.
         """
         _check_at_least("epoch", epoch, 0)
         steps = self._steps(epoch, first)
@@ -142,7 +142,7 @@ class Streams:
         share = batch // self.workers
         rows = slice(self.worker * share, (self.worker + 1) * share)
         for start in range(0, len(order), batch):
-            # for all images of the batch, whichever of them are read here
+            # drawn for the whole batch, so that the number of workers does not matter
             drawn = self._draw(batch, *student)
             teacher_drawn = self._draw(batch, *teacher) if self.independent_teacher else None
             if start < first * batch:
@@ -159,30 +159,31 @@ class Streams:
             )
 
     def _labels(self, chosen: np.ndarray, stream: int) -> np.ndarray:
-        """Labels (B,) the losses may see: the true ones of the unlabelled stream never leave this class."""
+        """Return the labels (B,) for the losses: the true ones, or ``NO_LABEL`` in the unlabelled stream."""
         if stream == _UNLABELLED:
             return np.full(len(chosen), NO_LABEL, dtype=np.float32)
         return self.dataset.train.labels[chosen].astype(np.float32)
 
     def _draw(self, count: int, rng: np.random.Generator, cutout_rng: np.random.Generator) -> _Drawn:
-        """Draw all that is random in the augmentation of so many images."""
+        """Draw the random numbers that augment ``count`` images."""
         size = self.dataset.input_shape[1:]
         return _Drawn(self.augment.draw(count, rng), self.cutout.draw(count, size, cutout_rng))
 
     def _prepare(self, raw: Images, drawn: _Drawn, rows: slice) -> np.ndarray:
-        """Augment raw images, normalise, cut out: the border of a translation is raw black, a square 0.
+        """Augment raw images, normalise them, then apply cutout.
 
-        They are the images at ``rows`` of the batch that was drawn for.
+        ``rows`` are the positions of the images in the batch of ``drawn``. The border of a translation is raw
+        0 (black); a cutout square is 0 after normalisation.
         """
         changed = self.augment.apply(raw, [each[rows] for each in drawn.augmentation])
         return self.cutout.apply(self.dataset.normalise(changed), drawn.cutout[rows])
 
     def _rng(self, epoch: int, stream: int, purpose: int) -> np.random.Generator:
-        """Generator of one random sequence of one epoch, independent of all others."""
+        """Make the generator of one random sequence of one epoch."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream, purpose)))
 
     def _one_pass(self) -> int:
-        """Whole batches in the stream with more images (with as many: in the one with more batches)."""
+        """Count the full batches of the stream with more images (if equal: of the one with more batches)."""
         passes = [(len(self.split.labelled), len(self.split.labelled) // self.batch_labelled)]
         if self.batch_unlabelled:
             passes.append((len(self.split.unlabelled), len(self.split.unlabelled) // self.batch_unlabelled))
@@ -190,7 +191,7 @@ class Streams:
 
 
 def evaluation_batches(dataset: Dataset, images: ImageSet, batch: int) -> Iterator[Batch]:
-    """Return every one of the raw ``images`` once, in order, not augmented; the last batch may be short.
+    """Return batches of all ``images`` in order, without augmentation; the last batch may be smaller.
 
     Raises
     ------
@@ -210,7 +211,7 @@ def _cycle(indices: np.ndarray, length: int, rng: np.random.Generator) -> np.nda
 
 
 def _check_not_empty(split: Split, batch_unlabelled: int) -> None:
-    """Raise DataError for a stream that is asked for and has no image."""
+    """Raise DataError for a stream without images."""
     if not len(split.labelled):
         raise DataError("the split has no labelled image: give data.labels a number above 0")
     if batch_unlabelled and not len(split.unlabelled):

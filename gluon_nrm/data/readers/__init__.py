@@ -1,1 +1,1 @@
-"""Readers of data sets: the files that their authors publish, folders of images, RecordIO files."""
+"""Readers of data sets: official files of CIFAR, SVHN and MNIST, folders of images, RecordIO files."""

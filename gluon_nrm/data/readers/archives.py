@@ -1,4 +1,4 @@
-"""Files of a .tar.gz archive, or of the folder it unpacks to, read into memory; nothing is ever extracted."""
+"""Read files of a .tar.gz archive, or of its unpacked folder, into memory; nothing is extracted to disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import file_size, is_dir, is_file, open_file, read_file
 
-#: What tarfile raises on damaged archives, beside its own errors.
+#: Exceptions of tarfile for damaged archives.
 DAMAGE = (ValueError, LookupError, ArithmeticError, RecursionError, struct.error, tarfile.TarError)
-#: Files and folders in an archive; the official ones hold ten or fewer.
+#: Largest number of files and folders in an archive; the official ones hold ten or fewer.
 MEMBERS = 1000
-#: Bytes of an archive beside the files asked for: descriptions, headers, padding.
+#: Bytes of an archive besides the requested files: descriptions, headers, padding.
 BESIDE = 2**24
 
 
@@ -26,13 +26,13 @@ def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> 
 
     Parameters
     ----------
-    place    The archive, or the folder called ``folder`` that it unpacks to.
+    place    The archive, or its unpacked folder.
     folder   The folder inside the archive.
-    largest  Bytes that none of the files exceeds: read no more into memory, whatever a header says.
+    largest  Largest size of a file in bytes; no more is read, whatever a header says.
 
     Raises
     ------
-    DataError  A file is missing or too large, or the archive is damaged or none.
+    DataError  A file is missing or too large, or the archive is damaged or of another format.
     """
     with read_errors(place, "a .tar.gz archive", *DAMAGE):
         if is_dir(place, DataError):
@@ -47,7 +47,7 @@ def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> 
 
 
 def _from_folder(place: Path, names: Sequence[str], largest: int) -> Dict[str, bytes]:
-    """Those of the files that are in a folder."""
+    """Read the files that are in a folder."""
     paths = {name: place / name for name in names if is_file(place / name, DataError)}
     for path in paths.values():
         _check_size(str(path), file_size(path, DataError), largest)
@@ -55,7 +55,7 @@ def _from_folder(place: Path, names: Sequence[str], largest: int) -> Dict[str, b
 
 
 def _from_archive(place: Path, folder: str, names: Sequence[str], largest: int) -> Dict[str, bytes]:
-    """Those of the files that are in an archive, in one pass over it."""
+    """Read the files that are in an archive, in one pass over it."""
     wanted = {f"{folder}/{name}": name for name in names}
     found: Dict[str, bytes] = {}
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def _from_archive(place: Path, folder: str, names: Sequence[str], largest: int) 
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path, largest: int) -> bytes:
-    """The contents of one file of an archive."""
+    """Read one file of an archive."""
     where = f"{place}: {member.name}"
     content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
     if content is None:
@@ -86,7 +86,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path, lar
 
 
 class _Bounded:
-    """A stream that gives no more than ``most`` bytes, and is not asked for ever once it has ended."""
+    """Stream of at most ``most`` bytes; raises if it is read again and again after its end."""
 
     def __init__(self, stream: gzip.GzipFile, most: int) -> None:
         self._stream, self._most, self._given, self._empty = stream, most, 0, 0
@@ -96,11 +96,11 @@ class _Bounded:
 
         Raises
         ------
-        ValueError  It gives more, or has ended long ago.
+        ValueError  The stream is longer, or was read 100 times after its end.
         """
         data = self._stream.read(size)
         self._given += len(data)
-        # tarfile passes over a file of 2^62 bytes in steps, and does not look whether anything comes
+        # tarfile skips a file of 2^62 bytes in steps, without a check for the end of the stream
         self._empty += not data
         if self._empty > 100:
             raise ValueError("it ends too early")
@@ -110,6 +110,6 @@ class _Bounded:
 
 
 def _check_size(where: str, size: int, largest: int) -> None:
-    """Raise DataError for a file of more than ``largest`` bytes, or of fewer than none."""
+    """Raise DataError for a size above ``largest`` or below 0."""
     if not 0 <= size <= largest:
         raise DataError(f"{where}: {size} bytes, and at most {largest} are expected; {UNREADABLE}")

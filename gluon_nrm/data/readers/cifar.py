@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) from their official binary or python files, read as they are."""
+"""Reader of CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their official binary or python files."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from gluon_nrm.storage.files import is_dir
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 
-#: A file's contents, where it is, and how many images it should hold, to pixels (n, 3072) and labels (n,).
+#: Decodes contents, name and number of images of a file to pixels (n, 3072) and labels (n,).
 Decode = Callable[[bytes, str, int], Tuple[np.ndarray, np.ndarray]]
 
 
 class Form(NamedTuple):
-    """One of the forms in which a data set is published; every file of a part holds as many images."""
+    """Published form of a data set; all files of a part hold the same number of images."""
 
     archive: str
-    folder: str  # in the archive, and beside it where it was unpacked
+    folder: str  # in the archive, or unpacked beside it
     train: Tuple[str, ...]
     test: Tuple[str, ...]
     decode: Decode
 
 
 def decode_binary(label_bytes: int) -> Decode:
-    """Records of label bytes, of which the last is the class, and of 3,072 bytes of an image."""
+    """Make the decoder of records: label bytes, the last of them the class, and 3,072 bytes of an image."""
 
     def decode(data: bytes, where: str, images: int) -> Tuple[np.ndarray, np.ndarray]:
         record = label_bytes + PIXELS
@@ -51,7 +51,7 @@ def decode_binary(label_bytes: int) -> Decode:
 
 
 def decode_python(labels_key: str) -> Decode:
-    """A pickled dictionary with the images under ``data`` and the classes under ``labels_key``."""
+    """Make the decoder of a pickled dictionary: images in ``data``, classes in ``labels_key``."""
 
     def decode(data: bytes, where: str, images: int) -> Tuple[np.ndarray, np.ndarray]:
         entries = read_dictionary(data, where)
@@ -60,7 +60,7 @@ def decode_python(labels_key: str) -> Decode:
             found = f"of shape {pixels.shape}" if isinstance(pixels, np.ndarray) else "missing"
             raise DataError(f"{where}: 'data' is {found}; expected {(images, PIXELS)}; {UNREADABLE}")
         if not isinstance(labels, list) or [type(label) for label in labels] != [int] * images:
-            raise DataError(f"{where}: '{labels_key}' is no list of {images} whole numbers; {UNREADABLE}")
+            raise DataError(f"{where}: '{labels_key}' is no list of {images} integers; {UNREADABLE}")
         return pixels, np.array(labels)
 
     return decode
@@ -103,28 +103,28 @@ CIFAR100 = DatasetSpec(
 
 @register_dataset("cifar10", CIFAR10)
 def load_cifar10(source: Source) -> Dataset:
-    """CIFAR-10: 50,000 training and 10,000 test images (3, 32, 32) uint8; see ``read_cifar``."""
+    """Load CIFAR-10: 50,000 training and 10,000 test images (3, 32, 32) uint8; see ``read_cifar``."""
     return read_cifar(CIFAR10, CIFAR10_FORMS, source)
 
 
 @register_dataset("cifar100", CIFAR100)
 def load_cifar100(source: Source) -> Dataset:
-    """CIFAR-100 with its 100 fine classes, of the same numbers and shapes; see ``read_cifar``."""
+    """Load CIFAR-100: 100 fine classes, numbers and shapes of CIFAR-10; see ``read_cifar``."""
     return read_cifar(CIFAR100, CIFAR100_FORMS, source)
 
 
 def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: Source) -> Dataset:
-    """Read the first form that is there: archives before folders, binary before python.
+    """Read the first form that exists: archives before folders, binary before python.
 
     Parameters
     ----------
-    spec   How many images there must be, and their classes.
-    forms  The forms in which they are published.
+    spec   Expected numbers of images and classes.
+    forms  Published forms of the data set.
 
     Raises
     ------
-    MissingData  None is there.
-    DataError    The one that is there is damaged, incomplete or another data set.
+    MissingData  No form exists.
+    DataError    The files are damaged, incomplete or of another data set.
     """
     for attribute in ("archive", "folder"):
         for form in forms:
@@ -136,7 +136,7 @@ def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: Source) -> Data
 
 def _read(spec: DatasetSpec, form: Form, place: Path) -> Dataset:
     """Read one form."""
-    # A python file has, beside an image's bytes, its label and its name.
+    # A python file also holds label and name of each image.
     largest = max(spec.train // len(form.train), spec.test) * (PIXELS + 128) + 4096
     files = read_files(place, form.folder, form.train + form.test, largest)
     parts = []
@@ -150,7 +150,7 @@ def _read(spec: DatasetSpec, form: Form, place: Path) -> Dataset:
 
 
 def _image_set(decoded: List[Tuple[np.ndarray, np.ndarray]], where: List[str], classes: int) -> ImageSet:
-    """One part of the data set from its files' pixels (n, 3072) and labels (n,)."""
+    """Join the pixels (n, 3072) and labels (n,) of a part's files."""
     for (_, labels), at in zip(decoded, where):
         if labels.min() < 0 or labels.max() >= classes:
             raise DataError(

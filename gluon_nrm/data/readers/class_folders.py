@@ -1,4 +1,4 @@
-"""Images in a folder for each class: what is there, in a fixed order."""
+"""List the images in a folder for each class, in a fixed order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gluon_nrm.storage.files import file_size, os_errors, read_file
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files with their classes; decoded one by one when they are asked for."""
+    """Image files with their classes; an image is decoded at each access."""
 
     folder: Path
     files: Tuple[str, ...]  # CLASS/NAME below the folder
@@ -32,7 +32,7 @@ class ImageFiles:
         return len(self.files)
 
     def identities(self) -> Identities:
-        """Name every image by its path below the folder.
+        """Return the path of every image in the folder, with size and check sum.
 
         Raises
         ------
@@ -47,11 +47,11 @@ class ImageFiles:
         return identify(self.folder, self.files, lambda index: file_size(paths[index], DataError), read)
 
     def where(self, index: int) -> str:
-        """How messages name an image: by its path."""
+        """Name an image in messages by its path."""
         return str(self.folder / self.files[index])
 
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:
-        """Return an image, of the size it was stored with."""
+        """Decode an image in its stored size."""
         return decode(self.folder / self.files[index], self.where(index), mode)
 
     def subset(self, indices: np.ndarray) -> ImageFiles:
@@ -60,15 +60,15 @@ class ImageFiles:
 
 
 def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[str, ...]:
-    """Names of the folders in ``folder``, in alphabetical order; hidden ones are no classes.
+    """Return the names of the folders in ``folder``, in alphabetical order, without hidden ones.
 
     Parameters
     ----------
-    skipped  Is told of everything else in there.
+    skipped  Collects all other entries.
 
     Raises
     ------
-    DataError  There is none, or the folder cannot be read.
+    DataError  There is no folder in it, or it cannot be read.
     """
     skipped = skipped or SkippedNames()
     names = []
@@ -88,16 +88,15 @@ def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[s
 def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None) -> ImageFiles:
     """List the images in the folders of the ``classes``, class by class.
 
-    The files of a folder come in alphabetical order, before those of the folders in it. Hidden ones are
-    passed over.
+    Files of a folder come in alphabetical order, then those of its subfolders. Hidden files are ignored.
 
     Parameters
     ----------
-    skipped  Is told of everything that is not an image by its ending, is no regular file, or leads nowhere.
+    skipped  Collects files that have no image ending, are no regular files, or are broken links.
 
     Raises
     ------
-    DataError  There is another folder too, or the folder of a class is missing or holds no image.
+    DataError  The folders are not those of the classes, or a class has no image.
     """
     skipped = skipped or SkippedNames()
     found = class_names(folder, skipped)
@@ -119,9 +118,9 @@ def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedN
 def _images(
     root: Path, below: str, skipped: SkippedNames, above: Tuple[Tuple[int, int], ...]
 ) -> Iterator[str]:
-    """Paths below ``root`` of the images in one of its folders.
+    """Yield the paths, relative to ``root``, of the images in its folder ``below``.
 
-    ``above`` holds device and number of each folder that this one is in.
+    ``above`` holds device and inode of each parent folder, to detect circles of links.
     """
     with os_errors(DataError, "read", root / below):
         status = os.stat(root / below)

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten 8x8 digits that come with scikit-learn: real images that need no download."""
+"""Reader of the 1,797 handwritten 8x8 digits of scikit-learn, which need no download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gluon_nrm.errors import DataError
 
 TEST_PER_CLASS = 50
 CLASSES = 10
-# Fixes which images are test images, for good: changing it makes every published number incomparable.
+# Seed of the test images; changing it makes published results incomparable.
 TEST_SEED = 20180101
 
 
@@ -30,7 +30,7 @@ SPEC = DatasetSpec(
 
 @register_dataset("digits", SPEC)
 def load_digits(source: Source) -> Dataset:
-    """Return the digits: 1,297 training and 500 test images (1, 8, 8) float32, pixel values 0 to 16.
+    """Load the digits: 1,297 training and 500 test images (1, 8, 8) float32, pixel values 0 to 16.
 
     The test set holds 50 images of each class and never changes. The arrays are read-only.
 
@@ -55,7 +55,7 @@ def load_digits(source: Source) -> Dataset:
 def _read() -> Tuple[np.ndarray, np.ndarray]:
     """Return all images (1797, 1, 8, 8) float32 and labels (1797,) int64 from scikit-learn."""
     try:
-        # Imported here, so that no other data set and no other part of the package needs scikit-learn.
+        # Imported here: only this data set needs scikit-learn.
         from sklearn import datasets
     except ImportError as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Where the files of a data set are looked for, and what is said where they are not."""
+"""Find the files of a data set; tell the user how to get missing ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gluon_nrm.data.sets.registry import Source
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
 
-#: Folders in those folders where other libraries keep the same files: torchvision's.
+#: Subfolders in which torchvision keeps the same files.
 _INNER = {"mnist": ("MNIST/raw", "raw")}
 
 
 def find_file(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
-    """The first of ``files`` that is there, in the folder of the data set or in that of all data sets."""
+    """Return the first of ``files`` that exists, in the data set's folder or in that of all data sets."""
     for folder in search_folders(source, name):
         for path in map(folder.joinpath, files):
             if exists(path, DataError):
@@ -24,14 +24,14 @@ def find_file(source: Source, name: str, files: Sequence[str]) -> Optional[Path]
 
 
 def search_folders(source: Source, name: str) -> List[Path]:
-    """Folders that may hold the files of the data set called ``name``; the first is where they belong."""
+    """Return the folders that may hold the files of data set ``name``; they belong in the first."""
     own = source.folder(name)
     usual = [own] if source.path is not None else [own, source.data_dir]
     return usual + [folder / inner for inner in _INNER.get(name, ()) for folder in usual]
 
 
 def missing_file(source: Source, name: str, file: str) -> MissingData:
-    """The error for a file that is nowhere: which one, and the command that gets it."""
+    """Make the error for a missing file, with the command that gets it."""
     command = ["python", "tools/prepare_data.py", name]
     if source.data_dir != Path("data"):
         command += ["--data-dir", str(source.data_dir)]

@@ -1,9 +1,9 @@
-"""A user's own images, in a folder for each class or in RecordIO files; kept in memory or streamed.
+"""Reader of a user's images, in a folder for each class or in RecordIO files; kept in memory or streamed.
 
-In the folder ``data.path`` there is one of
+The folder ``data.path`` holds one of
 
 - class folders for training and for testing;
-- class folders, of which a fifth of each class is for testing;
+- class folders alone: a fifth of each class is for testing;
 - RecordIO files, as MXNet's im2rec writes them.
 
 ``folder_layout`` lists their names.
@@ -22,11 +22,11 @@ from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, register_dat
 from gluon_nrm.data.sets.streamed_images import Pictures, StreamedImages, threads
 from gluon_nrm.errors import DataError
 
-#: Side of streamed images, where the recipe gives none.
+#: Side of streamed images if the recipe gives none.
 STREAMED_SIZE = 224
-#: Images, drawn at random, whose mean and deviation normalise a streamed data set.
+#: Number of random images whose mean and standard deviation normalise a streamed data set.
 SAMPLE = 1000
-#: Bytes of pixels that may be kept in memory.
+#: Largest number of bytes of pixels kept in memory.
 MOST_IN_MEMORY = 4 * 2**30
 
 
@@ -36,8 +36,8 @@ def load_folder(source: Source) -> Dataset:
 
     Raises
     ------
-    DataError  There is no folder, no image, or an image that cannot be read (named), is of another size than
-               the others, or would not fit into memory with the others.
+    DataError  The folder is missing or holds no image, an image cannot be read or has another size than the
+               others, or the images need too much memory.
     """
     if source.path is None:
         raise DataError("data.path: give the folder of the images; data.name 'folder' needs it")
@@ -49,12 +49,12 @@ def load_folder(source: Source) -> Dataset:
 
 
 def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
-    """Decode everything.
+    """Decode all images.
 
     Parameters
     ----------
-    size  Shorter side in pixels to which an image is resized, and side of the square cut out of its middle;
-          None: images are taken as they are, and must all be of one size.
+    size  Shorter side in pixels to which an image is resized, and side of its central crop; None: images keep
+          their size, which must be the same for all.
     """
     decoded = [_decode_all(pictures, size) for pictures in (parts.train, parts.test)]
     channels = max(len(image) for part in decoded for image in part)
@@ -70,7 +70,7 @@ def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
 
 
 def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarray) -> Dataset:
-    """Decode nothing yet: images (3, side, side), normalised by ``mean`` and ``std`` (3,)."""
+    """Make a data set of images (3, side, side) that are decoded later; ``mean`` and ``std`` are (3,)."""
     train, test = (StreamedImages(pictures, side) for pictures in (parts.train, parts.test))
     return Dataset(
         name,
@@ -87,11 +87,11 @@ def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarr
 @register_part("folder")
 @register_part("imagenet")
 def load_part(source: Source, wanted: Wanted) -> ImageSet:
-    """Load one part of the images that a run was trained with, from the place where they were.
+    """Load one part of a run's images.
 
     Raises
     ------
-    DataError  As ``load_folder``, or ``wanted.check`` finds that it holds other images.
+    DataError  As ``load_folder``, or ``wanted.check`` finds other images.
     """
     names, found = list_part(source.folder(wanted.dataset) / wanted.place, wanted)
     wanted.check(names, {part: PartFound(labels, files) for part, (files, labels) in found.items()})
@@ -103,7 +103,7 @@ def load_part(source: Source, wanted: Wanted) -> ImageSet:
 
 
 def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
-    """Every image (C, H, W), with 1 channel or 3 as it is stored."""
+    """Decode every image (C, H, W), with 1 or 3 channels as stored."""
 
     def decode(index: int) -> np.ndarray:
         image = pictures.picture(index, "")
@@ -120,7 +120,7 @@ def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
 
 
 def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...], channels: int) -> np.ndarray:
-    """One array (N, channels, H, W); grey images among coloured ones get three equal channels."""
+    """Stack images to (N, channels, H, W); grey images among coloured ones get three equal channels."""
     for index, image in enumerate(images):
         if image.shape[1:] != shape:
             height, width = image.shape[1:]
@@ -139,6 +139,6 @@ def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...],
 
 
 def _sample_statistics(images: StreamedImages) -> Tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel over a few images."""
+    """Return mean and standard deviation of each channel, (3,) each, over ``SAMPLE`` images."""
     chosen = np.random.RandomState(TEST_SEED).permutation(len(images))[:SAMPLE]
     return channel_statistics(images[chosen])

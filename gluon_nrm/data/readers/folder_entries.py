@@ -1,4 +1,4 @@
-"""Visible files and folders in a folder."""
+"""List the visible files and folders in a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Optional
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import os_errors
 
-#: Folders that systems leave beside a user's files: unpacked archives of macOS, Synology's small pictures.
+#: Folders made by the system: by macOS in archives, by Synology for thumbnails.
 _OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
 
 
@@ -19,11 +19,11 @@ class Entry(NamedTuple):
     name: str
     folder: bool
     odd: Optional[str]
-    """Why it cannot hold images; None where it can."""
+    """Reason why it cannot hold images; None if it can."""
 
 
 def visible_entries(folder: Path) -> List[Entry]:
-    """List what is in a folder, in alphabetical order; hidden files and folders are passed over.
+    """List files and folders in a folder, in alphabetical order, without hidden ones.
 
     Raises
     ------

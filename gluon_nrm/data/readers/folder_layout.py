@@ -1,12 +1,12 @@
-"""Training and test images in a user's folder, by the names of the files and folders in it.
+"""Find training and test images in a user's folder by the names of its files and folders.
 
-There is one of
+The folder holds one of
 
 - ``train/CLASS/*.png`` and ``test/CLASS/*.png``;
-- ``CLASS/*.png``: a fifth of each class, drawn once and for all, is the test set;
+- ``CLASS/*.png``: a fifth of each class, drawn with a fixed seed, is the test set;
 - ``train.rec`` and ``test.rec`` with their indices, as MXNet's im2rec writes them.
 
-Other usual names do as well; see ``TRAIN_PARTS`` and ``TEST_PARTS``, in small or capital letters.
+``TRAIN_PARTS`` and ``TEST_PARTS`` list other accepted names; small and capital letters are the same.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import exists, is_dir
 
-#: Names of the two parts; the first that is there is taken, one in other letters last.
+#: Names of the two parts; the first that exists is used, preferably in small letters.
 TRAIN_PARTS = ("train", "training")
 TEST_PARTS = ("test", "val", "valid", "validation", "testing")
 RECORDS = ".rec"
-#: Of each class, where no folder says which images are for testing.
+#: Share of test images in each class if there is no folder of test images.
 TEST_SHARE = 0.2
-# Fixes which images these are: changing it makes results incomparable.
+# Seed of the test images; changing it makes results incomparable.
 TEST_SEED = 20180101
-
-
-#: Place of a part, below the folder of the images, where it holds both.
+#: Place of a part if one folder holds both.
 FLAT = "."
 
 Files = Union[ImageFiles, RecordFile]
@@ -46,13 +44,13 @@ Listed = Tuple[Files, np.ndarray]
 
 
 class Parts(NamedTuple):
-    """Training and test images of a folder, nothing of it decoded yet."""
+    """Training and test images of a folder, not decoded."""
 
     class_names: Tuple[str, ...]
     train: Files
     train_labels: np.ndarray  # (N,) int64
     test: Files
-    test_labels: np.ndarray
+    test_labels: np.ndarray  # (M,) int64
     skipped: Skipped = Skipped()
 
 
@@ -61,7 +59,7 @@ def find_parts(folder: Path) -> Parts:
 
     Raises
     ------
-    DataError  There is nothing to train on, or nothing to test on.
+    DataError  There are no training or no test images.
     """
     if not is_dir(folder, DataError):
         raise DataError(f"{folder}: no such folder; data.path must be the folder that holds the images")
@@ -82,20 +80,20 @@ def find_parts(folder: Path) -> Parts:
 
 
 def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
-    """List one part of the images that a run was trained with; both where one folder holds both.
+    """List one part of a run's images, or both parts if one folder holds both.
 
     Parameters
     ----------
-    place  The folder or file that held it.
+    place  Folder or file of the part.
 
     Raises
     ------
-    DataError  It is no longer there, or holds no images.
+    DataError  It is missing, or holds no images.
     """
     if not exists(place, DataError):
         raise DataError(
-            f"{place}: the {wanted.part} images of the run are no longer there; put them back, or say where "
-            "they are now (--data-dir; in training --set data.path=...)"
+            f"{place}: the {wanted.part} images of the run are no longer there; put them back, or give their "
+            "present folder (--data-dir; in training --set data.path=...)"
         )
     if place.name.endswith(RECORDS) and not is_dir(place, DataError):
         records = RecordFile(place)
@@ -109,7 +107,7 @@ def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, L
 
 
 def has_parts(folder: Path) -> bool:
-    """Whether there is a folder or a file of training images in ``folder``.
+    """Return True if ``folder`` has a folder or RecordIO file of training images.
 
     Raises
     ------
@@ -122,7 +120,7 @@ def has_parts(folder: Path) -> bool:
 
 
 def _part(entries: Sequence[Entry], names: Sequence[str], ending: str = "") -> Optional[str]:
-    """Name of the file with this ending, or else of the folder, that is called one of ``names``."""
+    """Return the folder (or file with ``ending``) called one of ``names``; None without one."""
     found = [
         each.name[: len(each.name) - len(ending)]
         for each in entries
@@ -134,7 +132,7 @@ def _part(entries: Sequence[Entry], names: Sequence[str], ending: str = "") -> O
 
 
 def _is_class(train: Path, test: Optional[str]) -> bool:
-    """Whether the folder "train" holds images and not classes: it is the class of railways then."""
+    """Return True if the folder "train" holds images, not class folders: it is then a class itself."""
     inside = visible_entries(train)
     if not any(each.folder for each in inside):
         return True
@@ -142,7 +140,7 @@ def _is_class(train: Path, test: Optional[str]) -> bool:
 
 
 def _test_part(folder: Path, entries: Sequence[Entry], train: str) -> str:
-    """Name of the folder or file of the test images."""
+    """Return the name of the folder or file of the test images."""
     ending = RECORDS if train.endswith(RECORDS) else ""
     found = _part(entries, TEST_PARTS, ending)
     if found is None:
@@ -153,7 +151,7 @@ def _test_part(folder: Path, entries: Sequence[Entry], train: str) -> str:
 
 
 def _recorded(folder: Path, entries: List[Entry], records: str, skipped: SkippedNames) -> Parts:
-    """The parts of a folder with RecordIO files."""
+    """Read the parts of a folder with RecordIO files."""
     other = _test_part(folder, entries, records)
     folders = [each for each in entries if each.folder or each.name.endswith(RECORDS)]
     _skip_others(folder, folders, (records, other), f"the images are those of {records} and {other}", skipped)
@@ -172,12 +170,10 @@ def _skip_others(
 
 
 def _hold_out(files: ImageFiles, names: Tuple[str, ...]) -> Tuple[ImageFiles, ImageFiles]:
-    """Draw the test images, and return the training and the test images."""
+    """Draw test images; return the training and the test images."""
     sizes = np.bincount(files.labels, minlength=len(names))
     if sizes.min() < 2:
-        raise DataError(
-            f"{files.folder / names[sizes.argmin()]} holds one image; there must be one for testing too"
-        )
+        raise DataError(f"{files.folder / names[sizes.argmin()]} holds one image; add another, for testing")
     counts = np.maximum(1, np.rint(sizes * TEST_SHARE)).astype(int)
     order = np.random.RandomState(TEST_SEED).permutation(len(files))
     test = take_per_class(files.labels, order, counts)

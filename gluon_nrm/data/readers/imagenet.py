@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012, Russakovsky et al. 2015) from RecordIO files or class folders, streamed."""
+"""Reader of ImageNet (ILSVRC 2012, Russakovsky et al. 2015) in RecordIO files or class folders, streamed."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ IMAGENET = DatasetSpec(
 
 @register_dataset("imagenet", IMAGENET)
 def load_imagenet(source: Source) -> Dataset:
-    """ImageNet: 1,281,167 training and 50,000 validation images, its test set; see ``read_imagenet``."""
+    """Load ImageNet: 1,281,167 training images, and the 50,000 validation images as its test set."""
     return read_imagenet(IMAGENET, source)
 
 
 def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
-    """Read ``train.rec`` and ``val.rec`` with their indices, else the folders ``train`` and ``val``.
+    """Read ``train.rec`` and ``val.rec`` with their indices, or else the folders ``train`` and ``val``.
 
-    Images are decoded whenever they are needed, (3, side, side) uint8. Classes are numbered as im2rec does,
-    in alphabetical order of their WordNet names. Of resized images any size will do.
+    Images are decoded when they are needed, (3, side, side) uint8; stored images may have any size. Classes
+    are numbered as im2rec does, in alphabetical order of their WordNet names.
 
     Parameters
     ----------
-    spec  How many images and classes there must be, and the constants that normalise them.
+    spec  Expected numbers of images and classes, and the constants that normalise them.
 
     Raises
     ------
-    MissingData  Neither is there.
-    DataError    What is there is damaged, or not ImageNet.
+    MissingData  Neither exists.
+    DataError    The files are damaged, or not ImageNet.
     """
     folder = source.folder(spec.name)
     if not has_parts(folder):

@@ -1,7 +1,7 @@
-"""Numeric arrays of a MATLAB file of version 5, read by ourselves: scipy's reader crashes on damaged files.
+"""Read numeric arrays of a MATLAB file of version 5; scipy's reader crashes on damaged files.
 
-A file is a header of 128 bytes and elements: a tag of kind and length, then the contents, compressed or not.
-An array is an element that holds four: flags with its class, its shape, its name and its values.
+A file is a header of 128 bytes, followed by elements: a tag of kind and length, then the contents, compressed
+or not. An array is an element of four elements: flags with its class, shape, name and values.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from gluon_nrm.storage.files import open_file
 HEADER = 128
 CHUNK = 1 << 16
 MATRIX, COMPRESSED = 14, 15
-#: Classes of arrays of numbers; cells, structures, objects, strings and sparse arrays come before them.
+#: Classes of numeric arrays; lower ones are cells, structures, objects, strings and sparse arrays.
 NUMERIC = range(6, 16)
 COMPLEX = 0x0800
-#: Kinds of values.
+#: numpy's type of each kind of values.
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 
 Content = Union[bytes, bytearray, memoryview]
 
 
 def read_arrays(path: Path, names: Sequence[str], most: int) -> Dict[str, np.ndarray]:
-    """Return those of the arrays called ``names`` that are there, of the type they are stored with.
+    """Return the arrays called ``names`` that exist, in their stored type.
 
     Parameters
     ----------
-    most  Bytes to which all of the file may unpack.
+    most  Largest size of the unpacked file in bytes.
 
     Raises
     ------
-    DataError  The file cannot be read, is damaged, or holds more or anything but arrays of numbers.
+    DataError  The file cannot be read, is damaged, is larger, or holds anything but numeric arrays.
     """
     with read_errors(path, "a MATLAB file", ValueError, struct.error), open_file(path) as file:
         return {name: array for name, array in _arrays(file, most) if name in names}
 
 
 def _arrays(file: BinaryIO, most: int) -> Iterator[Tuple[str, np.ndarray]]:
-    """Names and arrays of all elements. Raises ValueError, zlib.error or struct.error for a damaged file."""
+    """Yield name and array of each element. Raises ValueError, zlib.error or struct.error if damaged."""
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(file.read(HEADER)[-4:])
     if order is None:
         raise ValueError("it is not of MATLAB's version 5")
@@ -70,7 +70,7 @@ def _arrays(file: BinaryIO, most: int) -> Iterator[Tuple[str, np.ndarray]]:
 
 
 def _unpacked(file: BinaryIO, length: int, most: int) -> bytearray:
-    """The contents of a compressed element; unpacking ends above ``most`` bytes."""
+    """Unpack a compressed element; stop above ``most`` bytes."""
     unpack, data = zlib.decompressobj(), bytearray()
     while length > 0 and len(data) <= most:
         packed = file.read(min(length, CHUNK))
@@ -84,7 +84,7 @@ def _unpacked(file: BinaryIO, length: int, most: int) -> bytearray:
 
 
 def _array(content: Content, order: str) -> Tuple[str, np.ndarray]:
-    """Name and values of a matrix."""
+    """Return name and values of a matrix."""
     place, (_, flags) = _part(content, 0, order)
     (word,) = struct.unpack(f"{order}I", flags[:4])
     if word & 0xFF not in NUMERIC or word & COMPLEX:
@@ -102,7 +102,7 @@ def _array(content: Content, order: str) -> Tuple[str, np.ndarray]:
 
 
 def _part(content: Content, place: int, order: str) -> Tuple[int, Tuple[int, Content]]:
-    """Kind and contents of the element at ``place``, after the place of the next one."""
+    """Return the place of the next element, and kind and contents of the element at ``place``."""
     (kind,) = struct.unpack(f"{order}I", content[place : place + 4])
     length, start = kind >> 16, place + 4
     after = place + 8

@@ -1,4 +1,4 @@
-"""MNIST (LeCun et al. 1998) from its official idx files, gzipped or not, read as they are."""
+"""Reader of MNIST (LeCun et al. 1998) in its official idx files, gzipped or not."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ IMAGES, LABELS = 0x0803, 0x0801
 
 @register_dataset("mnist", MNIST)
 def load_mnist(source: Source) -> Dataset:
-    """MNIST: 60,000 training and 10,000 test images (1, 28, 28) uint8; see ``read_mnist``.
+    """Load MNIST: 60,000 training and 10,000 test images (1, 28, 28) uint8; see ``read_mnist``.
 
-    The 60,000 are the training and the validation images of the released experiments together.
+    The 60,000 are the training and validation images of the released experiments.
     """
     return read_mnist(MNIST, source)
 
 
 def read_mnist(spec: DatasetSpec, source: Source) -> Dataset:
-    """Read the four files; ``spec`` says how many images they must hold.
+    """Read the four files; ``spec`` holds the expected numbers of images.
 
     Raises
     ------
-    MissingData  A file is not there.
-    DataError    A file is damaged or another one.
+    MissingData  A file is missing.
+    DataError    A file is damaged or another file.
     """
     parts = []
     for part, number in zip(PARTS, (spec.train, spec.test)):
@@ -61,7 +61,7 @@ def read_mnist(spec: DatasetSpec, source: Source) -> Dataset:
 
 
 def _path(spec: DatasetSpec, source: Source, file: str) -> Path:
-    """Where a file is, gzipped or not; some unpacking programs write a dot before ``idx``."""
+    """Return the path of a file, gzipped or not; some unpacking programs write a dot before ``idx``."""
     names = (f"{file}.gz", file, file.replace("-idx", ".idx"))
     path = find_file(source, spec.name, names)
     if path is None:
@@ -70,7 +70,7 @@ def _path(spec: DatasetSpec, source: Source, file: str) -> Path:
 
 
 def _read(path: Path, magic: int, shape: Tuple[int, ...]) -> np.ndarray:
-    """The uint8 array of an idx file: magic number and dimensions, big-endian, then the values."""
+    """Read the uint8 array of an idx file: big-endian magic number and dimensions, then the values."""
     header = 4 * (1 + len(shape))
     size = header + int(np.prod(shape))
     with read_errors(path, "a .gz file"), open_file(path) as stream:

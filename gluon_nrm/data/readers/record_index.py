@@ -1,4 +1,4 @@
-"""Index and list of a RecordIO file: NAME.idx and NAME.lst of im2rec, checked before they are used."""
+"""Read and check the index and the list of a RecordIO file: NAME.idx and NAME.lst of im2rec."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gluon_nrm.storage.files import is_file, open_file, read_file
 
 #: Smallest record in bytes: magic number and length, then the header of im2rec.
 SMALLEST = 8 + 24
-#: Bytes of a line of the index: two numbers of at most 20 digits.
+#: Largest line of the index in bytes: two numbers of at most 20 digits.
 INDEX_LINE = 42
-#: Bytes of a line of the list: the path in it has at most 4096.
+#: Largest line of the list in bytes; its path has at most 4096.
 LIST_LINE = 10_000
 
 RENUMBER = "number the lines of NAME.lst 0, 1, 2, ... and make NAME.rec and NAME.idx again with im2rec"
 
 
 def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Read NAME.idx, lines of key and start with a tab between, for a NAME.rec of ``size`` bytes.
+    """Read NAME.idx (lines of key, tab, start) of a NAME.rec of ``size`` bytes.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
 
     Raises
     ------
-    DataError  It is missing, damaged or of another file, or a key is repeated.
+    DataError  It is missing, damaged or of another file, or repeats a key.
     """
     if not is_file(path, DataError):
         raise DataError(f"{path} is missing; im2rec writes it beside the .rec file; make both again")
@@ -48,7 +48,7 @@ def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def read_list(path: Path) -> Tuple[np.ndarray, np.ndarray]:
-    """Read NAME.lst, lines of key, label and path with tabs between; the path may be of any encoding.
+    """Read NAME.lst, lines of key, label and path with tabs between; the path may have any encoding.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_list(path: Path) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def check_unique(keys: np.ndarray, path: Path) -> None:
-    """Check that no key is repeated: a label could not be told from another.
+    """Check that no key is repeated, so that each has one label.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Names of the classes of RecordIO files, from the lists that im2rec leaves beside them."""
+"""Class names of RecordIO files, from the lists of im2rec beside them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gluon_nrm.storage.files import is_file, open_file
 
 
 def record_names(train: Path, test: Path, classes: int) -> Tuple[str, ...]:
-    """Names of the classes: their folders in the lists, or their numbers where no list tells the folders.
+    """Return the class names: the folders in the lists, or else the numbers of the classes.
 
     Parameters
     ----------
-    train, test  The .rec files; a list has the name of its file with the ending .lst.
-    classes      How many there are.
+    train, test  The .rec files; their lists end in .lst.
+    classes      Number of classes.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def record_names(train: Path, test: Path, classes: int) -> Tuple[str, ...]:
 
 
 def _folders(path: Path) -> Optional[Dict[int, str]]:
-    """The folder of each label in a list; None: there is no list, or its labels are not those of folders."""
+    """Return the folder of each label in a list; None without a list, or if a label has several folders."""
     if not is_file(path, DataError):
         return None
     folders: Dict[int, str] = {}
@@ -57,9 +57,9 @@ def _folders(path: Path) -> Optional[Dict[int, str]]:
 
 
 def _shortened(folders: Dict[int, str]) -> Dict[int, str]:
-    """Leave out the beginning that all folders share, such as ``train/``."""
+    """Remove the beginning that all folders share, such as ``train/``."""
     absolute = {posixpath.isabs(name) for name in folders.values()}
-    if len(set(folders.values())) < 2 or len(absolute) > 1:  # nothing is shared by both kinds of paths
+    if len(set(folders.values())) < 2 or len(absolute) > 1:  # absolute and relative paths share nothing
         return folders
     shared = posixpath.commonpath(list(folders.values()))
     return {label: posixpath.relpath(name, shared) if shared else name for label, name in folders.items()}

@@ -1,4 +1,4 @@
-"""Images in MXNet's RecordIO files, as its im2rec writes them: NAME.rec with the index NAME.idx."""
+"""Read images in MXNet's RecordIO files of im2rec: NAME.rec with the index NAME.idx."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_file, open_file
 
 MAGIC = struct.pack("<I", 0xCED7230A)
-_FRAME = struct.Struct("<4sI")  # magic number; 3 bits of what part of a record this is, 29 of its length
+_FRAME = struct.Struct("<4sI")  # magic number; 3 bits: part of a record, 29 bits: its length
 _HEADER = struct.Struct("<IfQQ")  # number of further labels, label, key, second key
-#: Beginning of a record that is in one part: its frame, its header and the first further label.
+#: Beginning of a record in one part: frame, header and first further label.
 _BEGINNING = np.dtype([("magic", "S4"), ("frame", "<u4"), ("further", "<u4"), ("label", "<f4"),
                        ("key", "<u8"), ("second", "<u8"), ("first", "<f4")])  # fmt: skip
-#: Threads that read labels: a disk answers many small requests at once.
+#: Number of threads that read labels; disks serve many small requests at once.
 READERS = 16
-#: Records whose labels a thread reads at a time.
+#: Number of records whose labels a thread reads at a time.
 CHUNK = 4096
-#: Records whose labels are compared with NAME.lst at the start; each is compared when its image is read.
+#: Number of labels compared with NAME.lst at the start; the others are compared when images are read.
 COMPARED = 50_000
-#: Bytes of one image.
+#: Largest image in bytes.
 LARGEST = 2**28
 
 _AGAIN = "make NAME.rec and NAME.idx again with im2rec"
 
 
 class Record(NamedTuple):
-    """One image, still encoded."""
+    """One encoded image."""
 
     label: float
     image: bytes
@@ -46,9 +46,9 @@ class Record(NamedTuple):
 
 
 class RecordFile:
-    """The images of NAME.rec in the order of NAME.idx; only the index is kept in memory.
+    """Images of NAME.rec in the order of NAME.idx; only the index is kept in memory.
 
-    Reading goes by position (``pread``), so that threads do not disturb each other.
+    Several threads may read at once (``pread``).
 
     Raises
     ------
@@ -76,7 +76,7 @@ class RecordFile:
         return len(self.starts)
 
     def identities(self) -> Identities:
-        """Name every image by its key; its size is that of its record.
+        """Return key, size of the record and check sum of every image.
 
         Raises
         ------
@@ -92,15 +92,15 @@ class RecordFile:
         return identify(self.path, names, lambda index: int(lengths[index]), read)
 
     def where(self, index: int) -> str:
-        """How messages name an image."""
+        """Name an image in messages."""
         return f"{self.path}, record {self.keys[index]}"
 
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:
-        """Return an image, of the size it was stored with.
+        """Decode an image in its stored size.
 
         Raises
         ------
-        DataError  It is damaged, or its label is not the one in NAME.lst.
+        DataError  It is damaged, or its label differs from NAME.lst.
         """
         record = self.record(index)
         if self._listed is not None:
@@ -112,7 +112,7 @@ class RecordFile:
 
         Raises
         ------
-        DataError  It is damaged, or there is more before the next one of the index.
+        DataError  It is damaged, or other bytes follow before the next record of the index.
         """
         start, length = int(self.starts[index]), int(self.ends[index] - self.starts[index])
         if length > LARGEST:
@@ -132,9 +132,9 @@ class RecordFile:
         return Record(label, content[_HEADER.size + 4 * further :], key)
 
     def labels(self) -> np.ndarray:
-        """Class of every image, (N,) int64: from NAME.lst where im2rec left it, else from the records.
+        """Return the class of every image, (N,) int64, from NAME.lst or else from the records.
 
-        Of a long NAME.lst a part is compared with the records at once, and the rest as images are read.
+        ``COMPARED`` labels of NAME.lst are compared with the records now, and the others as images are read.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class RecordFile:
 
         Raises
         ------
-        DataError  They are not the same.
+        DataError  They differ.
         """
         listed = self.path.with_suffix(".lst")
         if self._listed is not None and label != self._listed[index]:
@@ -180,11 +180,11 @@ class RecordFile:
             )
 
     def _classes(self, labels: np.ndarray) -> np.ndarray:
-        """Labels as int64.
+        """Convert labels to int64.
 
         Raises
         ------
-        DataError  One is no integer of 0 or more.
+        DataError  A label is no integer of 0 or more.
         """
         with np.errstate(invalid="ignore"):
             bad = ~((labels == np.rint(labels)) & (labels >= 0) & (labels < 2**31))
@@ -195,14 +195,14 @@ class RecordFile:
         return labels.astype(np.int64)
 
     def _headers(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Labels (n,) float64 and keys (n,) int64 that some records hold themselves."""
+        """Read labels (n,) float64 and keys (n,) int64 from the records at ``indices``."""
         chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
         with ThreadPoolExecutor(READERS) as threads:
             labels, keys = zip(*threads.map(self._some_headers, chunks))
         return np.concatenate(labels), np.concatenate(keys)
 
     def _some_headers(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """The same, read by one thread."""
+        """Read labels (n,) float64 and keys (n,) int64 in one thread."""
         starts, size = self.starts[indices], _BEGINNING.itemsize
         with read_errors(self.path, "a RecordIO file"):
             data = [os.pread(self._descriptor, size, start).ljust(size, b"\0") for start in starts.tolist()]
@@ -214,7 +214,7 @@ class RecordFile:
         plain &= (found["further"] <= 1) & (length >= least)
         labels = np.where(found["further"] == 1, found["first"], found["label"]).astype(np.float64)
         keys = found["key"].astype(np.int64)
-        # what is in several parts is read as a whole, and what is damaged is named
+        # records in several parts, or damaged ones, are read one by one; damage raises here
         for at in np.flatnonzero(~plain).tolist():
             record = self.record(int(indices[at]))
             labels[at], keys[at] = record.label, np.uint64(record.key).astype(np.int64)
@@ -222,7 +222,7 @@ class RecordFile:
 
 
 def count_classes(labels: np.ndarray, path: Path) -> int:
-    """Number of classes of the training records, which are numbered 0, 1, 2, ...
+    """Count the classes of the training records, which must be 0, 1, 2, ...
 
     Raises
     ------
@@ -240,7 +240,7 @@ def count_classes(labels: np.ndarray, path: Path) -> int:
 
 
 def _parts(data: bytes, where: str) -> Iterator[bytes]:
-    """Yield the parts of one record: it is split where its content looks like the magic number."""
+    """Yield the parts of one record; RecordIO splits a record at each magic number in its content."""
     place, kinds = 0, (0, 1)  # whole, or the first part
     while True:
         if len(data) < place + _FRAME.size or data[place : place + 4] != MAGIC:

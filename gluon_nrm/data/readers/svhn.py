@@ -1,4 +1,4 @@
-"""SVHN, cropped digits (Netzer et al. 2011), from its official MATLAB files, read as they are."""
+"""Reader of SVHN, cropped digits (Netzer et al. 2011), in its official MATLAB files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SVHN = DatasetSpec(
     input_shape=(3, 32, 32),
     train=73257,
     test=26032,
-    # Of the training set; the released experiments took those of the test set.
+    # Of the training set; the released experiments used those of the test set.
     mean=(111.61, 113.16, 120.57),
     std=(50.50, 51.26, 50.24),
 )
@@ -29,17 +29,17 @@ LABEL_OF_ZERO = 10
 
 @register_dataset("svhn", SVHN)
 def load_svhn(source: Source) -> Dataset:
-    """SVHN: 73,257 training and 26,032 test images (3, 32, 32) uint8; see ``read_svhn``."""
+    """Load SVHN: 73,257 training and 26,032 test images (3, 32, 32) uint8; see ``read_svhn``."""
     return read_svhn(SVHN, source)
 
 
 def read_svhn(spec: DatasetSpec, source: Source) -> Dataset:
-    """Read both files; ``spec`` says how many images they must hold. The class of a digit is the digit.
+    """Read both files; ``spec`` holds the expected numbers of images. The label 10 becomes class 0.
 
     Raises
     ------
-    MissingData  A file is not there.
-    DataError    A file is damaged or another one.
+    MissingData  A file is missing.
+    DataError    A file is damaged or another file.
     """
     parts = []
     for file, images in zip(FILES, (spec.train, spec.test)):
@@ -52,8 +52,8 @@ def read_svhn(spec: DatasetSpec, source: Source) -> Dataset:
 
 
 def _read(path: Path, count: int) -> ImageSet:
-    """One file: X (32, 32, 3, count) uint8, y (count, 1) from 1 to 10."""
-    # A label takes up to 8 bytes; names and the like take little.
+    """Read one file: X (32, 32, 3, count) uint8, y (count, 1) from 1 to 10."""
+    # A label takes up to 8 bytes; names and headers fit into the last term.
     arrays = read_arrays(path, ("X", "y"), most=count * (32 * 32 * 3 + 8) + 2**20)
     images, labels = (arrays.get(name, np.empty(0)) for name in ("X", "y"))
     if images.shape != (32, 32, 3, count) or images.dtype != np.uint8 or labels.shape != (count, 1):

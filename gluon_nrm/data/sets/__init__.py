@@ -1,1 +1,1 @@
-"""A data set: its images and labels, its name in recipes, the identity of each image."""
+"""Data sets: images and labels, registered names, names of the images."""

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the package."""
+"""A data set: training and test images with labels, classes and normalisation constants."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
 Images = Union[np.ndarray, StreamedImages]
-"""An array, or what ``numpy.asarray`` makes one of by decoding."""
+"""An array, or images that ``numpy.asarray`` decodes into one."""
 
 
 class ImageSet(NamedTuple):
-    """Images as they are on disk (raw pixel values, no normalisation) with their classes."""
+    """Images with raw pixel values, as on disk, and their labels."""
 
     images: Images  # (N, C, H, W) uint8 or float32, raw pixel values
     labels: np.ndarray  # (N,) int64, 0 <= label < number of classes
 
     def subset(self, indices: Union[np.ndarray, slice]) -> ImageSet:
-        """Return the images at ``indices`` (M,), in that order (a slice gives a view); none is decoded."""
+        """Return the images at ``indices`` (M,), in that order; a slice gives a view; nothing is decoded."""
         return ImageSet(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test set of equally sized images, with the constants that normalise them.
+    """A training and a test set of images of one size, with the constants that normalise them.
 
-    ``mean`` and ``std`` (C,) are per channel, in raw pixel values, and come from the training images alone.
-    ``identified`` names the training and the test images; None: the pixels themselves tell them apart.
+    ``mean`` and ``std`` (C,) are per channel, in raw pixel values, of the training images alone.
+    ``identified`` names the training and the test images; None: they are identified by their pixels.
 
     Raises
     ------
-    DataError  Shapes, types, labels or constants that do not fit together (see ``_check_images``).
+    DataError  Shapes, types, labels or constants do not fit together.
     """
 
     name: str
     class_names: Tuple[str, ...]
     train: ImageSet
     test: ImageSet
-    mean: np.ndarray
-    std: np.ndarray
+    mean: np.ndarray  # (C,)
+    std: np.ndarray  # (C,)
     skipped: Skipped = Skipped()
-    """Files in the user's folder that are no part of it."""
+    """Files in the user's folder that were left out."""
     identified: Optional[Tuple[Identified, Identified]] = None
 
     def __post_init__(self) -> None:
-        """Refuse a data set that would only fail, or quietly mislead, during training."""
+        """Check shapes, types, labels and constants."""
         for part, image_set in (("train", self.train), ("test", self.test)):
             _check_images(f"data set '{self.name}', {part} images", image_set, self.classes)
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
@@ -78,14 +78,14 @@ class Dataset:
 
     @property
     def pixel_range(self) -> Tuple[float, float]:
-        """Smallest and largest value of a pixel: of bytes 0 and 255, else those of the training images."""
+        """Smallest and largest pixel value: 0 and 255 for bytes, else those of the training images."""
         if self.train.images.dtype == np.uint8:
             return 0.0, 255.0
         return float(np.min(self.train.images)), float(np.max(self.train.images))
 
     @property
     def streamed(self) -> bool:
-        """Whether images are decoded whenever they are needed, and not kept in memory."""
+        """True if images are decoded when they are needed, instead of being kept in memory."""
         return isinstance(self.train.images, StreamedImages)
 
     @property
@@ -102,7 +102,7 @@ class Dataset:
 
 
 def channel_statistics(images: Images) -> Tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel of ``images`` (N, C, H, W): two float32 arrays (C,)."""
+    """Return mean and standard deviation of each channel of ``images`` (N, C, H, W): (C,) float32 each."""
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return _byte_statistics(images)
@@ -112,7 +112,7 @@ def channel_statistics(images: Images) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _byte_statistics(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """The same of bytes, from how often each value occurs: exact, and without an array of float64 pixels."""
+    """Compute ``channel_statistics`` of bytes from histograms: exact, without an array of float64 pixels."""
     counts = np.zeros((images.shape[1], 256), dtype=np.int64)
     for start in range(0, len(images), 1000):
         for channel, pixels in enumerate(images[start : start + 1000].swapaxes(0, 1)):

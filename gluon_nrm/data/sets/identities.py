@@ -1,4 +1,4 @@
-"""Names by which the images of a data set are told apart, wherever it lies."""
+"""Names, sizes and check sums of the images of a data set, independent of its folder."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import zlib
 from pathlib import Path
 from typing import Callable, NamedTuple, Protocol, Sequence, Tuple
 
-#: Largest number of images whose sizes are asked for and whose names are stored in a run.
+#: Largest number of images whose sizes are read and whose names are stored in a run.
 MOST_LISTED = 50_000
-#: Bytes up to which the contents are read for their check sums.
+#: Largest total size in bytes for which check sums are computed.
 MOST_SUMMED = 2**28
 
 
 class Identities(NamedTuple):
-    """The names of some images, in the order of the images."""
+    """Names, sizes and check sums of images, in the order of the images."""
 
     where: Path
-    """The folder or file that holds them."""
+    """Folder or file that holds the images."""
     names: Tuple[str, ...]
     sizes: Tuple[int, ...] = ()
-    """Bytes of each; empty where there are more than ``MOST_LISTED``, as asking would take long."""
+    """Bytes of each image; empty for more than ``MOST_LISTED`` images."""
     sums: Tuple[int, ...] = ()
-    """Check sum of the contents of each; empty where there is more than ``MOST_SUMMED`` to read."""
+    """CRC-32 of each image; empty for more than ``MOST_SUMMED`` bytes."""
 
 
 class Identified(Protocol):
-    """A list of images that knows their names."""
+    """Images that have names."""
 
     def identities(self) -> Identities:
-        """Name every image."""
+        """Return the names of all images."""
 
 
 def identify(
     where: Path, names: Tuple[str, ...], size: Callable[[int], int], read: Callable[[int], bytes]
 ) -> Identities:
-    """Name images, with their sizes and check sums where that takes no longer than a moment.
+    """Collect names, sizes and check sums, up to ``MOST_LISTED`` images and ``MOST_SUMMED`` bytes.
 
     Parameters
     ----------
-    size, read  Bytes, and contents, of the image at a position.
+    size, read  Functions that return the size and the contents of the image at a position.
     """
     if len(names) > MOST_LISTED:
         return Identities(where, names)

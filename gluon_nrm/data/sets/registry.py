@@ -1,4 +1,4 @@
-"""Data sets by name: what is known of one before its files are there, and its loader."""
+"""Registry of data sets: their loaders, and their properties before the files are there."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import expand_home
 
 DATA_DIR_VARIABLE = "GLUON_NRM_DATA"
-"""Environment variable that names the folder of all data sets, where a command does not."""
+"""Environment variable with the folder of all data sets, used if a command gives none."""
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set without its files.
+    """Properties of a data set that are known without its files.
 
-    ``mean`` and ``std`` are per channel, in raw pixel values, of the training images alone; a loader computes
-    them anew from the images wherever it reads them all.
+    ``mean`` and ``std`` are per channel, in raw pixel values, of the training images alone. A loader that
+    reads all images computes them from the images.
     """
 
     name: str
@@ -36,7 +36,7 @@ class DatasetSpec:
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
     streamed: bool = False
-    """Whether images are decoded whenever they are needed, and so of the side that the recipe gives."""
+    """Images are decoded when they are needed, with the side that the recipe gives."""
 
     @property
     def classes(self) -> int:
@@ -46,43 +46,43 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a loader finds its files, and what a recipe says about reading them."""
+    """Folder of a data set's files and the recipe's settings for reading them."""
 
     data_dir: Path
     """Folder of all data sets."""
     path: Optional[str] = None
-    """``data.path``: the folder of this one, in place of its usual one in ``data_dir``."""
+    """``data.path``: folder of this data set; None: the folder of its name in ``data_dir``."""
     size: Optional[int] = None
-    """``data.size``: side in pixels to which images of any size are brought."""
+    """``data.size``: side in pixels to which images are resized."""
     streamed: Optional[bool] = None
-    """``data.streamed``: whether images are decoded whenever they are needed; None: as the data set does."""
+    """``data.streamed``: decode images when they are needed; None: the data set's default."""
 
     def folder(self, name: str) -> Path:
-        """Where the files of the data set called ``name`` belong."""
+        """Return the folder of the data set ``name``."""
         return expand_home(Path(self.path), DataError) if self.path is not None else self.data_dir / name
 
 
 class PartFound(NamedTuple):
-    """Images as they were listed, nothing of them decoded."""
+    """Listed images, not decoded."""
 
     labels: np.ndarray  # (N,) int64
     files: Identified
 
 
 class Wanted(NamedTuple):
-    """One part of the data that a run was trained with."""
+    """Description of one part of a run's data, for a loader of parts."""
 
     dataset: str
     part: str  # "train" or "test"
     place: str
-    """Folder or file of the part below the folder of the data set; ``.`` where one folder holds both."""
+    """Folder or file of the part in the data set's folder; ``.`` if one folder holds both parts."""
     class_names: Tuple[str, ...]
     input_shape: Tuple[int, int, int]
     streamed: bool
     skipped: SkippedNames
-    """Is told of what is no part of the images."""
+    """Collects the files that are left out."""
     check: Callable[[Sequence[str], Mapping[str, PartFound]], None]
-    """Called with class names and what was listed, before anything is decoded; raises DataError."""
+    """Called with the class names and the listed parts before decoding; raises DataError."""
 
 
 Loader = Callable[[Source], Dataset]
@@ -93,10 +93,9 @@ _SPECS: Dict[str, DatasetSpec] = {}
 
 
 def register_dataset(name: str, spec: Optional[DatasetSpec] = None) -> Callable[[Loader], Loader]:
-    """Make the decorated function the loader of the data set called ``name`` in recipes (``data.name``).
+    """Register the decorated function as loader of the data set ``name`` (``data.name`` in recipes).
 
-    With a ``spec``, recipes can be tried (``--dry-run``) before the files are there; the loader then raises
-    ``MissingData`` for as long as they are not.
+    With a ``spec``, ``--dry-run`` works without the files; the loader raises ``MissingData`` then.
 
     Raises
     ------
@@ -115,9 +114,9 @@ def register_dataset(name: str, spec: Optional[DatasetSpec] = None) -> Callable[
 
 
 def register_part(name: str) -> Callable[[PartLoader], PartLoader]:
-    """Make the decorated function the loader of single parts of the data set called ``name``.
+    """Register the decorated function as loader of single parts of the data set ``name``.
 
-    A data set without one is loaded whole where a run needs a part of it.
+    A data set without such a loader is loaded completely.
     """
 
     def add(loader: PartLoader) -> PartLoader:
@@ -128,17 +127,17 @@ def register_part(name: str) -> Callable[[PartLoader], PartLoader]:
 
 
 def part_loader(name: str) -> Optional[PartLoader]:
-    """The loader of single parts of a data set; None where it is loaded whole."""
+    """Return the loader of single parts of a data set, or None."""
     return _PART_LOADERS.get(name)
 
 
 def list_datasets() -> List[str]:
-    """Names of all registered data sets, in alphabetical order."""
+    """Return the names of all registered data sets, in alphabetical order."""
     return sorted(_LOADERS)
 
 
 def data_folder(data_dir: Union[str, Path, None] = None) -> Path:
-    """The folder of all data sets: the one given, else that of the environment variable, else ``data``."""
+    """Return the folder of all data sets: ``data_dir``, else the environment variable, else ``data``."""
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or "data"
     return expand_home(Path(data_dir), DataError)
@@ -161,9 +160,8 @@ def load_dataset(
 
     Raises
     ------
-    DataError    There is no such data set (the closest name is given), its reader cannot read it, or it is
-                 not of the size, or not streamed or kept in memory, as asked for.
-    MissingData  Its files are not there; the message holds the command that gets them.
+    DataError    The name is unknown, the files cannot be read, or ``size`` or ``streamed`` does not fit.
+    MissingData  The files are missing; the message holds the command that gets them.
     """
     _check_name(name)
     dataset = _LOADERS[name](Source(data_folder(data_dir), path, size, streamed))
@@ -177,11 +175,11 @@ def load_dataset(
 
 
 def dataset_spec(name: str) -> DatasetSpec:
-    """What is known of the data set called ``name`` without its files.
+    """Return the properties of the data set ``name`` that are known without its files.
 
     Raises
     ------
-    DataError  There is no such data set, or nothing is known of it without its files.
+    DataError  The name is unknown, or the data set has no ``DatasetSpec``.
     """
     _check_name(name)
     if name not in _SPECS:

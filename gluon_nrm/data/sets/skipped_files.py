@@ -1,22 +1,22 @@
-"""Files and folders in a user's folder that are no part of the data set read from it."""
+"""Files and folders that are left out when a data set is read from a folder."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Tuple
 
-#: Of those left out, so many are named.
+#: Number of left-out files that are named.
 NAMED = 3
 
 
 class Skipped(NamedTuple):
-    """How much was left out, and the first of it."""
+    """Number of left-out files and folders, and the first few."""
 
     number: int = 0
     first: Tuple[str, ...] = ()
-    """Each with its path, below the folder that was read, and the reason."""
+    """``PATH (REASON)`` each."""
 
     def __str__(self) -> str:
-        """One line for people; empty where nothing was left out."""
+        """Describe them in one line; empty if nothing was left out."""
         if not self.number:
             return ""
         more = f" and {self.number - len(self.first)} more" if self.number > len(self.first) else ""
@@ -24,19 +24,19 @@ class Skipped(NamedTuple):
 
 
 class SkippedNames:
-    """Collects what is left out while a folder is read."""
+    """Collect left-out files and folders while a folder is read."""
 
     def __init__(self) -> None:
         self._count = 0
         self._first: Tuple[str, ...] = ()
 
     def add(self, path: str, reason: str) -> None:
-        """Leave out a file or a folder; a name with odd characters is shown as Python writes it."""
+        """Add a file or folder; unprintable characters become escapes."""
         self._count += 1
         if len(self._first) < NAMED:
             self._first += (f"{path if path.isprintable() else ascii(path)} ({reason})",)
 
     @property
     def record(self) -> Skipped:
-        """Everything up to now."""
+        """Files and folders added so far."""
         return Skipped(self._count, self._first)

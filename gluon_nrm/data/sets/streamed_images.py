@@ -1,9 +1,8 @@
-"""Images that are decoded whenever they are needed, so that memory does not grow with their number.
+"""Images that are decoded when they are needed; memory does not grow with their number.
 
-``StreamedImages`` takes the place of the array of images in an ``ImageSet``: indices select, and
-``numpy.asarray`` decodes what was selected, in several threads (Pillow works outside Python's lock, and
-nothing has to be sent between processes). An image's augmentation depends on a seed of its own alone, so that
-the number of threads does not matter.
+``StreamedImages`` replaces the array of images in an ``ImageSet``: indices select images, and
+``numpy.asarray`` decodes the selected ones in several threads (Pillow releases Python's lock). The
+augmentation of an image depends on a seed of this image alone, not on the number of threads.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from PIL import Image
 
 from gluon_nrm.data.images.decoding import centre_square, to_array
 
-#: For evaluation, the side of the square that is kept, as a share of the shorter side: 224 of 256.
+#: In evaluation, side of the central crop as a share of the shorter side: 224 of 256.
 KEPT = 0.875
 
 
 class Pictures(Protocol):
-    """Where images come from; asked by several threads at once."""
+    """Source of images, used by several threads at once."""
 
     def __len__(self) -> int:
         """Number of images."""
 
     def where(self, index: int) -> str:
-        """How messages name image ``index``."""
+        """Name image ``index`` in messages."""
 
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:
-        """Return image ``index``, of any size, or raise DataError; ``mode`` as in ``pictures.decode``."""
+        """Decode image ``index``, of any size, or raise DataError; ``mode`` as in ``decoding.decode``."""
 
 
 class Transform(Protocol):
-    """A random change of one image."""
+    """Random change of one image."""
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return the image that the network is to see, of the size asked for."""
+        """Return the changed image, of the size of ``StreamedImages``."""
 
 
 class StreamedImages:
@@ -46,11 +45,11 @@ class StreamedImages:
 
     Parameters
     ----------
-    pictures   Where they come from.
+    pictures   Source of the images.
     side       Height and width in pixels.
-    indices    Which of them, (N,) int64; None: all.
-    transform  Random change of each; None: shorter side resized to ``side / 0.875``, centre cut out.
-    seeds      What the change of each depends on, (N,) integers of 0 or more.
+    indices    Selected images, (N,) int64; None: all.
+    transform  Random change of each image; None: shorter side resized to ``side / 0.875``, then centre crop.
+    seeds      Seed of the change of each image, (N,) integers of 0 or more.
     """
 
     dtype = np.dtype(np.uint8)
@@ -71,30 +70,30 @@ class StreamedImages:
         self.seeds = seeds
 
     def __len__(self) -> int:
-        """Number of images selected."""
+        """Number of selected images."""
         return len(self.indices)
 
     @property
     def shape(self) -> Tuple[int, int, int, int]:
-        """Shape of the array that decoding gives."""
+        """Shape of the decoded array."""
         return len(self), 3, self.side, self.side
 
     @property
     def size(self) -> int:
-        """Number of values in that array."""
+        """Number of values in the decoded array."""
         return int(np.prod(self.shape))
 
     def __getitem__(self, chosen: Union[np.ndarray, slice]) -> StreamedImages:
-        """Select; nothing is decoded."""
+        """Select images; nothing is decoded."""
         seeds = None if self.seeds is None else self.seeds[chosen]
         return StreamedImages(self.pictures, self.side, self.indices[chosen], self.transform, seeds)
 
     def changed(self, transform: Transform, seeds: np.ndarray) -> StreamedImages:
-        """The same images, to be changed by ``transform``; nothing is decoded."""
+        """Return the same images with another ``transform``; nothing is decoded."""
         return StreamedImages(self.pictures, self.side, self.indices, transform, seeds)
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
-        """Decode (N, 3, side, side).
+        """Decode the images, (N, 3, side, side) uint8.
 
         Raises
         ------
@@ -119,10 +118,10 @@ class StreamedImages:
 
 
 def threads(images: int) -> ThreadPoolExecutor:
-    """Return threads that decode: as many as there are processors for this process, or images.
+    """Start threads for decoding: one for each processor of this process, or each image if these are fewer.
 
-    They live as long as their ``with`` block. A forked process has no threads but the one that forked it, and
-    would wait for kept ones for ever.
+    They end with their ``with`` block. A pool that is kept would hang in a forked process, which has no copy
+    of its threads.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ThreadPoolExecutor(max(1, min(usable, images)), thread_name_prefix="decode")

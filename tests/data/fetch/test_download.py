@@ -140,7 +140,7 @@ def test_a_server_that_gives_nothing_more_is_given_up_and_what_came_is_kept(
     fetch_once = remote(server)
     (tmp_path / "a.bin.part").write_bytes(CONTENT[:10])
     server.breaks_after = 0
-    with pytest.raises(DataError, match="a.bin: the server broke off") as caught:
+    with pytest.raises(DataError, match="a.bin: the connection broke") as caught:
         fetch(fetch_once, tmp_path, stream=io.StringIO())
     assert contents(tmp_path) == {"a.bin.part": CONTENT[:10]}
     assert len(server.asked) == download.ATTEMPTS
@@ -157,7 +157,7 @@ def test_corrupt(server: Server, tmp_path: Path) -> None:
     bad = bytearray(CONTENT)
     bad[1000] ^= 1
     server.files["/bad/a.bin"] = bytes(bad)
-    with pytest.raises(DataError, match="/bad/a.bin: what came has not the SHA-256"):
+    with pytest.raises(DataError, match="/bad/a.bin: the SHA-256 of the download is not"):
         fetch(remote(server)._replace(folders=(f"{server.address}/bad",)), tmp_path, stream=io.StringIO())
     assert contents(tmp_path) == {}
     fetch(remote(server, f"{server.address}/bad"), tmp_path, stream=io.StringIO())
@@ -250,7 +250,7 @@ def test_a_part_that_is_a_pipe_is_refused(server: Server, tmp_path: Path) -> Non
 def test_a_disk_too_small(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 2**20))
-    with pytest.raises(DataError, match="5 MiB are to be fetched, and the disk has 1 MiB free; free some"):
+    with pytest.raises(DataError, match="5 MiB are needed, and the disk has 1 MiB free; free some"):
         fetch(remote(server, content=bytes(5 * 2**20)), tmp_path)
     assert server.asked == [] and contents(tmp_path) == {}
 

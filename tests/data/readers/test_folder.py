@@ -181,7 +181,7 @@ def test_no_folder_an_empty_one_and_one_without_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no folder"):
         load(tmp_path)
     put("a/0.png", PNG)(tmp_path)
-    with pytest.raises(DataError, match="/a holds one image; there must be one for testing too"):
+    with pytest.raises(DataError, match="/a holds one image; add another, for testing"):
         load(tmp_path)
 
 

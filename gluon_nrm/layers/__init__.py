@@ -1,7 +1,7 @@
-"""HybridBlocks of one operator or one layer, each knowing both directions.
+"""HybridBlocks of one operator or one NRM layer, in both directions.
 
-A layer's latents are outputs of its inference and inputs of its rendering; no block remembers anything of a
-call. What an operator becomes top-down comes from ``gluon_nrm.rules``; the blocks here own the parameters.
+Inference returns a layer's latents, rendering takes them as arguments; blocks keep no state between calls.
+The blocks here own the parameters; the arithmetic is in ``gluon_nrm.rules``.
 """
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401

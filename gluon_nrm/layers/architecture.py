@@ -7,24 +7,25 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from gluon_nrm.errors import ModelError
 
-#: Entries of a list of channels that pool.
+#: Entries of a list of channels that stand for a pooling.
 POOL, AVERAGE_POOL = "pool", "average_pool"
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer of the model: a convolution, and the pooling (and dropout) that may follow it.
+    """One layer of the model: a convolution, and optionally a pooling and dropout."""
 
-    ``channels`` feature maps from ``kernel`` x ``kernel`` filters with ``pad`` pixels of zeros around the
-    image; then max-pooling (``average``: average pooling) over ``pool`` x ``pool`` windows (1: none) and
-    dropout of a share ``dropout`` of the values.
-    """
-
+    #: feature maps
     channels: int
+    #: side of the square filters, in pixels
     kernel: int = 3
+    #: zeros around the image, in pixels
     pad: int = 1
+    #: side of the pooling windows, in pixels; 1: no pooling
     pool: int = 1
+    #: dropout rate after the pooling
     dropout: float = 0.0
+    #: average pooling in place of max-pooling
     average: bool = False
 
 
@@ -32,7 +33,7 @@ Architecture = Tuple[LayerSpec, ...]
 
 
 def with_dropout(architecture: Architecture, dropout: Optional[float]) -> Architecture:
-    """Return the architecture with another dropout after its poolings (None: unchanged)."""
+    """Set the dropout rate after the poolings of an architecture; None leaves it unchanged."""
     if dropout is None:
         return architecture
     return tuple(replace(layer, dropout=dropout) if layer.pool > 1 else layer for layer in architecture)
@@ -42,10 +43,10 @@ def architecture_of(channels: Sequence[Union[int, str]]) -> Architecture:
     """Read a list such as ``[32, 32, "pool", 64]``: 3x3 convolutions with padding 1, and 2x2 poolings.
 
     Args:
-        channels: numbers of feature maps; "pool" is a max-pooling, "average_pool" an average pooling.
+        channels: numbers of feature maps; "pool" stands for max-pooling, "average_pool" for average pooling.
 
     Raises:
-        ModelError: an entry is none of these, or a pooling has no convolution before it.
+        ModelError: another entry, an empty list, or a pooling that does not follow a convolution.
     """
     layers: List[LayerSpec] = []
     for place, entry in enumerate(channels):

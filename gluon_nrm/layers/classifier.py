@@ -1,4 +1,4 @@
-"""The top of the network: global average pooling and the classifier, whose rows are class templates."""
+"""The top of the network: global average pooling, and the classifier, whose rows are the class templates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Classifier(HybridBlock):
 
 
 class ClassTemplate(HybridBlock):
-    """Rendering of a class code (B, K) through the classifier's weight: the template mu_y, (B, C, 1, 1)."""
+    """Render a class code (B, K) through the classifier's weight: the template mu_y, (B, C, 1, 1)."""
 
     def __init__(self, weight: Parameter, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,7 +42,7 @@ class ClassTemplate(HybridBlock):
 
 
 class SpreadTemplate(HybridBlock):
-    """Transpose of the global average pooling: h(L), the template on every pixel of the top feature map."""
+    """Transpose of global average pooling: template (B, C, 1, 1) to h(L), (B, C, *size)."""
 
     def __init__(self, size: Pair, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -53,9 +53,9 @@ class SpreadTemplate(HybridBlock):
 
 
 class ClassCode(HybridBlock):
-    """One-hot class of every image, (B, K): its label where it has one, else the most likely class.
+    """One-hot class of every image, (B, K): its label or, without a label, the most likely class.
 
-    Called with the labels (B,), -1 where there is none, and the logits (B, K); no gradient flows.
+    Called with the labels (B,), -1 for no label, and the logits (B, K). The result is constant.
     """
 
     def __init__(self, classes: int, **kwargs: Any) -> None:
@@ -63,7 +63,7 @@ class ClassCode(HybridBlock):
         self._classes = classes
 
     def hybrid_forward(self, F: Operators, label: Tensor, logits: Tensor) -> Tensor:
-        # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+        # not recorded: eager MXNet 1.9.1 crashes in the backward pass of layers without a gradient
         with mx.autograd.pause():
             guess = F.argmax(F.BlockGrad(logits), axis=1)
             known = label >= 0
@@ -71,7 +71,7 @@ class ClassCode(HybridBlock):
 
 
 class Mixture(HybridBlock):
-    """Weighted sum over the branches: alpha_max logits_max + alpha_min logits_min."""
+    """Weighted sum of the branches' logits, (B, K): alpha_max logits_max + alpha_min logits_min."""
 
     def __init__(self, alphas: Tuple[float, ...], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
@@ -23,8 +23,8 @@ class Convolution(HybridBlock):
         in_channels: channels of the input.
         channels: feature maps of the output.
         kernel: side of the square filters, in pixels.
-        pad: zeros put around the image, in pixels.
-        dtype: precision in which both directions are computed; the weight is float32.
+        pad: zeros around the image, in pixels.
+        dtype: precision of both directions; the weight is float32.
     """
 
     def __init__(
@@ -46,20 +46,22 @@ class Convolution(HybridBlock):
         return output_size(size, **self._window)
 
     def transposed(self, size: Pair, **kwargs: Any) -> TransposedConvolution:
-        """Build the block that renders images of ``size`` through this convolution, with the same weight."""
+        """Build the transpose for inputs of ``size``, with the same weight."""
         return TransposedConvolution(self.weight, size, dict(self._window, dtype=self._dtype), **kwargs)
 
 
 class TransposedConvolution(HybridBlock):
     """Top-down transpose of a ``Convolution``: (B, out, H', W') to (B, in, H, W), sharing its weight.
 
-    Called with a second argument, a (out,) scale, it first multiplies each feature map by it: the transpose
+    Called with a scale (out,) as second argument, it first multiplies each feature map by it: the transpose
     of a normalisation with frozen statistics.
     """
 
-    def __init__(self, weight: Parameter, size: Pair, window: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, weight: Parameter, size: Pair, window: Mapping[str, Union[Pair, str]], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self._geometry = dict(window, size=size, channels=weight.shape[1])
+        self._geometry: Dict[str, Any] = {**window, "size": size, "channels": weight.shape[1]}
         share(self, "weight", weight)
 
     def hybrid_forward(

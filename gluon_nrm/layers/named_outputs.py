@@ -1,8 +1,8 @@
-"""Blocks whose results have names."""
+"""Blocks whose outputs have names."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Type
+from typing import Any, ClassVar, Tuple, Type
 
 from mxnet.gluon import HybridBlock
 
@@ -10,14 +10,14 @@ from mxnet.gluon import HybridBlock
 class NamedBlock(HybridBlock):
     """A HybridBlock that returns an instance of ``result_type``, a ``NamedTuple``.
 
-    A hybridised block hands back a plain list; the names are put back here, so that eager, traced and
-    hybridised calls all read the same. A branch that does not exist keeps the field's default, ``None``: its
-    value is never computed, so ``hybrid_forward`` returns the fields that exist, which come first.
+    A hybridised block returns a plain list. This class restores the names, so that eager, traced and
+    hybridised calls return the same type. ``hybrid_forward`` may leave out the last fields, which then keep
+    their defaults (the Min branch of a network without one).
     """
 
-    result_type: ClassVar[Type[Any]]
+    result_type: ClassVar[Type[Tuple[Any, ...]]]
 
     def __call__(self, *args: Any) -> Any:
-        """Run the block and name what it returns."""
+        """Run the block and name its outputs."""
         values = super().__call__(*args)
         return values if isinstance(values, self.result_type) else self.result_type(*values)

@@ -18,26 +18,26 @@ MOMENTUM = 0.9
 
 
 class Negated(NamedTuple):
-    """Whether a block's input and its output are the negatives of what they stand for.
+    """Negation of a norm's input and output: x stands for -v.
 
-    The Min branch runs on u = -v, where its minima are maxima (``models.halves``); the sign goes into a
-    norm's scale and shift, where it costs nothing.
+    The Min branch runs on negated features, where its minima are maxima. A norm puts the signs into its scale
+    and shift, where they cost nothing.
     """
 
     input: bool = False
     output: bool = False
 
 
-AS_IT_IS = Negated()
+NOT_NEGATED = Negated()
 
 
 class AroundOne(Normal):
-    """N(1, sigma): how the released experiments initialise every gamma."""
+    """Initialise from N(1, sigma), as the released experiments do for every gamma."""
 
     def __init__(self, sigma: float = 0.02) -> None:
         super().__init__(sigma)
 
-    def _init_weight(self, _: str, array: Any) -> None:
+    def _init_weight(self, _: str, array: Tensor) -> None:
         super()._init_weight(_, array)
         array += 1
 
@@ -47,13 +47,12 @@ class BatchNorm(HybridBlock):
 
     Args:
         channels: feature maps C.
-        bias: the layer's bias b(l), (C,), used as the norm's shift; a bias costs nothing there. None: no such
-            bias.
-        own_beta: learn a beta besides ``bias`` (the released form has both: the shift is their sum).
-        negated: what of it is mirrored; the running mean is that of the input as it comes.
+        bias: the layer's bias b(l), (C,), used as the norm's shift; None: no such bias.
+        own_beta: learn a beta besides ``bias``; the shift is their sum (released form).
+        negated: whether input and output are negated; the running mean is that of the input.
 
-    Returns, from ``hybrid_forward``, a list: the output, and the (C,) scale and shift of the affine map that
-    the norm was in this call, nothing mirrored, as constants but for gamma, beta and bias.
+    Returns a list: the output, and the scale and shift, (C,) each, of the affine map that this call applied,
+    without any negation. They are constant except for gamma, beta and bias.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class BatchNorm(HybridBlock):
         channels: int,
         bias: Optional[Parameter] = None,
         own_beta: bool = False,
-        negated: Negated = AS_IT_IS,
+        negated: Negated = NOT_NEGATED,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,8 +82,8 @@ class BatchNorm(HybridBlock):
         beta: Optional[Tensor] = None, bias: Optional[Tensor] = None,
     ) -> List[Tensor]:  # fmt: skip
         shift, negated = _sum(beta, bias), self._negated
-        # the statistics come back as the mean and the reciprocal standard deviation that were used: the
-        # batch's in training, the running ones otherwise; no gradient flows through them
+        # mean and reciprocal standard deviation are the batch's in training, else the running ones; they
+        # carry no gradient
         y, mean, inverse_std = F.BatchNorm(
             x, gamma if negated.input == negated.output else -gamma, -shift if negated.output else shift,
             running_mean, running_var, eps=EPSILON, momentum=MOMENTUM, fix_gamma=False, output_mean_var=True,
@@ -95,13 +94,16 @@ class BatchNorm(HybridBlock):
 
 
 class InstanceNorm(HybridBlock):
-    """Instance normalisation of the zero-image branch, where a batch norm stands in the image's: same shapes.
+    """Instance normalisation of the zero image's path, (B, C, H, W) to the same shape; gamma is fixed.
 
-    Returns a list, like it, of the output alone. Gamma is fixed, as released. Args as for ``BatchNorm``, and
+    Returns a list of the output alone.
 
     Args:
+        channels: feature maps C.
         size: height and width of the maps.
-        learn_beta: False bottom-up, where beta acts through the states alone and can get no gradient.
+        bias: as for ``BatchNorm``.
+        own_beta: as for ``BatchNorm``.
+        learn_beta: False in inference, where beta acts through the states only and has no gradient.
     """
 
     def __init__(
@@ -136,9 +138,9 @@ class InstanceNorm(HybridBlock):
 
 
 class Bias(HybridBlock):
-    """The layer's bias alone, where there is no normalisation; returns what ``BatchNorm`` does."""
+    """The layer's bias alone, for layers without normalisation; returns the same list as ``BatchNorm``."""
 
-    def __init__(self, bias: Parameter, negated: Negated = AS_IT_IS, **kwargs: Any) -> None:
+    def __init__(self, bias: Parameter, negated: Negated = NOT_NEGATED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._negated = negated
         share(self, "bias", bias)

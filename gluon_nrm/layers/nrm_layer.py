@@ -1,12 +1,12 @@
 """One layer of the Neural Rendering Model, in both directions (Definition 3.1, Theorem 3.2).
 
-Bottom-up: convolution, normalisation and bias, (leaky) ReLU, pooling, dropout. Top-down: dropout, every pixel
-put at its place in its pooling window, the state's mask, the convolution's transpose, normalisation.
+Bottom-up: convolution, normalisation and bias, (leaky) ReLU, pooling, dropout. Top-down: dropout, unpooling
+at the inferred positions, multiplication by the state, the convolution's transpose, normalisation.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -30,20 +30,29 @@ Pair = Tuple[int, int]
 
 
 class NRMLayer(HybridBlock):
-    """A layer and its transpose around one set of filters and one bias b(l) a feature map.
+    """One layer in both directions, with one set of filters and one bias b(l) for each feature map.
 
-    As a block it is the Max branch's inference: (B, C_in, *size) to (B, C, *output_size).
+    As a block it is the Max branch's inference: (B, C_in, *size) to (B, C, *output_size). A layer can be used
+    alone. Without norms, the rendering of an array h through its latents is the gradient of <output, h>:
+
+        >>> spec, options = LayerSpec(8, pool=2), NRMOptions(norm="none", render_norm="none")
+        >>> layer = NRMLayer(spec, 3, (6, 6), options, first=True)
+        >>> layer.initialize()
+        >>> inference = layer.infer(mx.nd.random.normal(shape=(4, 3, 6, 6)))
+        >>> h = mx.nd.ones_like(inference.output)
+        >>> layer.render(h, inference.latents, inference.affine[0]).image.shape
+        (4, 3, 6, 6)
 
     Args:
         spec: the layer's own settings.
         in_channels: C_in.
         size: height and width of the layer's input.
-        options: the network's switches.
-        first: this is the layer on the image, where the zero-image path ends.
+        options: the network's options.
+        first: True for the layer on the image, where the zero image's path ends.
 
     Attributes:
-        inner: height and width of the convolution's output, where the latents are.
-        output_size: those of the layer's output.
+        inner: height and width of the convolution's output and of the latents.
+        output_size: height and width of the layer's output.
 
     Raises:
         ModelError: the image is smaller than the filters or the pooling window.
@@ -77,13 +86,13 @@ class NRMLayer(HybridBlock):
                 )
             self.branches = nn.HybridSequential()
             for branch in options.branches:
-                # the first convolution serves both branches, so the Min branch turns round behind it
+                # both branches share the first convolution, so the Min branch is negated behind it
                 negated = Negated(branch == MIN and not first, branch == MIN)
                 norm = self._norm(spec, options, negated)
                 self.branches.add(Activation(spec, inner, norm, options.slope))
             if options.path_norm != "none":
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
-            # gluon's dropout of nothing copies the image
+            # Dropout with rate 0 copies its input, so no block is made for it
             self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
             self.rendering = TransposedLayer(spec, self.convolution, size, inner, options.scaled)
             self.render_norms = RenderNorms(in_channels, size, options, zero=not first)
@@ -93,8 +102,8 @@ class NRMLayer(HybridBlock):
             return Bias(self.bias, negated)
         return BatchNorm(spec.channels, self.bias, own_beta=options.released_bias, negated=negated)
 
-    def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Any:
-        """Return the norm of the zero image's pass; None where it goes through the image's own affine map."""
+    def _zero_norm(self, spec: LayerSpec, options: NRMOptions) -> Optional[HybridBlock]:
+        """Return the norm of the zero image's path; None if it uses the affine map of an image's norm."""
         if options.compares_priors:
             return None
         if options.norm == "none":
@@ -106,12 +115,16 @@ class NRMLayer(HybridBlock):
     def hybrid_forward(self, F: Operators, x: Tensor, bias: Tensor) -> Tensor:
         return self.branches[0](self.convolution(x)).output
 
-    def infer(self, convolved: Tensor, branch: int) -> LayerInference:
-        """Infer from the convolution's output in the ``branch``-th branch (0 Max, 1 Min, mirrored)."""
+    def infer(self, x: Tensor, branch: int = 0) -> LayerInference:
+        """Infer the output and latents of inputs (B, C_in, *size) in branch 0 (Max) or 1 (Min, negated)."""
+        return self.infer_convolved(self.convolution(x), branch)
+
+    def infer_convolved(self, convolved: Tensor, branch: int) -> LayerInference:
+        """Infer from the convolution's output, (B, C, *inner), which the branches share in layer 1."""
         return self.branches[branch](convolved)
 
     def infer_zero(self, x: Tensor, affine: Sequence[Tensor] = ()) -> List[Tensor]:
-        """Infer the zero image's [output, state]: by its own norm, or by an image's [scale, shift]."""
+        """Infer [output, state] of the zero image's path, by its own norm or by ``affine`` [scale, shift]."""
         return self.zero(self.convolution(x), *affine)
 
     def render(self, h: Tensor, latents: List[Tensor], scale: Tensor, drop: bool = True) -> LayerRendering:
@@ -119,14 +132,14 @@ class NRMLayer(HybridBlock):
 
         Args:
             h: the intermediate rendered image.
-            latents: states and, where ``has_position``, positions, (B, C, *inner) each.
-            scale: of the norm that inference applied, (C,).
-            drop: whether dropout acts as in inference; the zero image's path goes without.
+            latents: ``LayerInference.latents``, (B, C, *inner) each.
+            scale: ``LayerInference.affine[0]``, (C,).
+            drop: apply dropout as in inference; the zero image's path has none.
         """
         dropped = self.dropout(h) if drop and self.dropout is not None else h
         return self.rendering(dropped, latents, scale)
 
     @property
     def has_position(self) -> bool:
-        """Whether the layer leaves a position t(l) beside its state: it pools by the maximum."""
+        """True if the layer has a position t(l) besides its state, because it max-pools."""
         return self.spec.pool > 1 and not self.spec.average

@@ -1,9 +1,9 @@
-"""The two halves of a layer: what it infers after its convolution, and what it renders.
+"""The parts of an ``NRMLayer``: inference behind the convolution, the zero image's inference, rendering.
 
-``Activation`` returns the latents z(l) = (s(l), t(l)) as values, ``TransposedLayer`` takes them.
+``Activation`` returns the latents z(l) = (s(l), t(l)), ``TransposedLayer`` takes them.
 
-The Min branch infers negated: what goes from layer to layer is the negative of its own maps, of which its
-minima are maxima, so the same operators serve both branches. Latents, moments and affine maps are its own.
+The Min branch runs on negated features, where its minima are maxima, so the same operators serve both
+branches.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ class LayerInference(NamedTuple):
 
     #: input of the next layer, (B, C, H', W'); negated in the Min branch
     output: Tensor
-    #: s(l) and, where the layer pools, t(l): maps of (B, C, H, W)
+    #: state s(l) and, with max-pooling, position t(l), (B, C, H, W) each
     latents: List[Tensor]
-    #: the convolution's output as it comes, before any norm; negated in the Min branch but for the first
+    #: output of the convolution, before any norm, (B, C, H, W); negated in the Min branch from layer 2 on
     convolved: Tensor
-    #: (C,) scale and shift: the affine map that norm and bias were, statistics frozen
+    #: scale and shift, (C,) each, of the affine map of norm and bias, with frozen statistics
     affine: List[Tensor]
 
 
 class LayerRendering(NamedTuple):
     """Top-down result of one layer."""
 
-    #: h(l-1), before its norm: (B, C_in, H_in, W_in)
+    #: h(l-1), before its norm, (B, C_in, H_in, W_in)
     image: Tensor
-    #: s(l) . h(l), on the pixels of the activation: (B, C, H, W)
+    #: s(l) . h(l), (B, C, H, W)
     masked: Tensor
-    #: the same at the inferred positions only, t(l) . s(l) . h(l)
+    #: t(l) . s(l) . h(l), (B, C, H, W)
     routed: Tensor
 
 
 def _pool(F: Operators, y: Tensor, spec: LayerSpec) -> Tensor:
-    """Pool an activation as its layer does, if it does."""
+    """Apply the layer's pooling, if it has one."""
     if spec.pool == 1:
         return y
     window = (spec.pool, spec.pool)
@@ -55,9 +55,9 @@ def _pool(F: Operators, y: Tensor, spec: LayerSpec) -> Tensor:
 
 
 class Activation(NamedBlock):
-    """The inference half after the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
+    """Inference behind the convolution: norm, bias, (leaky) ReLU, pooling, dropout, and the latents.
 
-    ``norm`` maps the convolution's output to [output, scale, shift].
+    ``norm`` maps the convolution's output (B, C, H, W) to [output, scale, shift].
     """
 
     result_type = LayerInference
@@ -80,10 +80,10 @@ class Activation(NamedBlock):
 
 
 class ZeroActivation(HybridBlock):
-    """The same half for the zero image, without dropout: the path that the biases alone make likely.
+    """Inference of the zero image behind the convolution, without dropout.
 
-    Called with the convolution's output, and with the (C,) scale and shift of the image's own norm where that
-    is to be used in place of ``norm``; returns the layer's output and its state.
+    Called with the convolution's output (1, C, H, W) and, if ``norm`` is None, with the scale and shift,
+    (C,) each, of an image's norm. Returns the layer's output and its state.
     """
 
     def __init__(self, spec: LayerSpec, norm: Optional[HybridBlock], slope: float, **kwargs: Any) -> None:
@@ -106,9 +106,8 @@ class ZeroActivation(HybridBlock):
 class TransposedLayer(NamedBlock):
     """Rendering of one layer: one step of equation 5, from h(l) to h(l-1).
 
-    Called with h(l), the latents [s(l)] or, where the layer pools, [s(l), t(l)], and the (C,) scale of the
-    norm that inference applied; ``scaled`` says whether rendering multiplies by it, as the exact transpose
-    does.
+    Called with h(l), (B, C, H', W'), the latents [s(l)] or [s(l), t(l)], and the scale (C,) of inference's
+    norm. The exact transpose multiplies by that scale (``scaled``).
     """
 
     result_type = LayerRendering

@@ -1,4 +1,4 @@
-"""What an NRM can be told besides its architecture."""
+"""Options of a network besides its architecture."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class NRMOptions:
-    """Switches of the network; the same names and meanings as in a recipe's ``model`` section.
+    """Options of a network, named as in a recipe's ``model`` section.
 
     Raises:
-        ModelError: a value is not one of its choices, or two of them exclude each other.
+        ModelError: a value is not one of its choices, or two options contradict each other.
     """
 
     #: add the Min branch (Section 5)
@@ -32,10 +32,10 @@ class NRMOptions:
     #: weights of the branches in the logits and in the Max-Min cross-entropy; they sum to 1
     alpha_max: float = 0.5
     alpha_min: float = 0.5
-    #: whether there is a rendering pass; without it the network is a plain or Max-Min classifier
+    #: build the rendering pass; without it the network is a plain or Max-Min classifier
     render: bool = True
-    #: what a gate (a sigmoid that multiplies feature maps) is in the Min branch of a traced network: f(-v) or
-    #: -f(-v)
+    #: gate (a sigmoid that multiplies feature maps) in the Min branch of a traced network: "negated" f(-v),
+    #: "released" -f(-v)
     gates: str = "negated"
     #: precision of the convolutions; parameters, norms and losses are float32
     dtype: str = "float32"
@@ -43,14 +43,13 @@ class NRMOptions:
     norm: str = "batch"
     #: normalisation of the rendering pass; "none" renders by the exact transpose of inference
     render_norm: str = "batch"
-    #: whether both branches render through the same norms (as in the paper's runs) or each through its own
+    #: rendering norms: "shared" by both branches, as in the paper's runs, or "separate"
     render_norm_branches: str = "shared"
-    #: which Rendering Path Normalisation the network prepares
+    #: form of Rendering Path Normalisation
     path_norm: str = "layerwise"
-    #: whether Rendering Path Normalisation weighs the class too: -log pi_y is added, with log pi_y the
-    #: log-softmax of the classifier's bias
+    #: add -log pi_y to Rendering Path Normalisation; log pi_y: log-softmax of the classifier's bias
     class_prior: bool = False
-    #: a beta of the norm besides the layer's bias, as in the released code
+    #: learn a beta of the norm besides the layer's bias, as in the released code
     released_bias: bool = False
     #: learn the layers' biases b(l); without them the prior over rendering paths is flat and the layers'
     #: latents are independent: the Deep Rendering Model (Patel et al. 2016)
@@ -97,13 +96,13 @@ class NRMOptions:
 
     @property
     def compares_priors(self) -> bool:
-        """Whether the form of Rendering Path Normalisation is made of prior scores eta."""
+        """True if the form of Rendering Path Normalisation compares prior scores eta."""
         return self.path_norm in ("mode", "exact")
 
     @property
     def scaled(self) -> bool:
-        """Whether rendering multiplies by the frozen scale of inference's norm.
+        """True if rendering multiplies by the frozen scale of inference's norm.
 
-        It does where it has no norm of its own: then it is the exact transpose of inference.
+        It does without rendering norms, so that rendering is the exact transpose of inference.
         """
         return self.render_norm == "none" and self.norm == "batch"

@@ -1,4 +1,4 @@
-"""The normalisation after one rendering step: of each branch, and of the zero-image path."""
+"""Normalisation after one rendering step, for each branch and the zero image's path."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ Pair = Tuple[int, int]
 
 
 class RenderNorms(HybridBlock):
-    """Batch norms of the branches (one for both, or one each) and the instance norm of the zero-image path.
+    """Batch norms of the branches (shared or separate), and the instance norm of the zero image's path.
 
-    Where rendering norms are off every one of them is the identity. As a block it is the Max branch's norm.
+    Without rendering norms each of them is the identity. As a block it is the Max branch's norm,
+    (B, C, H, W) to the same shape.
 
     Args:
-        channels: channels of the rendering.
-        size: height and width of it.
-        options: the network's switches.
-        zero: whether the zero-image path passes here (it does not at the image).
+        channels: channels C of the rendering.
+        size: its height and width.
+        options: the network's options.
+        zero: build the instance norm; the rendered image of the zero image's path has none.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class RenderNorms(HybridBlock):
         return self.normalise(h, 0)
 
     def normalise(self, h: Tensor, branch: int) -> Tensor:
-        """Normalise what the ``branch``-th branch rendered."""
+        """Normalise a rendering (B, C, H, W) of branch 0 (Max) or 1 (Min)."""
         return self.branches[min(branch, len(self.branches) - 1)](h)[0] if self._on else h
 
     def normalise_zero(self, h: Tensor) -> Tensor:
-        """Normalise what the zero-image path rendered."""
+        """Normalise a rendering (B, C, H, W) of the zero image's path."""
         return self.zero(h)[0] if self._zero else h

@@ -1,14 +1,14 @@
-"""Two residual branches mixed by chance (Gastaldi 2017, "Shake-Shake regularization", Section 1).
+"""Random mixing of two residual branches (Gastaldi 2017, "Shake-Shake regularization", Section 1).
 
-With gates g, the mixture is mix(g) = g x1 + (1 - g) x2. Forward it uses one gate, backward another that was
-drawn independently. ``mix(b) + BlockGrad(mix(f) - mix(b))`` has the value of mix(f) and the gradient of
-mix(b); written with d = x1 - x2 it takes two products.
+With gates g, the mixture is mix(g) = g x1 + (1 - g) x2. The forward pass uses one gate f, the backward pass
+another gate b, drawn independently. ``mix(b) + BlockGrad(mix(f) - mix(b))`` has the value of mix(f) and the
+gradient of mix(b); written with d = x1 - x2 it takes two products.
 
-On the CPU the cost is in the passes over memory, so the order of operators is what was measured to be the
-cheapest (``benchmarks/shake.py``). Operators that do not know oneDNN's blocked memory layout first copy their
-input out of it; flattening does so once for all of them. Gates are spread over the image beforehand because
-a broadcasting product costs several times a plain one, and a slice of blocked memory along several axes
-(``F.slice``) ends MXNet 1.9.1 with a floating point exception.
+We measured several orders of operators and chose the fastest on the CPU (``benchmarks/shake.py``). Operators
+that do not know oneDNN's blocked memory layout first copy their input; flattening does so once for all of
+them. Gates are repeated over the image beforehand, because a broadcasting product takes several times as long
+as a plain one. ``F.slice`` of blocked memory along several axes ends MXNet 1.9.1 with a floating point
+exception.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class ShakeShake(HybridBlock):
 
     Args:
         forward: "shake" draws the gate of the forward pass uniformly from (0, 1), "even" sets it to 1/2.
-        backward: the same for the gate of the backward pass; it is independent of the forward gate.
-        level: whether every "image" of the batch has gates of its own, or the "batch" shares one.
+        backward: "shake" or "even" for the gate of the backward pass, which is drawn independently.
+        level: "image" draws gates for each image, "batch" one for the whole batch.
 
     Raises:
         ModelError: an argument is not one of its choices.
@@ -65,8 +65,8 @@ class ShakeShake(HybridBlock):
     def _training(self, F: Operators, flat: Tensor) -> Tensor:
         """One number for each gate, (B, 1) or (1, 1): 1 in training, 0 in evaluation.
 
-        Dropout by half makes of a 1 a 0 or a 2 in training, and leaves it alone in evaluation. An operator
-        knows which of the two it is in at every call, a traced ``autograd.is_training`` does not.
+        In training, dropout with rate 1/2 turns a 1 into 0 or 2; in evaluation it changes nothing. Operators
+        read the mode at every call; in a traced graph ``autograd.is_training`` is read only once.
         """
         one = F.slice_axis(flat, axis=1, begin=0, end=1)
         if self._level == "batch":
@@ -75,10 +75,10 @@ class ShakeShake(HybridBlock):
 
     @staticmethod
     def _deviation(F: Operators, training: Tensor) -> Tensor:
-        """Gates less 1/2: uniform on (-1/2, 1/2) in training, 0 in evaluation."""
+        """Gates minus 1/2: uniform on (-1/2, 1/2) in training, 0 in evaluation."""
         return training * F.random.uniform_like(training, low=-0.5, high=0.5)
 
 
 def _spread(F: Operators, gates: Tensor, flat: Tensor) -> Tensor:
-    """Gates, (B, 1) or (1, 1), over all of their images, (B, N)."""
+    """Repeat gates, (B, 1) or (1, 1), over their images: (B, N)."""
     return F.broadcast_like(F.BlockGrad(gates), flat)

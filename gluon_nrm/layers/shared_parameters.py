@@ -1,4 +1,4 @@
-"""Parameters that several blocks use."""
+"""Parameters shared by several blocks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from mxnet.gluon.parameter import Parameter
 
 
 def share(block: HybridBlock, name: str, parameter: Parameter) -> None:
-    """Give ``block`` another block's parameter, under ``name`` in its ``hybrid_forward``.
+    """Give ``block`` another block's parameter, as argument ``name`` of its ``hybrid_forward``.
 
-    Assigning the attribute is enough for a block inside a traced parent; entering it among the block's own
-    parameters as well lets the block be hybridised and saved by itself. It stays one parameter.
+    The parameter is also registered with the block, so that the block can be hybridised and saved by itself.
     """
     setattr(block, name, parameter)
     block.params.update({parameter.name: parameter})

@@ -1,8 +1,8 @@
 """(Leaky) ReLU, and multiplication by the inferred state.
 
-The Max branch takes max_s s.v over the states s in {slope, 1}, which is the leaky ReLU; the Min branch takes
-the minimum, NReLU (Section 5), which is ``-leaky(-v)``. It runs mirrored: on u = -v it is the leaky ReLU too,
-and its states are the same.
+The Max branch takes max_s s.v over the states s in {slope, 1}, which is the leaky ReLU. The Min branch takes
+the minimum, NReLU (Section 5), which is ``-leaky(-v)``. It runs on negated features u = -v, where it is the
+leaky ReLU with the same states.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX, MIN = 1, -1
 
 def activate(F: Operators, v: Tensor, slope: float) -> Tensor:
     """(Leaky) ReLU; same shape as ``v``."""
-    # LeakyReLU also where the slope is 0: on the CPU it costs a fifth of `relu`
+    # LeakyReLU with slope 0 is a ReLU, and costs a fifth of `relu` on the CPU
     return F.LeakyReLU(v, act_type="leaky", slope=slope)
 
 
@@ -26,5 +26,5 @@ def state(F: Operators, activation: Tensor, slope: float) -> Tensor:
 
 
 def apply_state(F: Operators, h: Tensor, s: Tensor) -> Tensor:
-    """Render through the activation: s . h; a state of one image serves a whole batch."""
+    """Render through the activation: s . h. A state (1, ...) of one image serves a whole batch."""
     return F.broadcast_mul(h, s)

@@ -13,15 +13,15 @@ from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
-#: A convolution onto fewer feature maps than the processor computes at a time costs more than one onto so
-#: many: from 128 onto 3 with 3 x 3 filters, three times as much. Rendering adds blank ones and cuts them off.
+#: Rendering onto fewer channels than this adds blank ones and cuts them off. The CPU computes 16 channels at
+#: a time: a 3 x 3 convolution from 128 channels onto 3 takes three times as long as onto 16.
 FEW_CHANNELS = 16
 
 
 def output_size(
     size: Pair, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilate: Pair = (1, 1)
 ) -> Pair:
-    """Height and width after a convolution of ``size`` pixels (below 1: the image is too small)."""
+    """Height and width after a convolution of ``size`` pixels; below 1 if the image is too small."""
     height, width = (
         (size[i] + 2 * pad[i] - dilate[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2)
     )
@@ -33,23 +33,23 @@ def flip_filters(F: Operators, weight: Tensor, kernel: Pair, num_group: int = 1)
     if num_group == 1:
         swapped = F.transpose(weight, axes=(1, 0, 2, 3))
     else:
-        # on the CPU an evaluation leaves the weight in the grouped convolution's own memory layout, out of
-        # which `reshape` cannot read it; an operator that knows no layouts but the plain one can
+        # on the CPU an evaluation leaves the weight in oneDNN's memory layout, which `reshape` cannot read;
+        # `slice_axis` copies it to the plain layout
         plain = F.slice_axis(weight, axis=0, begin=0, end=None)
         grouped = F.reshape(plain, shape=(-4, num_group, -1, 0, 0, 0))
         swapped = F.reshape(F.transpose(grouped, axes=(0, 2, 1, 3, 4)), shape=(-3, 0, 0, 0))
     if kernel == (1, 1):
         return swapped
-    # a product with the matrix that turns a list round: reversed slices cost half as much again
-    places = kernel[0] * kernel[1]
-    lists = F.reshape(swapped, shape=(-1, places))
-    backwards = (places - 1) - F.contrib.arange_like(F.slice_axis(lists, axis=0, begin=0, end=1), axis=1)
-    turned = F.FullyConnected(lists, F.one_hot(backwards, places), num_hidden=places, no_bias=True)
-    return F.reshape_like(turned, swapped)
+    # a product with a reversal matrix; reversed slices take half as long again
+    pixels = kernel[0] * kernel[1]
+    rows = F.reshape(swapped, shape=(-1, pixels))
+    backwards = (pixels - 1) - F.contrib.arange_like(F.slice_axis(rows, axis=0, begin=0, end=1), axis=1)
+    reversed_rows = F.FullyConnected(rows, F.one_hot(backwards, pixels), num_hidden=pixels, no_bias=True)
+    return F.reshape_like(reversed_rows, swapped)
 
 
 def _insert_zeros(F: Operators, h: Tensor, axis: int, stride: int, length: int) -> Tensor:
-    """Follow every pixel along ``axis`` by ``stride - 1`` zeros, then keep the first ``length`` of them."""
+    """Insert ``stride - 1`` zeros after every pixel along ``axis``, and cut the result to ``length``."""
     if stride == 1:
         return h
     # (.., n, ..) -> (.., n, stride, ..) -> (.., n * stride, ..)
@@ -76,20 +76,19 @@ def transpose_convolution(
 
     Args:
         F: the operator module.
-        h: what is rendered, shaped like the convolution's output (B, out, H', W').
-        weight: the convolution's own weight.
+        h: rendering onto the convolution's output, (B, out, H', W').
+        weight: the convolution's weight.
         channels: channels of the convolution's input.
         size: height and width of the convolution's input, in pixels.
-        kernel: filter height and width of the convolution; likewise ``stride``, ``pad``, ``dilate``,
-            ``num_group``.
-        stride: see ``kernel``.
-        pad: see ``kernel``.
-        dilate: see ``kernel``.
-        num_group: see ``kernel``.
-        dtype: precision in which it is computed.
+        kernel: filter height and width of the convolution, in pixels.
+        stride: its stride.
+        pad: its padding.
+        dilate: its dilation.
+        num_group: its groups.
+        dtype: precision of the computation.
 
     Returns:
-        The rendering one layer down, (B, channels, *size).
+        The rendering onto the convolution's input, (B, channels, *size).
     """
     crop = [0, 0]
     margin = [0, 0]

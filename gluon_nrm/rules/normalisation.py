@@ -1,4 +1,4 @@
-"""Normalisation as the affine map it is once its statistics are frozen, and that map's transpose."""
+"""The transpose of a normalisation: multiplication by its frozen scale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from gluon_nrm.typing import Operators, Tensor
 def scale_filters(F: Operators, weight: Tensor, scale: Tensor) -> Tensor:
     """Fold a normalisation's transpose, ``h -> scale . h`` per channel, into the filters before it.
 
-    Scaling (out, in, kh, kw) filters by (out,) costs less than scaling the image they render.
+    Scaling filters (out, in, kh, kw) by (out,) costs less than scaling the image that they render.
     """
     return F.broadcast_mul(weight, F.reshape(scale, shape=(-1, 1, 1, 1)))

@@ -1,10 +1,9 @@
 """Max- and average pooling over windows that tile the image, and their transposes.
 
-The latent of max-pooling is the position t of the winner in its window, kept as a map of the input's size
-that is 1 at the winners and 0 elsewhere. Where pixels tie there are several ones, as in the released code;
-then rendering is no longer the exact transpose, which picks one of them. Windows do not overlap: the stride
-is the kernel. Rows and columns left over where the kernel does not divide the image belong to no window, and
-are rendered as zeros.
+The latent of max-pooling is the position t of each window's maximum: a map of the input's size that is 1 at
+the maxima and 0 elsewhere. If pixels tie, each of them gets a 1, as in the released code; the exact transpose
+would pick one. Windows do not overlap: the stride is the kernel. Rows and columns that no window covers are
+rendered as zeros.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
 
 
 def average_pool(F: Operators, x: Tensor, kernel: Pair) -> Tensor:
-    """Average pooling, the same in both branches; it leaves no latent."""
+    """Average pooling. It has no latent, and is the same in both branches."""
     return F.Pooling(x, kernel=kernel, stride=kernel, pool_type="avg")
 
 
@@ -34,11 +33,11 @@ def global_average_pool(F: Operators, x: Tensor) -> Tensor:
 
 
 def _enlarge(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
-    """Repeat every pixel over its window; ``size`` is that of the enlarged image or a little more."""
+    """Repeat every pixel over its window; ``size`` includes rows and columns that no window covers."""
     rows, columns = kernel
     width = size[1] // columns
-    # the product of every line with the 0/1 matrix that turns it into its window's lines, one after the
-    # other: on the CPU `UpSampling` takes more than twice as long, `repeat` more than ten times
+    # a product of every line with a 0/1 matrix; on the CPU `UpSampling` takes more than twice as long,
+    # `repeat` more than ten times
     pixels = F.one_hot(F.contrib.arange_like(h, axis=3), width)
     line = F.reshape(F.stack(*[pixels] * columns, axis=1), shape=(-3, 0))
     lines = F.FullyConnected(
@@ -58,18 +57,18 @@ def _pad_bottom_right(F: Operators, h: Tensor, rows: int, columns: int) -> Tenso
 
 
 def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) -> Tensor:
-    """Latent t of every pixel: 1 where it won its window (no gradient).
+    """Latent t of every pixel, (B, C, *size): 1 at its window's maximum (no gradient).
 
     Args:
         F: the operator module.
         x: input of the pooling, (B, C, *size).
-        pooled: its output.
+        pooled: its output, (B, C, H', W').
         kernel: window height and width.
         size: height and width of ``x``.
     """
     rows, columns = _left_over(size, kernel)
-    # a comparison has no gradient, but eager MXNet 1.9.1 crashes on the way back to find that out, if it was
-    # recorded; in a graph, constants keep it from going back through the enlargement
+    # eager MXNet 1.9.1 crashes in the backward pass of a recorded comparison; in a graph, BlockGrad keeps the
+    # backward pass out of the enlargement
     with mx.autograd.pause():
         if rows:
             x = F.slice_axis(x, axis=2, begin=0, end=size[0] - rows)
@@ -80,12 +79,12 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) 
 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
-    """Copy every pixel over its window, (B, C, *size), zeros where none was; unpooling is this times t."""
+    """Copy every pixel over its window, (B, C, *size), with zeros outside; unpooling is this times t."""
     return _pad_bottom_right(F, _enlarge(F, h, kernel, size), *_left_over(size, kernel))
 
 
 def apply_position(F: Operators, h: Tensor, t: Tensor) -> Tensor:
-    """Keep of a spread rendering what stands at the inferred positions: t . h; either may be of one image."""
+    """Keep a spread rendering at the inferred positions only: t . h. Either may have batch size 1."""
     return F.broadcast_mul(h, t)
 
 

@@ -12,7 +12,7 @@ def prior_score(F: Operators, biases: Sequence[Tensor], routed: Sequence[Tensor]
 
     Args:
         F: the operator module.
-        biases: (C,) bias of every layer; with batch norm, the shift of its affine map.
+        biases: bias of every layer, (C,); with batch norm, the shift of its affine map.
         routed: ``Rendering.routed`` of every layer, (B, C, H, W).
     """
     total = 0.0

@@ -1,9 +1,8 @@
 """Means, variances and instance normalisation, from operators that are cheap on every device.
 
-On the CPU ``F.mean`` over axes, ``F.InstanceNorm`` and the gradient of every broadcast cost ten to fifty
-times what a pass over the memory does. Matrix products with a vector of ones do the same sums, and spread
-numbers over pixels, at the speed of memory in both directions. This is the one place to look for a faster
-formulation.
+On the CPU ``F.mean`` over axes, ``F.InstanceNorm`` and the gradient of a broadcast take ten to fifty times as
+long as one pass over the memory. Matrix products with a vector of ones compute the same sums, and spread
+numbers over pixels, at the speed of memory in both passes.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ EPSILON = 1e-5
 
 
 def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
-    """One row of pixels a map, (B, C, H, W) to (B, C, HW), and the weight 1 / HW of each pixel, (1, HW)."""
-    # not `reshape`: of a convolution's output it copies twice, and turns the output itself out of the
-    # convolution's memory layout, in which the gradient of its batch norm takes a quarter of the time
+    """Flatten maps (B, C, H, W) to rows (B, C, HW), and return the weight 1 / HW of each pixel, (1, HW)."""
+    # `reshape` of a convolution's output copies twice, and moves the output itself out of oneDNN's memory
+    # layout, in which the gradient of its batch norm takes a quarter of the time
     plain = F.transpose(x, axes=(0, 1, 2, 3))
     heights, widths = (F.contrib.arange_like(plain, axis=axis) for axis in (2, 3))
     pixels = F.broadcast_add(F.reshape(heights, shape=(-1, 1)), F.reshape(widths, shape=(1, -1)))
@@ -29,7 +28,7 @@ def _rows(F: Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def _even(F: Operators, like: Tensor) -> Tensor:
-    """Even weights of n numbers, in whatever shape: 1 / n each, (1, n)."""
+    """Even weights 1 / n, (1, n), for n numbers of any shape."""
     return F.softmax(F.zeros_like(F.reshape(like, shape=(1, -1))))
 
 
@@ -40,7 +39,7 @@ def _average(F: Operators, x: Tensor, weight: Tensor) -> Tensor:
 
 def spatial_mean(F: Operators, x: Tensor) -> Tensor:
     """Mean over height and width: (B, C, H, W) to (B, C, 1, 1)."""
-    # of every line, then of the lines: reshaped to rows, the map would be copied
+    # mean of every line, then of the lines; reshaping the map to rows would copy it
     rows, columns = (_even(F, F.contrib.arange_like(x, axis=axis)) for axis in (2, 3))
     lines = _average(F, x, columns)
     return _average(F, F.reshape(lines, shape=(0, 0, 1, -1)), rows)
@@ -53,23 +52,23 @@ def instance_norm(F: Operators, x: Tensor, gamma: Tensor, beta: Tensor, size: Pa
         F: the operator module.
         x: images (B, C, *size).
         gamma: scale of the result, (C,).
-        beta: its shift, (C,).
-        size: height and width.
+        beta: shift of the result, (C,).
+        size: height and width of the images.
     """
     rows, weight = _rows(F, x)
     pixels = size[0] * size[1]
     ones = F.reshape(F.ones_like(weight), shape=(-1, 1))
 
     def spread(values: Tensor) -> Tensor:
-        """Over all pixels: (B, C, 1) to (B, C, HW)."""
+        """Repeat a number over all pixels: (B, C, 1) to (B, C, HW)."""
         return F.FullyConnected(values, ones, num_hidden=pixels, no_bias=True, flatten=False)
 
-    # centred first: where the mean is large, a difference of products would lose the variance
+    # centred first: E[x^2] - E[x]^2 loses the variance where the mean is large
     centred = rows - spread(_average(F, rows, weight))
     variance = _average(F, F.square(centred), weight)
     scale = F.broadcast_mul(F.rsqrt(variance + EPSILON), F.reshape(gamma, shape=(1, -1, 1)))
     shift = F.broadcast_add(F.zeros_like(scale), F.reshape(beta, shape=(1, -1, 1)))
     normalised = centred * spread(scale) + spread(shift)
-    # unlike `reshape` this copies nothing
+    # `reshape_like` copies nothing, `reshape` does
     image = F.reshape(ones, shape=size)
     return F.reshape_like(normalised, image, lhs_begin=2, lhs_end=3, rhs_begin=0, rhs_end=2)

@@ -1,4 +1,4 @@
-"""Operators that move values without changing them: repetitions, sums, concatenations, reshapes, padding."""
+"""Transposes of operators that move values: repetition, sum, concatenation, reshape, padding."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gluon_nrm.typing import Operators, Tensor
 
 
 def transpose_sum(h: Tensor, summands: int) -> List[Tensor]:
-    """A sum renders the same image into each of its summands (Appendix B.7: skip connections)."""
+    """Render a sum: the same image onto each summand (Appendix B.7: skip connections)."""
     return [h] * summands
 
 
 def repeat_image(F: Operators, one: Tensor, like: Tensor) -> Tensor:
-    """Let one image stand for a batch: (1, ...) to (B, ...), where ``like`` is (B, ...) of any shape."""
-    # a product with a column of ones: on the CPU the gradient of a broadcast costs ten times as much
+    """Repeat one image along the batch: (1, ...) to (B, ...), where ``like`` is (B, ...) of any shape."""
+    # a product with a column of ones; on the CPU the gradient of a broadcast takes ten times as long
     first = F.reshape(F.slice_axis(like, axis=1, begin=0, end=1), shape=(0, -1))
     column = F.ones_like(F.slice_axis(first, axis=1, begin=0, end=1))
     flat = F.dot(column, F.reshape(one, shape=(1, -1)))
@@ -24,14 +24,17 @@ def repeat_image(F: Operators, one: Tensor, like: Tensor) -> Tensor:
 
 
 def repeat_constant(F: Operators, one: Tensor, like: Tensor) -> Tensor:
-    """The same of what gets no gradient, for which no product is needed; ``like`` has the result's shape."""
-    # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back to what gets no gradient
+    """Repeat a constant along the batch, to the shape of ``like``.
+
+    Cheaper than ``repeat_image``, which also carries a gradient.
+    """
+    # not recorded: eager MXNet 1.9.1 crashes in the backward pass of an array without a gradient
     with mx.autograd.pause():
         return F.broadcast_like(one, like)
 
 
 def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis: int = 1) -> List[Tensor]:
-    """A concatenation renders into each part its slice; ``sizes`` are their lengths along ``axis``."""
+    """Render a concatenation: its slice onto each part; ``sizes`` are their lengths along ``axis``."""
     parts, begin = [], 0
     for size in sizes:
         parts.append(F.slice_axis(h, axis=axis, begin=begin, end=begin + size))
@@ -40,12 +43,12 @@ def transpose_concatenation(F: Operators, h: Tensor, sizes: Sequence[int], axis:
 
 
 def transpose_reshape(F: Operators, h: Tensor, shape: Sequence[int]) -> Tensor:
-    """A reshape (or flattening) renders by the reshape back to its input's ``shape``, of any batch size."""
+    """Render a reshape or flattening: reshape to its input's ``shape``, for any batch size."""
     return F.reshape(h, shape=(-1, *shape[1:]))
 
 
 def transpose_pad(F: Operators, h: Tensor, before: Tuple[int, int], after: Tuple[int, int]) -> Tensor:
-    """Zero padding of height and width renders by the crop that undoes it."""
+    """Render zero padding of height and width: crop it off."""
     for axis in range(2):
         if before[axis] or after[axis]:
             h = F.slice_axis(h, axis=2 + axis, begin=before[axis], end=-after[axis] or None)

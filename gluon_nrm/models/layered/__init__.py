@@ -1,1 +1,1 @@
-"""The Neural Rendering Model of a list of layers."""
+"""The Neural Rendering Model of a list of layers, and its released parameters."""

@@ -1,4 +1,4 @@
-"""The Neural Rendering Model of a list of layers: inference, the zero-image path, rendering."""
+"""The Neural Rendering Model of a list of layers: inference, the zero image's path, rendering."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NRM(Network):
         architecture: the layers from the image upwards.
         classes: number of classes K, at least 2.
         input_shape: channels, height and width of the images.
-        options: the switches.
+        options: the network's options.
 
     Raises:
         ModelError: fewer than two classes, or images too small for the layers.
@@ -66,19 +66,22 @@ class NRM(Network):
         return [self._gather(branch, each) for branch, each in enumerate(self.infer_layers(x))]
 
     def infer_layers(self, x: Tensor) -> List[List[LayerInference]]:
-        """Infer layer by layer in every branch; the first convolution, the same in all of them, runs once."""
+        """Infer layer by layer in every branch; the branches share the first convolution."""
         stem = self.layers[0].convolution(x)
         branches = []
         for branch in range(len(self.options.branches)):
             inferred: List[LayerInference] = []
             for layer in self.layers:
-                convolved = layer.convolution(inferred[-1].output) if inferred else stem
-                inferred.append(layer.infer(convolved, branch))
+                inferred.append(
+                    layer.infer(inferred[-1].output, branch)
+                    if inferred
+                    else layer.infer_convolved(stem, branch)
+                )
             branches.append(inferred)
         return branches
 
     def _gather(self, branch: int, layers: List[LayerInference]) -> Inference:
-        """Score the top layer's output, and list what all layers inferred."""
+        """Compute the class scores, and collect the layers' results in one ``Inference``."""
         top = layers[-1].output
         logits = self.classifier(-top if self.options.branches[branch] == MIN else top)
         return Inference(
@@ -90,7 +93,7 @@ class NRM(Network):
         )
 
     def _by_layer(self, inference: Inference) -> Iterator[Tuple[NRMLayer, List[Tensor], List[Tensor]]]:
-        """Yield each layer with its latents [s] or [s, t] and its norm's [scale, shift]."""
+        """Yield each layer with its latents [s] or [s, t] and its [scale, shift]."""
         latents = iter(inference.latents)
         for layer, affine in zip(self.layers, inference.frozen):
             count = 2 if layer.has_position else 1
@@ -135,7 +138,7 @@ class NRM(Network):
         template = self.template(every_class(F, inference.logits))
         h = self.spread(self.template_norms.normalise_zero(template))
         masked: List[Tensor] = []
-        one_image = True  # until it meets the positions of an image's poolings
+        one_image = True  # the batch size is 1 down to the first pooling, whose positions are the images'
         each_state = unpack(F, states, self.zero_shapes)
         for (layer, latents, affine), state in reversed(list(zip(self._by_layer(inference), each_state))):
             if one_image and len(latents) > 1:
@@ -153,7 +156,7 @@ class NRM(Network):
 
     @property
     def matched_layers(self) -> List[MatchedLayer]:
-        """Every layer; the first convolution serves both branches as it is."""
+        """Every layer; the branches share the first convolution, so it is never negated."""
         sizes = [layer.output_size for layer in self.layers][:-1] + [(1, 1)]
         return [
             MatchedLayer(layer.spec.channels, rows * columns, layer.inner[0] * layer.inner[1], place > 0)
@@ -177,7 +180,7 @@ class NRM(Network):
 
     @property
     def free_latents(self) -> List[FreeLatents]:
-        """A block a layer: the states of its pixels, or states and positions of its pooling windows."""
+        """One block for each layer: states of its pixels, or states and positions of its pooling windows."""
         found, place = [], 0
         for layer in self.layers:
             shape, slope = (layer.spec.channels, *layer.inner), self.options.slope

@@ -1,9 +1,8 @@
-"""Parameters under the names of the authors' released networks, read and written in their sign convention.
+"""Parameters under the names and the sign convention of the authors' released networks.
 
 The Min branch here runs on negated features from its second layer on (``layers.normalisation.Negated``), so
 its batch norms keep running means of negated features. The released code keeps means of the features
-themselves. This is the one place where the two conventions meet: ``load_released`` and ``read_released`` turn
-the sign of those means, and of nothing else.
+themselves. ``load_released`` and ``read_released`` convert between the two: they negate those means only.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ _FIXED_NORM = ("gamma", "beta")
 
 
 class ReleasedParameter(NamedTuple):
-    """A parameter of ours and its released counterpart: ``released = sign * ours``."""
+    """A parameter and its name in the released code: ``released = sign * parameter``."""
 
     #: such as ``layer2_bn_min_running_mean``; layers count from the image, rendering norms from the top
     name: str
     parameter: Parameter
-    #: -1 for running means of the Min branch behind the first layer, else 1
+    #: -1 for the Min branch's running means from layer 2 on, else 1
     sign: int = 1
 
 
@@ -66,21 +65,21 @@ def load_released(net: NRM, arrays: Mapping[str, np.ndarray]) -> None:
     Args:
         net: built with ``NRMOptions(released_bias=True)``, shared rendering norms and the default
             ``layerwise`` path normalisation.
-        arrays: at least one array for each name of ``released_parameters``; others are passed over.
+        arrays: an array for each name of ``released_parameters``; other names are ignored.
 
     Raises:
-        ModelError: an array is missing or holds another number of values than the parameter.
+        ModelError: an array is missing, or its number of values is not the parameter's.
     """
     for name, parameter, sign in released_parameters(net):
         if name not in arrays:
             raise ModelError(
-                f"released parameters: {name} is missing; add it, or build the network they are of"
+                f"released parameters: {name} is missing; add it, or build the network that they belong to"
             )
         values = np.asarray(arrays[name], dtype=np.float32)
         if values.size != int(np.prod(parameter.shape)):
             raise ModelError(
                 f"released parameters: {name} has shape {values.shape}, the network's is {parameter.shape}; "
-                "build the network with the layers and classes they are of"
+                "build the network with the released layers and classes"
             )
         parameter.set_data(mx.nd.array(sign * values.reshape(parameter.shape)))
 

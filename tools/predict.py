@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from gluon_nrm.console.display import say
-from gluon_nrm.console.image_progress import ImageProgress
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.console.tool import ToolParser, add_data_dir, pattern, place, run_tool
 from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
@@ -53,13 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     answers = ANSWERS[options.format](classifier, files, options.top)
     found: List[Prediction] = []
     try:
-        for prediction in predict(
-            classifier, files, top=options.top, batch=options.batch, resize=options.resize,
-            pictures=wanted.rendering, progress=ImageProgress(), refuse=refused.of(answers),
-        ):  # fmt: skip
-            answers.write(prediction)
-            if wanted.rendering:
-                found.append(prediction)
+        with ProgressBar(len(files), "images", interval=10.0, unit=" images", mininterval=1.0) as bar:
+            for prediction in predict(
+                classifier, files, top=options.top, batch=options.batch, resize=options.resize,
+                pictures=wanted.rendering, progress=lambda done, total: bar.update(done - bar.done),
+                refuse=refused.of(answers),
+            ):  # fmt: skip
+                answers.write(prediction)
+                if wanted.rendering:
+                    found.append(prediction)
     finally:
         answers.close()
     if options.render and found:

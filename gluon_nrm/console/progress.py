@@ -1,32 +1,32 @@
-"""What a person sees while a network trains: a bar on a terminal, plain lines elsewhere, ``train.log``."""
+"""Progress of training: a bar, a line an epoch, and the same lines in ``train.log``."""
 
 from __future__ import annotations
 
 import datetime
-import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, List, Mapping, Optional, TextIO
 
-from tqdm import tqdm
-
-from gluon_nrm.console.display import Display
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.storage.files import open_file, os_errors
 
-BETWEEN_LINES = 60.0  # seconds: how often a long epoch shows a line where there is no bar
+#: Seconds between lines of a long epoch, where there is no bar.
+INTERVAL = 60.0
+BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+LINE = "{desc}  step {n_fmt}/{total_fmt}{postfix}, ETA {remaining}"
 
 
 class Progress:
-    """Shows how far a run is and how long it will take; what it says goes to the log too, with the date."""
+    """Show how far a run is and how long it will take; lines go to the log too, with the date."""
 
     def __init__(
         self,
         total_epochs: int,
         steps_per_epoch: int,
         start_epoch: int,
-        log_path: Path,
+        log_path: Optional[Path],
         stream: Optional[TextIO] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -36,54 +36,40 @@ class Progress:
             total_epochs: epochs of the whole run.
             steps_per_epoch: steps of one epoch.
             start_epoch: epochs completed before this start (0 for a new run).
-            log_path: the log, appended to.
-            stream: where lines and bar go; standard error if None. Its loss ends nothing.
-            clock: seconds that only go forward.
+            log_path: the log, appended to; None: nothing is shown or logged, as on all workers but the first.
+            stream: where lines and bar are shown; None: standard error. Losing it does not stop the run.
+            clock: a monotonic clock, in seconds.
 
         Raises:
             RunError: the log cannot be written.
         """
-        self.total_epochs = total_epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.log_path = log_path
-        self._stream = Display(sys.stderr if stream is None else stream)
+        self.total_epochs, self.steps_per_epoch, self.log_path = total_epochs, steps_per_epoch, log_path
         self._clock = clock
         self._epochs_done = start_epoch
         self._ends: List[float] = [clock()]  # of this start, then of each epoch
-        self._steps, self._images = 0, 0  # of the epoch under way
-        self._last_line = self._ends[0]
-        self._bar = self._make_bar() if self._stream.isatty() else None
-        _end_torn_line(log_path)
+        self._images = 0  # of this epoch
+        self._bar = ProgressBar(
+            total_epochs * steps_per_epoch, self._title(), stream=stream, interval=INTERVAL, delay=0.0,
+            initial=start_epoch * steps_per_epoch, bar_format=BAR, line=LINE, clock=clock,
+            disabled=log_path is None,
+        )  # fmt: skip
+        if log_path is not None:
+            _end_torn_line(log_path)
 
     def __enter__(self) -> Progress:
-        """The progress itself; the bar is taken down at the end of the ``with`` body."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bar down."""
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar down, so that what is printed next starts on a line of its own."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def step(self, n_images: int) -> None:
-        """One more step is done, over ``n_images`` images."""
-        self._steps += 1
+        """Count one more step, over ``n_images`` images."""
         self._images += n_images
-        now = self._clock()
-        speed = self._images / max(now - self._ends[-1], 1e-9)
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{speed:.0f} img/s", refresh=False)
-            self._bar.update()
-        elif now - self._last_line >= BETWEEN_LINES and self._steps < self.steps_per_epoch:
-            self._last_line = now
-            where = f"epoch {self._epochs_done + 1}/{self.total_epochs}"
-            self.show(f"{where}  step {self._steps}/{self.steps_per_epoch}  {speed:.0f} img/s")
+        self._bar.postfix = f"{self._images / max(self._clock() - self._ends[-1], 1e-9):.0f} img/s"
+        self._bar.update()
 
     def epoch(self, row: Mapping[str, Any]) -> None:
-        """An epoch is done: write its line to the stream and to the log.
+        """Count one more epoch, and write its line to the stream and to the log.
 
         Args:
             row: its row of metrics.jsonl.
@@ -92,13 +78,9 @@ class Progress:
             RunError: the log cannot be written.
         """
         self._ends.append(self._clock())
-        self._last_line = self._ends[-1]
-        self._epochs_done = int(row["epoch"])
-        self._steps, self._images = 0, 0
-        if self._bar is not None:
-            self._bar.set_description_str(self._bar_text(), refresh=False)
-            # a start in the middle of an epoch did not count the steps before it
-            self._bar.n = self._epochs_done * self.steps_per_epoch
+        self._epochs_done, self._images = int(row["epoch"]), 0
+        # a run that starts in the middle of an epoch did not count the steps before
+        self._bar.move_to(self._epochs_done * self.steps_per_epoch, self._title())
         self.note(format_row(row, self.eta_seconds(), self.total_epochs))
 
     def note(self, text: str) -> None:
@@ -108,10 +90,16 @@ class Progress:
             RunError: the log cannot be written.
         """
         self.show(text)
+        if self.log_path is None:
+            return
         date = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = "".join(f"{date}  {line}\n" for line in text.splitlines())
         with os_errors(RunError, "write to", self.log_path), open_file(self.log_path, "ab") as log:
             log.write(lines.encode("utf-8", "backslashreplace"))
+
+    def show(self, text: str) -> None:
+        """Write a text to the stream alone."""
+        self._bar.print(text)
 
     def eta_seconds(self) -> Optional[float]:
         """Seconds to the end of the run, by the epochs of this start; None before the first has ended."""
@@ -122,26 +110,7 @@ class Progress:
         each = (self._ends[-1] - self._ends[begin]) / (len(self._ends) - 1 - begin)
         return each * (self.total_epochs - self._epochs_done)
 
-    def show(self, text: str) -> None:
-        """Write a text to the stream alone."""
-        if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        else:
-            self._stream.write(text + "\n")
-        self._stream.flush()
-
-    def _make_bar(self) -> Any:
-        return tqdm(
-            total=self.total_epochs * self.steps_per_epoch,
-            initial=self._epochs_done * self.steps_per_epoch,
-            desc=self._bar_text(),
-            bar_format="{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
-            file=self._stream,
-            dynamic_ncols=True,
-            leave=False,
-        )
-
-    def _bar_text(self) -> str:
+    def _title(self) -> str:
         return f"epoch {min(self._epochs_done + 1, self.total_epochs)}/{self.total_epochs}"
 
 

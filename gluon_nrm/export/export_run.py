@@ -9,6 +9,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.describe_export import describe_export, export_name
 from gluon_nrm.export.finished_run import FinishedRun, load_finished_run
@@ -28,7 +29,6 @@ from gluon_nrm.export.verify import (
     rounded_otherwise,
 )
 from gluon_nrm.predict.manifest import File, Manifest, Quantised, describe_file, write_manifest
-from gluon_nrm.probability.watch import Watch
 from gluon_nrm.storage import files
 
 SYMBOL, ONNX, INT8 = "symbol", "onnx", "int8"
@@ -201,7 +201,7 @@ class _Exporter:
             found: List[np.ndarray] = model(batch)
             return found[0]
 
-        with Watch(len(labels), what) as watch:
+        with ProgressBar(len(labels), what, unit=" images") as progress:
             return count_errors(
-                scores, lambda start, stop: run.prepare(images[start:stop]), labels, BATCH, watch.step
+                scores, lambda start, stop: run.prepare(images[start:stop]), labels, BATCH, progress.update
             )

@@ -8,10 +8,10 @@ from typing import Any, List, NamedTuple, Optional, Sequence
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.gibbs import GibbsSampler
 from gluon_nrm.probability.rendering_model import Path, RenderingModel, check_classes
-from gluon_nrm.probability.watch import Watch
 
 
 class PathRenderings(NamedTuple):
@@ -53,7 +53,7 @@ def draw(
     thin: int = 20,
     noise: bool = False,
     seed: int = 0,
-    watch: Optional[Watch] = None,
+    progress: Optional[ProgressBar] = None,
 ) -> PathRenderings:
     """Draw images of each class: a path from the prior by Gibbs sampling, then its rendering.
 
@@ -66,7 +66,7 @@ def draw(
         thin: sweeps from one image of a chain to the next.
         noise: add the pixel noise N(0, sigma^2).
         seed: of all draws.
-        watch: told of every sweep (``sweeps`` of them).
+        progress: counts the sweeps (``sweeps`` of them).
 
     Raises:
         ModelError: a class out of range, a number below its least, or more chains than images.
@@ -76,7 +76,7 @@ def draw(
     labels = np.repeat(np.asarray(classes, dtype=int), chains)
     sampler = GibbsSampler(model, list(labels), seed)
     parts = []
-    for _ in sampler.run(-(-samples // chains), burn_in, thin, watch):
+    for _ in sampler.run(-(-samples // chains), burn_in, thin, progress):
         parts.append(render_along(model, labels, sampler.path))
     drawn = PathRenderings(*[_by_class(each, chains, samples) for each in zip(*parts)])
     if noise:

@@ -11,10 +11,10 @@ from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import Path, RenderingModel
-from gluon_nrm.probability.watch import Watch
 
 #: Scores up to which exp keeps clear of the ends of float32.
 LARGE = 60.0
@@ -69,7 +69,7 @@ class GibbsSampler:
             self.path[block] = self.model.path_of_block(block, self.outcomes[block])
 
     def run(
-        self, samples: int, burn_in: int = 0, thin: int = 1, watch: Optional[Watch] = None
+        self, samples: int, burn_in: int = 0, thin: int = 1, progress: Optional[ProgressBar] = None
     ) -> Iterator[List[np.ndarray]]:
         """Yield the chains' outcomes, (B, V) a block, ``samples`` times.
 
@@ -77,7 +77,7 @@ class GibbsSampler:
             samples: draws of every chain that are kept.
             burn_in: sweeps before the first one.
             thin: sweeps from one to the next.
-            watch: told of every sweep.
+            progress: counts the sweeps.
 
         Raises:
             ModelError: less than 1 sample or sweep between samples, or less than 0 to burn in.
@@ -87,8 +87,8 @@ class GibbsSampler:
                 raise ModelError(f"{name}: {value} sweeps; give at least {least}")
         for number in range(burn_in + samples * thin):
             self.sweep()
-            if watch is not None:
-                watch.step()
+            if progress is not None:
+                progress.update()
             done = number + 1 - burn_in
             if done > 0 and done % thin == 0:
                 yield [each.copy() for each in self.outcomes]

@@ -13,10 +13,10 @@ from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DataError
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import RenderingModel
-from gluon_nrm.probability.watch import Watch
 
 #: In place of a layer's number: the whole path.
 JOINT = "joint"
@@ -88,14 +88,16 @@ class PathCounter:
 
 
 def count_paths(
-    model: RenderingModel, batches: Iterable[Tuple[np.ndarray, np.ndarray]], watch: Optional[Watch] = None
+    model: RenderingModel,
+    batches: Iterable[Tuple[np.ndarray, np.ndarray]],
+    progress: Optional[ProgressBar] = None,
 ) -> List[LayerPaths]:
     """Infer the path of every image and count.
 
     Args:
         model: whose paths.
         batches: normalised images (B, C, H, W) and classes (B,); read one after the other.
-        watch: told of every image.
+        progress: counts the images.
 
     Raises:
         DataError: there is no image.
@@ -103,8 +105,8 @@ def count_paths(
     counter = PathCounter(model.latents)
     for images, labels in batches:
         counter.add(model.outcomes(mx.nd.array(images, ctx=model.device)), labels)
-        if watch is not None:
-            watch.step(len(labels))
+        if progress is not None:
+            progress.update(len(labels))
     return counter.layers()
 
 

@@ -8,12 +8,12 @@ from typing import List, NamedTuple, Optional, Sequence
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.probability.generate import PathRenderings, draw, render_along, sweeps
 from gluon_nrm.probability.most_probable_path import most_probable_path
 from gluon_nrm.probability.rendering_model import RenderingModel
-from gluon_nrm.probability.watch import Watch
 from gluon_nrm.runs.figures import plot_rendering_grid
 from gluon_nrm.storage.files import os_errors
 
@@ -56,10 +56,10 @@ def generate(
     """
     labels = np.asarray(classes, dtype=int)
     images = dataset.normalise(dataset.test.images[_examples(dataset, labels, image)])
-    with Watch(sweeps(samples, chains, burn_in, thin), "sweep") as watch:
+    with ProgressBar(sweeps(samples, chains, burn_in, thin), "sweep", unit=" sweeps") as progress:
         drawn = draw(
             model, classes, samples, chains=chains, burn_in=burn_in, thin=thin, noise=noise, seed=seed,
-            watch=watch,
+            progress=progress,
         )  # fmt: skip
     seen = render_along(model, labels, model.infer(mx.nd.array(images, ctx=model.device)).path)
     mode = render_along(model, labels, most_probable_path(model, classes, seed))

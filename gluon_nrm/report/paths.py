@@ -10,12 +10,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 import mxnet as mx
 import numpy as np
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.data import ImageSet, evaluation_batches
 from gluon_nrm.errors import RunError
 from gluon_nrm.probability.margin import MarginBound, log_complexity, margin_bound, margins
 from gluon_nrm.probability.path_counts import JOINT, LayerPaths, count_paths
 from gluon_nrm.probability.rendering_model import RenderingModel
-from gluon_nrm.probability.watch import Watch
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.restore import Restored
 
@@ -62,8 +62,8 @@ def study(restored: Restored) -> RunPaths:
     model = RenderingModel(restored.network, device=device)
     used = np.union1d(parts.split.labelled, parts.split.unlabelled)
     images = parts.dataset.train.subset(used)
-    with Watch(len(used), f"{restored.run.path.name}: image") as watch:
-        layers = count_paths(model, _batches(restored, images), watch)
+    with ProgressBar(len(used), restored.run.path.name, unit=" images") as progress:
+        layers = count_paths(model, _batches(restored, images), progress)
     labelled = parts.dataset.train.subset(parts.split.labelled)
     train, radius = _margins(model, restored, labelled)
     test, _ = _margins(model, restored, parts.dataset.test)

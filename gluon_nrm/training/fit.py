@@ -11,7 +11,6 @@ import numpy as np
 
 from gluon_nrm.console.display import Display
 from gluon_nrm.console.progress import Progress
-from gluon_nrm.console.silence import Silence
 from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
@@ -128,10 +127,9 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -
     """Train what is left of a run, with its progress shown and its pictures drawn at the end."""
     loop, first = Loop(parts, run), parts.workers.first
     epochs = parts.recipe.train.epochs
-    with (
-        Progress(epochs, loop.epoch_steps, loop.number // loop.epoch_steps, run.log_path, stream=stream)
-        if first
-        else Silence()
+    log_path = run.log_path if first else None
+    with Progress(
+        epochs, loop.epoch_steps, loop.number // loop.epoch_steps, log_path, stream=stream
     ) as progress, StopRequest(progress.show) as stop:
         for line in opening_lines(parts, run, loop.number):
             progress.note(line)

@@ -14,6 +14,7 @@ from fakes import ROOT
 from short_runs import SUPERVISED
 
 from gluon_nrm.console.tool import run_tool
+from gluon_nrm.runs import run_data as run_data_module
 from gluon_nrm.training import assemble as assemble_module
 from gluon_nrm.training.loop import Loop
 
@@ -80,7 +81,7 @@ def interrupting(function: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (assemble_module, "load_dataset"),
+        (run_data_module, "load_dataset"),
         (assemble_module, "get_model"),
         (Loop, "_start"),
     ],

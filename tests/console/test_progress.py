@@ -132,7 +132,10 @@ def test_a_long_epoch_shows_a_line_a_minute(tmp_path: Path) -> None:
     for _ in range(10):
         clock.now += 25
         shown.step(50)
-    assert stream.getvalue().splitlines() == [f"epoch 1/5  step {step}/10  2 img/s" for step in (3, 6, 9)]
+    assert stream.getvalue().splitlines() == [
+        f"epoch 1/5  step {step}/50, 2 img/s, ETA {eta}"
+        for step, eta in ((3, "19:35"), (6, "18:20"), (9, "17:05"))
+    ]
     assert (tmp_path / "train.log").read_text(encoding="utf-8") == ""
 
 
@@ -142,8 +145,8 @@ def test_a_terminal_gets_a_bar_and_the_lines(tmp_path: Path) -> None:
         for _ in range(2):
             clock.now += 1
             shown.step(100)
-        assert shown._bar is not None
-        shown._bar.refresh()
+        assert shown._bar._bar is not None
+        shown._bar._bar.refresh()
         shown.epoch({**ROW, "epoch": 4})
     text = stream.getvalue()
     assert "epoch 4/5" in text

@@ -22,7 +22,6 @@ from PIL import Image
 from predicting import COUNT, IMAGES, NET, call, work_in
 from short_runs import FULL, SUPERVISED, recipe
 
-from gluon_nrm.console.image_progress import ImageProgress
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.training.fit import fit
@@ -232,60 +231,3 @@ def test_what_is_not_installed(here: Path, blocked: List[str], arguments: List[s
     ended = without(blocked, "net", "images", *arguments)
     assert ended.returncode == 2
     assert re.fullmatch(rf"error: {said}\n", ended.stderr), ended.stderr
-
-
-# --- progress ---
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("stream", "shown"),
-    [
-        (io.StringIO(), "400 of 1000 images, 20 img/s, ETA 30 s\n"),
-        (Terminal(), "\r\033[K200 of 1000 images, 20 img/s, ETA 40 s"
-                     "\r\033[K400 of 1000 images, 20 img/s, ETA 30 s\r\033[K"),
-    ],
-)  # fmt: skip
-def test_progress(stream: io.StringIO, shown: str) -> None:
-    now = iter([0.0, 0.5, 10.0 - 1e-9, 20.0, 50.0])
-    progress = ImageProgress(stream, lambda: next(now))
-    for done in (10, 200, 400, 1000):
-        progress(done, 1000)
-    assert stream.getvalue() == shown
-
-
-def test_short_work_shows_nothing() -> None:
-    stream = Terminal()
-    progress = ImageProgress(stream, lambda: 0.0)
-    progress(500, 1000)
-    progress(1000, 1000)
-    assert stream.getvalue() == ""
-
-
-# --- of a run ---
-
-WITHOUT_TRAINING = """\
-import runpy, sys
-sys.argv = {arguments!r}
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    print(sorted(name for name in sys.modules if name.startswith("gluon_nrm.training")), file=sys.stderr)
-"""
-
-
-def test_a_run_needs_no_training_code_and_no_data(here: Path, run: Path) -> None:
-    """The data set is where nobody finds it, and no module of ``gluon_nrm.training`` is imported."""
-    (here / "digits").mkdir()
-    digit_files(here / "digits", np.arange(3 * 64.0).reshape(3, 1, 8, 8) % 17)
-    tool = str(ROOT / "tools" / "predict.py")
-    arguments = [tool, str(run), "digits", "--devices", "cpu", "--render", "seen.png"]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "tools"), "GLUON_NRM_DATA": str(here / "nowhere")}
-    command = [sys.executable, "-c", WITHOUT_TRAINING.format(arguments=arguments)]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
-    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (0, "[]"), ended.stderr
-    assert Path("seen.png").exists() and len(ended.stdout.splitlines()) == 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, List, Tuple
 
 import mxnet as mx
@@ -16,7 +15,6 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.probability import Enumeration, GibbsSampler, RenderingModel
 from gluon_nrm.probability.generate import draw, parse_classes, sweeps
 from gluon_nrm.probability.most_probable_path import most_probable_path
-from gluon_nrm.probability.watch import Watch
 
 CHAINS, DRAWS = 2000, 100
 #: Sweeps from one draw of a chain to the next.
@@ -148,26 +146,6 @@ def test_draws_are_grouped_by_class() -> None:
     noisy = draw(model, [2, 0], 5, chains=2, burn_in=3, thin=2, seed=1, noise=True)
     assert 0.5 < (noisy.images - drawn.images).var() / 0.5 < 1.5
     assert sweeps(5, 2, 3, 2) == 9 and sweeps(5, None, 3, 2) == 5
-
-
-class Clock:
-    """Half a minute a look."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 30
-        return self.now
-
-
-def test_progress_says_how_long_it_takes() -> None:
-    stream = io.StringIO()
-    with Watch(4, "sweep", stream, Clock()) as watch:
-        for _ in range(4):
-            watch.step()
-    lines = stream.getvalue().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["sweep 1/4", "sweep 2/4", "sweep 3/4"]
-    assert all(line.endswith(" s left") for line in lines)
 
 
 @pytest.mark.parametrize(

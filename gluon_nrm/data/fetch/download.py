@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any, List, Optional, TextIO
+from typing import List, Optional, TextIO
 
-from tqdm import tqdm
-
-from gluon_nrm.console.display import Display
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.data.fetch.official_files import Remote
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import FileLock, exists, file_size, open_file, os_errors, sync
@@ -154,7 +151,10 @@ def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]
             raise ValueError(f"the file there has {have + int(length)} bytes, not {remote.size}")
         if not have:
             _append(partial, b"", "wb")
-        with _bar(remote, have, stream) as bar:
+        with ProgressBar(
+            remote.size, remote.name, stream=stream, interval=10.0, delay=0.0, leave=True,
+            initial=have, unit="B", unit_scale=True, unit_divisor=1024,
+        ) as bar:  # fmt: skip
             for chunk in iter(lambda: answer.read1(CHUNK), b""):
                 have += len(chunk)
                 if have > remote.size:
@@ -169,17 +169,6 @@ def _append(path: Path, chunk: bytes, mode: str = "ab") -> None:
     """Append to a file; an error here is the disk's, not the server's."""
     with os_errors(DataError, "write", path), open_file(path, mode) as file:
         file.write(chunk)
-
-
-def _bar(remote: Remote, have: int, stream: Optional[TextIO]) -> Any:
-    """Make a progress bar in bytes; without a terminal, one line every ten seconds."""
-    bar = tqdm(
-        total=remote.size, initial=have, desc=remote.name, unit="B", unit_scale=True, unit_divisor=1024,
-        file=Display(sys.stderr if stream is None else stream), dynamic_ncols=True, leave=True,
-    )  # fmt: skip
-    if not bar.fp.isatty():
-        bar.mininterval = 10.0
-    return bar
 
 
 def _check_space(partial: Path, needed: int) -> None:

@@ -103,7 +103,7 @@ def test_whole(server: Server, tmp_path: Path) -> None:
     path = fetch(remote(server), tmp_path / "new", stream=said)
     assert contents(tmp_path / "new") == {"a.bin": CONTENT} and path == tmp_path / "new" / "a.bin"
     assert server.asked == [("/data/a.bin", None)]
-    for part in ("a.bin", "100%", "293k", "B/s"):
+    for part in ("a.bin", "100 %", "293k", "B/s"):
         assert part in said.getvalue()
     # what is there is left alone
     before = path.stat().st_mtime_ns

@@ -1,0 +1,117 @@
+"""Progress of a long computation: a tqdm bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Callable, Optional, TextIO
+
+from gluon_nrm.console.display import Display
+
+try:
+    from tqdm import tqdm
+except ImportError:  # predicting needs no tqdm: there is no progress without it
+    tqdm = None
+
+#: A line where there is no terminal, in the fields of tqdm.
+LINE = "{desc}: {percentage:.0f} %, {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, ETA {remaining}"
+
+
+class ProgressBar:
+    """Count the steps of a computation and show them, with the time left.
+
+    Losing the stream does not stop the computation. Nothing is shown for work that ends within ``delay``.
+
+    Args:
+        total: number of steps.
+        description: name of the computation, shown first.
+        stream: where to show it; None: standard error.
+        interval: seconds between lines where there is no terminal.
+        delay: seconds before a bar is shown.
+        leave: keep the bar at the end, or show a last line.
+        initial: steps done before.
+        unit: name of a step in the rate.
+        line: format of a line, in the fields of tqdm.
+        clock: a monotonic clock, in seconds.
+        disabled: show nothing, and print nothing.
+        options: more arguments of ``tqdm``.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        description: str,
+        *,
+        stream: Optional[TextIO] = None,
+        interval: float = 20.0,
+        delay: float = 1.0,
+        leave: bool = False,
+        initial: int = 0,
+        unit: str = "it",
+        line: str = LINE,
+        clock: Callable[[], float] = time.monotonic,
+        disabled: bool = False,
+        **options: Any,
+    ) -> None:
+        self.total, self.description, self.done, self.postfix = total, description, initial, ""
+        self._display = Display(None if disabled else sys.stderr if stream is None else stream)
+        self._initial, self._interval, self._line, self._clock = initial, interval, line, clock
+        self._leave = leave
+        self._style = {"unit": unit, **options}
+        self._start = self._last = clock()
+        self._bar: Any = None
+        if tqdm is not None and self._display.isatty():
+            self._bar = tqdm(
+                total=total, desc=description, file=self._display, initial=initial, delay=delay, leave=leave,
+                dynamic_ncols=True, **self._style,
+            )  # fmt: skip
+
+    def update(self, steps: int = 1) -> None:
+        """Count ``steps`` more."""
+        self.done += steps
+        if self._bar is not None:
+            self._bar.set_postfix_str(self.postfix, refresh=False)
+            self._bar.update(steps)
+            return
+        now = self._clock()
+        if now - self._last >= self._interval and self.done < self.total:
+            self._last = now
+            self._print_line()
+
+    def move_to(self, done: int, description: str) -> None:
+        """Set the number of steps done and the description."""
+        self.done, self.description, self._last = done, description, self._clock()
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.set_description_str(description, refresh=False)
+
+    def print(self, text: str) -> None:
+        """Write a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=self._display)
+        else:
+            self._display.write(text + "\n")
+        self._display.flush()
+
+    def close(self) -> None:
+        """Remove the bar, so that the next output starts on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._leave:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        if tqdm is not None:
+            style = {**self._style, "bar_format": self._line}
+            self.print(
+                tqdm.format_meter(
+                    self.done, self.total, self._clock() - self._start, prefix=self.description,
+                    postfix=self.postfix, initial=self._initial, **style,
+                )
+            )  # fmt: skip
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

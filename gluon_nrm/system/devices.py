@@ -76,7 +76,10 @@ def check_dtype(dtype: str, devices: List[Any]) -> None:
                     f"train.dtype: MXNet has no {low} convolution on {device}; use {other} or float32 there"
                 )
     if dtype == "bfloat16" and not has_instructions("avx512bw"):
-        raise DeviceError("train.dtype: MXNet's bfloat16 needs a processor with AVX-512; use float32 here")
+        raise DeviceError(
+            "train.dtype: MXNet's bfloat16 needs AVX-512, and /proc/cpuinfo lists no flag avx512bw; "
+            "use float32 on this processor"
+        )
 
 
 def check_batch(key: str, batch: int, devices: List[Any], workers: int = 1) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fakes import ROOT
 from linear_export import needs_onnx
+from needs import HAS_BFLOAT16, needs_bfloat16
 from short_runs import FULL, SUPERVISED, recipe
 from spoil import remove, write
 
@@ -29,13 +30,11 @@ from gluon_nrm.export.to_onnx.runtime import OnnxModel
 from gluon_nrm.export.verify import Comparison, rounded_otherwise
 from gluon_nrm.predict.manifest import Manifest, check_files, read_manifest
 from gluon_nrm.recipe import recipe_hash
-from gluon_nrm.system.processor import has_instructions
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 
 FORMATS = ("symbol", "onnx", "int8")
 DIGITS = load_dataset("digits")
-HALF = has_instructions("avx512bw")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "train.epochs=1",
             "model.render=false",
             "data.validation=0",
-            f"train.dtype={'bfloat16' if HALF else 'float32'}",
+            f"train.dtype={'bfloat16' if HAS_BFLOAT16 else 'float32'}",
         ),
     ):
         fit(recipe(text, *changes), devices="cpu", root=folder / name, stream=StringIO())
@@ -167,7 +166,7 @@ def test_outputs_and_renderings(output: str, runs: Path, tmp_path: Path) -> None
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(one).max())
 
 
-@pytest.mark.skipif(not HALF, reason="MXNet's bfloat16 needs AVX-512")
+@needs_bfloat16
 def test_a_network_of_half_precision_is_exported_in_single(runs: Path, tmp_path: Path) -> None:
     manifest = export_run(runs / "plain-s0", tmp_path / "out")
     net = restore(runs / "plain-s0", devices="cpu", dtype="float32").network

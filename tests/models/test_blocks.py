@@ -15,6 +15,7 @@ import tiny
 from cnns import SHAPE, randomise, residual
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
+from needs import HAS_BFLOAT16
 from tiny_models import MODELS
 
 import gluon_nrm.graph
@@ -108,7 +109,9 @@ def of_traced_networks() -> Dict[str, Case]:
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
     objective = losses.Objective(net, losses.TERMS)
     with_states = (x, label, objective.zero_states(x), *all_inputs[2:])
-    reduced = ReducedClassifier(trace_branches(residual(pool=True)), "bfloat16")
+    reduced = ReducedClassifier(
+        trace_branches(residual(pool=True)), "bfloat16" if HAS_BFLOAT16 else "float32"
+    )
     reduced.initialize()
     return {
         # a gate drawn forward: tests/layers/test_shake.py

@@ -11,6 +11,7 @@ import pytest
 import short_runs
 import tiny
 from mxnet.gluon import nn
+from needs import needs_bfloat16
 
 from gluon_nrm.errors import DeviceError, NonFiniteLoss
 from gluon_nrm.layers.options import NRMOptions
@@ -51,6 +52,7 @@ def build(kind: str, dtype: str) -> Network:
 KINDS = ("list", "traced", "classifier", "plain")
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("kind", KINDS)
 def test_bfloat16_is_close_and_its_gradients_are_float32(kind: str) -> None:
     found = []
@@ -92,6 +94,7 @@ def test_float16_is_in_the_convolutions_alone(kind: str) -> None:
     assert "Convolution" not in single and "BatchNorm" not in half
 
 
+@needs_bfloat16
 def test_maxmin_takes_a_precision() -> None:
     net = maxmin(base(), dtype="bfloat16")
     net.initialize()
@@ -106,6 +109,7 @@ def test_precision_that_the_device_has_not(dtype: str, device: Any) -> None:
         assemble(recipe, [device])
 
 
+@needs_bfloat16
 def test_a_recipe_in_bfloat16_trains() -> None:
     parts = short_runs.built(short_runs.FULL, "train.dtype=bfloat16")
     terms = parts.step(short_runs.a_step(), short_runs.full_weights(parts), short_runs.trainer_of(parts), 1)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gluon_nrm.errors import DeviceError
-from gluon_nrm.system.devices import check_batch, check_kvstore, deal, parse_devices
+from gluon_nrm.system import devices as module
+from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore, deal, parse_devices
 
 
 def cpus(*numbers: int) -> List[Any]:
@@ -115,3 +116,16 @@ def test_deal_gives_equal_slices_in_order() -> None:
     assert [part.shape for part in parts] == [(2, 2)] * 3
     assert np.array_equal(np.concatenate([part.asnumpy() for part in parts]), batch)
     assert [part.dtype for part in parts] == [np.float32] * 3
+
+
+def test_bfloat16_needs_a_processor_with_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "has_instructions", {"avx2"}.__contains__)
+    with pytest.raises(DeviceError) as raised:
+        check_dtype("bfloat16", cpus(0))
+    assert str(raised.value) == (
+        "train.dtype: MXNet's bfloat16 needs AVX-512, and /proc/cpuinfo lists no flag avx512bw; "
+        "use float32 on this processor"
+    )
+    check_dtype("float32", cpus(0))
+    monkeypatch.setattr(module, "has_instructions", {"avx2", "avx512bw"}.__contains__)
+    check_dtype("bfloat16", cpus(0))

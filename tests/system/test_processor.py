@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-import pytest
+from needs import needs_bfloat16
 
 from gluon_nrm.system.processor import has_instructions, usable_cores
 
@@ -50,7 +50,7 @@ print(allowed, "DNNL_MAX_CPU_ISA" in os.environ, error)
 """
 
 
-@pytest.mark.skipif(not has_instructions("avx512bw"), reason="MXNet's bfloat16 needs AVX-512")
+@needs_bfloat16
 def test_tiles_are_asked_for_where_they_are_and_the_variable_does_not_stay() -> None:
     allowed, left, error = run(TILES).split()
     if not has_instructions("amx_bf16"):

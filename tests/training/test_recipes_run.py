@@ -21,7 +21,7 @@ from gluon_nrm.optimisation.schedules import learning_rate, loss_weights, stretc
 from gluon_nrm.recipe import Recipe, load_recipe, recipe_from_text, recipe_to_yaml
 from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.report.paper_tables import TABLES, get_table
-from gluon_nrm.training import assemble as assemble_module
+from gluon_nrm.runs import run_data
 from gluon_nrm.training import forecast as forecast_module
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.forecast import forecast
@@ -39,7 +39,7 @@ SMALL = ("train.batch_labelled=2", "train.eval_batch=4")
 
 @pytest.fixture(autouse=True)
 def _noise_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble_module, "stand_in", noise)
+    monkeypatch.setattr(run_data, "stand_in", noise)
 
 
 @lru_cache(maxsize=None)
@@ -144,7 +144,7 @@ def test_forecast_of_a_cell_of_the_paper_without_its_data(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(forecast_module, "STEPS", 1)
-    monkeypatch.setattr(assemble_module, "stand_in", noise)
+    monkeypatch.setattr(run_data, "stand_in", noise)
     few = ["train.batch_labelled=2", "train.batch_unlabelled=2"]
     text = forecast(load_recipe(ROOT / "recipes" / "cifar10_maxmin_mt.yaml", few), devices="cpu")
     expected = r"data     data/cifar10/\S+ is missing; get it: python tools/prepare_data.py cifar10\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Tuple
 
@@ -20,6 +21,7 @@ from short_runs import FULL, contents, recipe
 from spoil import Change, cut, edit, flip, remove, student, write
 
 from gluon_nrm.console.tool import run_tool
+from gluon_nrm.runs.facts_file import facts_text, read_facts
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
 
@@ -27,10 +29,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any 
 
 RUN, SAVED = "runs/short-s0", "runs/short-s0/checkpoints"
 RECIPE, METRICS, LAST = f"{RUN}/recipe.yaml", f"{RUN}/metrics.jsonl", f"{SAVED}/LAST"
+DATA = "/no data"
 NEWEST, OLDER = f"{SAVED}/epoch_0003", f"{SAVED}/epoch_0002"
 STUDENT, TEACHER = f"{NEWEST}/student.npz", f"{NEWEST}/teacher.npz"
 OPTIMISER, STATE = f"{NEWEST}/optimiser.npz", f"{NEWEST}/state.json"
 BIAS, ONES = "layers.0.bias", np.ones(5, dtype=np.float32)
+ANEW = "train short.yaml --runs new"
 TRAIN, EVALUATE, TABLE = "train short.yaml", f"evaluate {RUN}", f"table {RUN}"
 EXACT = "{name: digits_cnn, norm: none, render_norm: none, path_norm: exact}"
 GENERATE = f"generate {RUN}"
@@ -60,6 +64,19 @@ def given(name: str, arguments: str, *expected: str) -> Case:
     return Case(name, f"{TRAIN} {arguments}", expected)
 
 
+def anew(name: str, arguments: str, *expected: str) -> Case:
+    """In a run that is new: one that is there is compared before its data are loaded."""
+    return Case(name, f"{ANEW} {arguments}", expected)
+
+
+def of_svhn(folder: Path) -> None:
+    """Let the run be one of SVHN, whose files are not there."""
+    path = folder / RUN / "data.json"
+    facts = read_facts(path)
+    assert facts is not None
+    path.write_text(facts_text(replace(facts, name="svhn")), encoding="utf-8")
+
+
 NONE_HELD_OUT = edit("short.yaml", "validation: 50", "validation: 0")
 CASES = [
     # the recipe
@@ -86,32 +103,32 @@ CASES = [
     given("negative seed", "--seed -1", "train.seed", "-1"),
     given("a bad seed among seeds", "--seeds 5 -1", "train.seed", "-1"),
     # data and model
-    given("unknown data set", "--set data.name=digit", "data.name", "'digit'", "did you mean 'digits'?"),
-    given("unbalanced labels", "--set data.labels=25", "data.labels: 25", "20 or 30"),
-    given("too many labels", "--set data.labels=2000", "data.labels: 2000", "has only"),
-    given("too much validation", "--set data.validation=1297", "data.validation: 1297"),
+    anew("unknown data set", "--set data.name=digit", "data.name", "'digit'", "did you mean 'digits'?"),
+    anew("unbalanced labels", "--set data.labels=25", "data.labels: 25", "20 or 30"),
+    anew("too many labels", "--set data.labels=2000", "data.labels: 2000", "has only"),
+    anew("too much validation", "--set data.validation=1297", "data.validation: 1297"),
     given("shift out of the image", "--set data.shift=8", "data.shift", "8"),
     given("cutout out of the image", "--set data.cutout=9", "data.cutout", "9"),
-    given("folder of no path", "--set data.name=folder", "data.path: give the folder"),
-    given("no such folder", f"--set data={FOLDER}no}}", "no: no such folder", "data.path"),
-    given("folder of no class", f"--set data={FOLDER}{NEWEST}}}", f"{NEWEST} holds no folder"),
-    given("folder of no image", f"--set data={FOLDER}{RUN}}}", f"{SAVED} holds no image"),
-    given("size of other images", "--set data.size=32", "data.size: 32", "8 x 8"),
+    anew("folder of no path", "--set data.name=folder", "data.path: give the folder"),
+    anew("no such folder", f"--set data={FOLDER}no}}", "no: no such folder", "data.path"),
+    anew("folder of no class", f"--set data={FOLDER}{NEWEST}}}", f"{NEWEST} holds no folder"),
+    anew("folder of no image", f"--set data={FOLDER}{RUN}}}", f"{SAVED} holds no image"),
+    anew("size of other images", "--set data.size=32", "data.size: 32", "8 x 8"),
     given("digits from a folder", "--set data.path=runs", "data.path", "scikit-learn"),
-    given("digits streamed", "--set data.streamed=true", "data.streamed", "kept in memory"),
-    given("crop of digits", "--set data.jitter=0.4", "data.jitter", "not cropped"),
+    anew("digits streamed", "--set data.streamed=true", "data.streamed", "kept in memory"),
+    anew("crop of digits", "--set data.jitter=0.4", "data.jitter", "not cropped"),
     given("split file and validation", "--set data.split_file=s.txt", "data.validation: 50", "split_file"),
-    Case("no split file", f"{TRAIN} --set data.split_file=s.txt", ("s.txt", "No such file"), NONE_HELD_OUT),
-    Case("another split", f"{TRAIN} --set data.split_file={SPLIT}", (SPLIT, "labels is 50"), NONE_HELD_OUT),
-    given("missing data", "--set data.name=svhn", "svhn/train_32x32.mat is missing", "prepare_data.py svhn"),
+    Case("no split file", f"{ANEW} --set data.split_file=s.txt", ("s.txt", "No such file"), NONE_HELD_OUT),
+    Case("another split", f"{ANEW} --set data.split_file={SPLIT}", (SPLIT, "labels is 50"), NONE_HELD_OUT),
+    anew("missing data", "--set data.name=svhn", "svhn/train_32x32.mat is missing", "prepare_data.py svhn"),
     given("no unlabelled image", "--set data.labels=null", "train.batch_unlabelled", "data.labels"),
-    given("unknown model", "--set model.name=digit_cnn", "model.name", "'digit_cnn'", "digits_cnn"),
-    given("image too small", "--set model={name: allconv13}", "2x2 image is too small", "3x3 filters"),
-    given("too many poolings", "--set model.channels=[4, pool, 4, pool, 4, pool, 4, pool]", "1x1 image"),
-    given("too many paths", f"--set model={EXACT}", "2^3584.0 rendering paths", "at most 2^18"),
+    anew("unknown model", "--set model.name=digit_cnn", "model.name", "'digit_cnn'", "digits_cnn"),
+    anew("image too small", "--set model={name: allconv13}", "2x2 image is too small", "3x3 filters"),
+    anew("too many poolings", "--set model.channels=[4, pool, 4, pool, 4, pool, 4, pool]", "1x1 image"),
+    anew("too many paths", f"--set model={EXACT}", "2^3584.0 rendering paths", "at most 2^18"),
     given("a class prior alone", "--set model={name: digits_cnn, path_norm: none, class_prior: true}",
           "model.class_prior", "model.path_norm is none"),
-    given("a pooling first", "--set model.channels=[pool, 4]", "model.channels.0", "'pool' must follow"),
+    anew("a pooling first", "--set model.channels=[pool, 4]", "model.channels.0", "'pool' must follow"),
     # devices
     given("indivisible batch", "--devices cpu(0-2)", "train.batch_labelled: 4", "3 devices"),
     given("unknown device", "--devices tpu", "--devices", "'tpu'"),
@@ -121,7 +138,8 @@ CASES = [
     given("dist without launcher", "--kvstore dist_sync", "train.kvstore", "dist_sync", "tools/launch.py"),
     given("unknown kvstore", "--kvstore devise", "train.kvstore", "devise", "did you mean 'device'?"),
     # the run's folder
-    given("another recipe", "--set train.epochs=5", RUN, "train.epochs is 3 in it, 5 here", "--fresh"),
+    given("another recipe", "--set model.dropout=0.25", RUN, "dropout is 0.5 in it, 0.25 here", "--fresh"),
+    given("another length", "--set train.epochs=5", "train.epochs: 3 in the run, 5 here", "--accept"),
     given("run root is a file", "--runs short.yaml", "short.yaml", "cannot make"),
     in_run("no run", remove(RECIPE), RUN, "no run folder", "recipe.yaml is missing"),
     in_run("damaged recipe.yaml", edit(RECIPE, "name: ", "name: {"), f"{RECIPE}:2", "damaged"),
@@ -147,7 +165,7 @@ CASES = [
     Case("evaluate another network", EVALUATE, (STUDENT, BIAS), student(SAVED, lambda a: a.pop(BIAS))),
     Case("evaluate another recipe", EVALUATE, (STUDENT, "(4,"), edit(RECIPE, "[4, pool", "[6, pool")),
     Case("evaluate without the data", f"{EVALUATE} --data-dir no",
-         ("no/svhn", "prepare_data.py svhn --data-dir no"), edit(RECIPE, "name: digits\n", "name: svhn\n")),
+         ("no/svhn", "prepare_data.py svhn --data-dir no"), of_svhn),
     Case("prepare nothing", "prepare_data", ("give a data set",)),
     Case("prepare unknown", "prepare_data cifar", ("data.name", "'cifar'", "did you mean 'cifar1")),
     Case("splits of no table", "prepare_data mnist --splits", ("--splits", "--labels")),
@@ -192,6 +210,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "draw", lambda *_: None)
         patch.setattr(fit_module, "describe_environment", dict)
+        patch.setenv("GLUON_NRM_DATA", DATA)
         run = fit(recipe(), root=folder / "runs", devices="cpu", stream=io.StringIO())
     run.finished_path.unlink()
     return folder
@@ -202,6 +221,7 @@ def folder(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A copy of the sample to work in, on a machine without GPUs."""
     shutil.copytree(sample, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("GLUON_NRM_DATA", DATA)  # a run that goes on writes down where its data are now
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setattr(fit_module, "describe_environment", dict)
     monkeypatch.setattr(fit_module, "draw", lambda *_: None)

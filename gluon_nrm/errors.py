@@ -44,11 +44,15 @@ class NRMError(Exception):
     """Base of all errors a user can cause and mend; the message is safe to print, whatever it quotes."""
 
     exit_code = 2
+    #: Lines of a message at most.
+    most_lines = 2
 
     def __str__(self) -> str:
-        """The message on one or two lines, none of them endless, with unprintable characters as escapes."""
-        first, *rest = _OWN_BREAK.split(super().__str__())
-        lines = [first, " ".join(rest)] if rest else [first]
+        """The message on ``most_lines`` lines at most, none endless, unprintable characters as escapes."""
+        lines = _OWN_BREAK.split(super().__str__())
+        if len(lines) > self.most_lines:
+            last = self.most_lines - 1
+            lines[last:] = [" ".join(lines[last:])]
         return "\n".join(_cut(visible(line)) for line in lines)
 
 

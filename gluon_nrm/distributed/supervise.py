@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, List, Optional, Sequence
 
 from gluon_nrm.console.interrupts import QUICK
-from gluon_nrm.distributed.children import Child
+from gluon_nrm.distributed.children import LAST_LINES, Child
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.distributed.watch import LEFT_ALONE
 from gluon_nrm.errors import DistributedError, Stopped
@@ -21,7 +21,9 @@ AFTER_FAILURE, AFTER_WORKERS, AFTER_INTERRUPT = 5.0, 5.0, 60.0
 
 
 class JobError(DistributedError):
-    """A process of the job failed; ``exit_code`` is its own."""
+    """A process of the job failed; ``exit_code`` is its own, and its last lines are quoted."""
+
+    most_lines = 1 + LAST_LINES
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -330,7 +330,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 import numpy as np
-from gluon_nrm.training import checkpoint_files
+from gluon_nrm.runs import checkpoint_files
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.runs.open_run import open_run
 

@@ -14,7 +14,8 @@ from typing import Any, Dict, Optional, Sequence
 from gluon_nrm.errors import NRMError, RunError
 from gluon_nrm.storage.files import atomic_path, os_errors
 from gluon_nrm.system.environment import describe_environment
-from gluon_nrm.system.processor import INSTRUCTIONS, usable_cores
+from gluon_nrm.system.processor import INSTRUCTIONS, thread_defaults
+from gluon_nrm.system.tune import tune
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,12 +25,13 @@ class BenchmarkError(NRMError):
 
 
 def command_line(description: str, repeats: Optional[int] = 7) -> argparse.ArgumentParser:
-    """Return a parser with the arguments that all benchmarks have.
+    """Tune the process, and return a parser with the arguments that all benchmarks have.
 
     Args:
         description: the text of ``--help``.
         repeats: the default of ``--repeats``; None: the benchmark has no such argument.
     """
+    tune()
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,10 +54,10 @@ def count(text: str) -> int:
 def child_environment(**environment: str) -> Dict[str, str]:
     """Environment variables of a process that measures.
 
-    All cores are used unless OMP_NUM_THREADS says otherwise (MXNet by itself takes half of them).
+    MXNet uses all cores in every operator, unless the environment says otherwise.
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"OMP_NUM_THREADS": str(usable_cores()), **environment, **os.environ, "PYTHONPATH": path}
+    return {**thread_defaults(), **environment, **os.environ, "PYTHONPATH": path}
 
 
 def measure_in_child(file: str, *arguments: str, **environment: str) -> Any:

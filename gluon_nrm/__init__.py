@@ -1,26 +1,25 @@
-"""Neural Rendering Models in MXNet Gluon: classifiers that run backwards, and learn from unlabelled images.
+"""Neural Rendering Models in MXNet Gluon: classifiers that render, and so learn from unlabelled images.
 
-Importing the package checks Python, numpy and MXNet (without importing MXNet) and raises a one-line
-``gluon_nrm.errors.SetupError`` that says what to install. Where there is no MXNet at all, that comes with the
-first part that needs it (``gluon_nrm.system.needs_mxnet``): ``gluon_nrm.predict`` runs exported networks
-without. The names below are imported when they are first used, so that what does not need MXNet does not wait
-for it.
+    from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm, tune
 
-    from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm
+The names are imported at their first use. Importing the package checks the versions of Python, numpy and
+MXNet without importing MXNet, and raises a ``gluon_nrm.errors.SetupError`` of one line that says what to
+install. Without MXNet only the parts that need it raise the error (``gluon_nrm.system.needs_mxnet``):
+``gluon_nrm.predict`` runs exported networks without it.
+
+Importing the package changes no environment variable, allocator setting or warning filter. ``tune`` does, to
+make MXNet faster.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
+from importlib import util
 from typing import Any, List
 
-from gluon_nrm.system.memory import keep_freed_memory, use_huge_pages
-from gluon_nrm.system.processor import set_thread_defaults
-from gluon_nrm.system.wheels import mxnet_version
 from gluon_nrm.version import __version__
 
-__all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm"]
+__all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
 
 _HOMES = {
     "fit": "gluon_nrm.training.fit",
@@ -29,14 +28,10 @@ _HOMES = {
     "load_recipe": "gluon_nrm.recipe",
     "maxmin": "gluon_nrm.models",
     "nrm": "gluon_nrm.models",
+    "tune": "gluon_nrm.system.tune",
 }
 
-# MXNet logs a warning whenever an operator has no sparse form; none of our arrays are sparse.
-os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
-set_thread_defaults()
-if mxnet_version() is not None:
-    if keep_freed_memory():
-        use_huge_pages()
+if util.find_spec("mxnet") is not None:
     importlib.import_module("gluon_nrm.system.needs_mxnet")
 
 

@@ -74,3 +74,6 @@ def import_or_leave(name: str) -> None:
 
 sys.path.insert(0, str(ROOT))
 import_or_leave("gluon_nrm")
+if _is_tool():
+    # before MXNet is imported, which reads some of what is set
+    importlib.import_module("gluon_nrm.system.tune").tune()

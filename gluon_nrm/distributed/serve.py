@@ -20,6 +20,7 @@ from gluon_nrm.distributed.members import WATCH, link_to_hub, own_key, title
 from gluon_nrm.distributed.watch import Watch
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.system.job_variables import SERVER
+from gluon_nrm.system.tune import tune
 
 #: Refused commands that are shown.
 SHOWN = 10
@@ -54,6 +55,7 @@ class Membership:
 
 def main(_: Sequence[str]) -> int:
     """Serve until the job ends."""
+    tune()
     role = os.environ.pop("DMLC_ROLE")  # with it, importing MXNet would serve, with MXNet's own controller
     check_private(os.environ.get("DMLC_NODE_HOST", ""), "DMLC_NODE_HOST")
     member = Membership(f"server {os.environ.get(SERVER, '0')}" if role == "server" else role)

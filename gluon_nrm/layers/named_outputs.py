@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Tuple, Type
 
-from mxnet.gluon import HybridBlock
+from gluon_nrm.layers.quiet_block import QuietBlock
 
 
-class NamedBlock(HybridBlock):
+class NamedBlock(QuietBlock):
     """A HybridBlock that returns an instance of ``result_type``, a ``NamedTuple``.
 
     A hybridised block returns a plain list. This class restores the names, so that eager, traced and

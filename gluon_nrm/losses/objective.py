@@ -6,10 +6,10 @@ import functools
 from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
-from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import ParameterDict
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
         return [self.recorded_terms, *self.maps]
 
 
-class TermGraph(HybridBlock):
+class TermGraph(QuietBlock):
     """Compute inference, rendering and loss terms of one batch, as one graph.
 
     Called with the arguments of ``Objective``. Returns a list: the terms (T, B), with zeros for moment

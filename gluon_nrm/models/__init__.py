@@ -1,7 +1,5 @@
 """Networks that infer and render, and the registry that names them."""
 
-import warnings
-
 import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.layers.architecture import LayerSpec, architecture_of
 from gluon_nrm.layers.options import NRMOptions
@@ -22,10 +20,6 @@ from gluon_nrm.models.registry import (
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.maxmin import MaxMin, maxmin
 from gluon_nrm.models.traced.nrm import TracedNRM, nrm
-
-# Gluon warns of every parameter that a graph does without, and an inference graph does without all rendering
-# norms.
-warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")
 
 __all__ = [
     "LayerSpec",

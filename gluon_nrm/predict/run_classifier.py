@@ -7,8 +7,8 @@ from typing import Any, List, Tuple
 
 import mxnet as mx
 import numpy as np
-from mxnet.gluon import HybridBlock
 
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.models import Network
 from gluon_nrm.predict.backends import MXNET, Run
 from gluon_nrm.predict.chosen_network import OutputChoice, choose_network, run_network
@@ -20,7 +20,7 @@ from gluon_nrm.runs.restore_networks import restore_networks
 from gluon_nrm.typing import Operators, Tensor
 
 
-class OutputBlock(HybridBlock):
+class OutputBlock(QuietBlock):
     """A network with the outputs of an export: normalised images (B, C, H, W) to the outputs in order."""
 
     def __init__(self, net: Network, choice: OutputChoice, **kwargs: Any) -> None:

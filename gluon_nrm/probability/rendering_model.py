@@ -16,9 +16,9 @@ from typing import Any, List, NamedTuple, Sequence, Union
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
-from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.models import Network
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.probability.latents import Latent
@@ -51,7 +51,7 @@ class RenderedPath(NamedTuple):
     eta: Tensor
 
 
-class _Inference(HybridBlock):
+class _Inference(QuietBlock):
     """Images to [logits], the maps of all latents, and the constants, in one flat list."""
 
     def __init__(self, net: Network, bridge: Bridge, branch: int) -> None:
@@ -69,7 +69,7 @@ class _Inference(HybridBlock):
         ]
 
 
-class _Rendering(HybridBlock):
+class _Rendering(QuietBlock):
     """Class codes, maps and constants to eta, and, where ``whole``, to the image and the features too."""
 
     def __init__(self, net: Network, bridge: Bridge, whole: bool) -> None:

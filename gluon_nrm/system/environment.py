@@ -13,6 +13,7 @@ from gluon_nrm.errors import SetupError
 from gluon_nrm.system.cuda import check_cuda
 from gluon_nrm.system.gpus import list_gpus
 from gluon_nrm.system.processor import usable_cores
+from gluon_nrm.system.tune import describe_tuning
 from gluon_nrm.system.wheels import installed_version, mxnet_builds, mxnet_version, release
 from gluon_nrm.version import __version__
 
@@ -94,6 +95,7 @@ def describe_environment() -> Dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": usable_cores(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "tuned": describe_tuning(),
         "gpus": [gpu.name for gpu in list_gpus()],
     }
 

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Set
+from typing import Dict, Set
 
 from gluon_nrm.system.job_variables import NEIGHBOURS
 
@@ -19,17 +19,17 @@ INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
-def set_thread_defaults() -> None:
-    """Let MXNet use every core, in every operator, unless the user's environment says otherwise.
+def thread_defaults() -> Dict[str, str]:
+    """Environment variables that let MXNet use every core in every operator; read when MXNet is imported.
 
-    By itself MXNet takes half of the processors it sees, which it supposes to be halves of cores, and runs
-    most element-wise operators on one of them, after a measurement at its start of what is worth sharing
-    out: at the sizes of feature maps, two to four times slower than on two cores. Workers of a job that are
-    on one machine share its cores.
+    By itself MXNet takes half of the processors it sees, in case two of them share a core. It runs most
+    element-wise operators on one of these, after a measurement at its start of what is worth sharing: at the
+    sizes of feature maps, two to four times slower than on two cores. Workers of a job on one machine share
+    its cores.
     """
     workers = int(os.environ.get(NEIGHBOURS, "1"))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // workers, 1)))
-    os.environ.setdefault("MXNET_USE_OPERATOR_TUNING", "0")
+    cores = max(usable_cores() // workers, 1)
+    return {"OMP_NUM_THREADS": str(cores), "MXNET_USE_OPERATOR_TUNING": "0"}
 
 
 def usable_cores() -> int:

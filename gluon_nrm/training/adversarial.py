@@ -9,6 +9,7 @@ import numpy as np
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.data.pipeline.streams import Batch
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models import Network
 from gluon_nrm.recipe.schema import Vat
@@ -31,7 +32,7 @@ class Unit(HybridBlock):
         return F.broadcast_div(d, F.sqrt(F.sum(d * d, axis=0, exclude=True, keepdims=True)) + TINY)
 
 
-class Probe(HybridBlock):
+class Probe(QuietBlock):
     """How far the prediction at x + xi d is from a given one: (B, C, H, W) twice and (B, K) to (B,)."""
 
     def __init__(self, probabilities: ClassProbabilities, xi: float, **kwargs: Any) -> None:

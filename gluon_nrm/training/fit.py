@@ -22,6 +22,7 @@ from gluon_nrm.runs.open_run import RunFolder, open_run, run_name
 from gluon_nrm.runs.tables import summarise
 from gluon_nrm.system.devices import check_kvstore, parse_devices
 from gluon_nrm.system.environment import describe_environment
+from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.drawing import draw_renderings, one_of_each
 from gluon_nrm.training.loop import Loop
@@ -48,7 +49,8 @@ def fit(
     """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
 
     With a distributed kvstore every worker of the job calls it; worker 0 alone has the run folder, shows
-    progress, evaluates and draws. A script of your own that catches what it raises must end its process by
+    progress, evaluates and draws. It tunes the process as far as that is possible after MXNet's import
+    (``gluon_nrm.tune``). A script of your own that catches what it raises must end its process by
     ``os._exit``, as the tools do: MXNet waits at a worker's orderly end for all others.
 
     Args:
@@ -73,6 +75,7 @@ def fit(
         NRMError: see its subclasses; the message says what to do.
         Stopped: a ``KeyboardInterrupt``; Ctrl-C, SIGTERM or SIGHUP came, and the last step was saved.
     """
+    tune()
     changes: Dict[str, Any] = {
         key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None
     }

@@ -10,9 +10,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
-from mxnet.gluon import HybridBlock
 
 from gluon_nrm.data.pipeline.streams import Batch
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.losses.consistency import NO_TARGET, Probabilities
 from gluon_nrm.models import Network
 from gluon_nrm.runs.checkpoint import check_arrays
@@ -20,7 +20,7 @@ from gluon_nrm.system.devices import deal
 from gluon_nrm.typing import Operators, Tensor
 
 
-class ClassProbabilities(HybridBlock):
+class ClassProbabilities(QuietBlock):
     """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
 
     def __init__(self, net: Network, **kwargs: Any) -> None:

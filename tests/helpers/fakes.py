@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Dict
 
 ROOT = Path(__file__).resolve().parents[2]
-# What importing the package sets, and what keeps it from checking.
-QUIET, SKIP_CHECK = "MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "GLUON_NRM_SKIP_CHECK"
+# Keeps the package from checking when it is imported.
+SKIP_CHECK = "GLUON_NRM_SKIP_CHECK"
 
 
 def fake_distribution(folder: Path, name: str, version: str) -> Path:
@@ -43,7 +43,7 @@ def pretend_installed(monkeypatch, distributions: Dict[str, str], importable: bo
 
 def python(code: str, *folders: Path, **variables: str) -> subprocess.CompletedProcess:
     """Run code in a fresh interpreter that sees these folders before what is installed."""
-    environ = {name: value for name, value in os.environ.items() if name not in (QUIET, SKIP_CHECK)}
+    environ = {name: value for name, value in os.environ.items() if name != SKIP_CHECK}
     environ.update(variables, PYTHONPATH=os.pathsep.join(map(str, [*folders, ROOT])))
     return subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60

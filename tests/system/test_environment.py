@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fakes import QUIET, ROOT, fake_distribution, pretend_installed, python
+from fakes import ROOT, fake_distribution, pretend_installed, python
 
 from gluon_nrm.errors import SetupError
 from gluon_nrm.system import environment, wheels
@@ -102,12 +102,6 @@ def test_an_mxnet_without_metadata_tells_its_version_in_its_source(install, monk
 def test_importing_the_package_does_not_import_mxnet():
     ended = python("import sys, gluon_nrm; print('mxnet' in sys.modules)")
     assert (ended.stdout, ended.stderr) == ("False\n", "")
-
-
-def test_importing_the_package_quiets_mxnet_unless_told_otherwise():
-    code = f"import os, gluon_nrm; print(os.environ[{QUIET!r}])"
-    assert python(code).stdout == "0\n"
-    assert python(code, **{QUIET: "1"}).stdout == "1\n"
 
 
 def test_importing_the_package_refuses_a_wrong_numpy(tmp_path):

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other
 #: Pages that the system maps while an array of 16 MB is made and dropped again and again.
 FAULTS = """
 import resource
-import gluon_nrm
 import numpy as np
+from gluon_nrm import tune
+tune()
 def fill():
     np.empty(2**21).fill(1)
 fill()
@@ -34,7 +35,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 HUGE = """
 import ctypes
 import re
-import gluon_nrm
+from gluon_nrm import tune
+tune()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.memset(ctypes.c_void_p(libc.malloc(2**26)), 1, 2**26)
@@ -45,14 +47,15 @@ print(re.search(r"AnonHugePages: +([0-9]+)", open("/proc/self/smaps_rollup").rea
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
-import gluon_nrm
+from gluon_nrm import tune
+tune()
 import mxnet as mx
 print(int(mx.nd.ones(2**22).sum().asscalar()))
 """
 
 
 def run(program: str, **variables: str) -> int:
-    """What a program prints that imports the package first."""
+    """What a program prints that tunes its process first."""
     tuned = ("MALLOC_", "GLIBC_TUNABLES")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(tuned)}
     done = subprocess.run(

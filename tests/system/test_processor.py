@@ -23,7 +23,7 @@ def run(code: str, **variables: str) -> str:
     return done.stdout.strip()
 
 
-SHOWN = "import os, gluon_nrm; print(*[os.environ.get(name) for name in %r])" % (VARIABLES,)
+SHOWN = "import os, gluon_nrm; gluon_nrm.tune(); print(*[os.environ.get(name) for name in %r])" % (VARIABLES,)
 
 
 def test_every_core_is_used_unless_the_environment_says_otherwise() -> None:

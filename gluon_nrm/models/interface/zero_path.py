@@ -11,15 +11,15 @@ import math
 from typing import Any, List, Sequence, Tuple
 
 import mxnet as mx
-from mxnet.gluon import HybridBlock
 
+from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.typing import Operators, Tensor
 
 Shape = Tuple[int, ...]
 
 
-class ZeroStates(HybridBlock):
+class ZeroStates(QuietBlock):
     """The states of a zero image at every layer: images (B, C, H, W), for their shape alone, to one (1, N).
 
     ``Network.joint`` takes them in this form.

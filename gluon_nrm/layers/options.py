@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional, Tuple
+from dataclasses import dataclass, fields
+from typing import Optional, Tuple, get_type_hints
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.recipe.checks import limit_problems
+from gluon_nrm.recipe.cross_checks import model_problems
+from gluon_nrm.recipe.schema import Model
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.rules.precision import DTYPES
 
-CHOICES = {
-    "norm": ("batch", "none"),
-    "render_norm": ("batch", "none"),
-    "render_norm_branches": ("shared", "separate"),
-    "path_norm": ("layerwise", "mode", "exact", "none"),
-    "gates": ("negated", "released"),
-    "dtype": tuple(DTYPES),
-}
+CHOICES = {"gates": ("negated", "released"), "dtype": tuple(DTYPES)}
 
 
 @dataclass(frozen=True)
@@ -60,29 +56,12 @@ class NRMOptions:
     dropout: Optional[float] = None
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ModelError(f"model.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
-        if self.compares_priors and self.render_norm != "none":
-            raise ModelError(
-                f"model.path_norm: '{self.path_norm}' compares exact prior weights of paths, which rendering "
-                "norms change; set model.render_norm to 'none'"
-            )
-        if self.class_prior and self.path_norm == "none":
-            raise ModelError("model.class_prior: true, but model.path_norm is none; change one of them")
-        if not self.bias and (self.path_norm != "none" or self.released_bias):
-            raise ModelError(
-                "model.bias: false leaves every rendering path the same prior, so there is nothing to "
-                "normalise or to shift;\nset model.path_norm to 'none' and model.released_bias to false"
-            )
-        if not 0 <= self.slope < 1:
-            raise ModelError(f"model.slope: {self.slope} is outside [0, 1)")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ModelError(f"model.dropout: {self.dropout} is outside [0, 1)")
-        if min(self.alpha_max, self.alpha_min) < 0 or not abs(self.alpha_max + self.alpha_min - 1) <= 1e-6:
-            raise ModelError(
-                f"model.alpha_max + model.alpha_min: {self.alpha_max} + {self.alpha_min} is not 1"
-            )
+        if self.dtype not in DTYPES:
+            raise ModelError(f"model.dtype: {self.dtype!r} is not one of {', '.join(DTYPES)}")
+        names = [each.name for each in fields(self) if each.name in get_type_hints(Model)]
+        section = Model(name="", **{name: getattr(self, name) for name in names})
+        for problem in (*limit_problems(section, "model"), *model_problems(section)):
+            raise ModelError(f"{problem.key}: {problem.what}")
 
     @property
     def branches(self) -> Tuple[int, ...]:

@@ -46,10 +46,13 @@ def limit_problems(section: Any, prefix: str = "") -> Problems:
 
 def _value_problems(key: str, value: Any, choices: Sequence[str], allowed: Range) -> Problems:
     """Find the problems of one scalar."""
-    if isinstance(value, str):
-        if choices and value not in choices:
-            yield Problem(key, f"'{shorten(value, 40)}' is not a choice; {did_you_mean(value, choices)}")
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    limited, number = allowed != Range(), isinstance(value, (int, float)) and not isinstance(value, bool)
+    if choices and value not in choices and not (limited and (number or value is None)):
+        found = shorten(str(value), 40)
+        yield Problem(key, f"'{found}' is not a choice; {did_you_mean(found, choices)}")
+    elif limited and not (number or choices or value is None):
+        yield Problem(key, f"must be {allowed}, found {shorten(repr(value), 40)}")
+    elif number:
         if not math.isfinite(value):
             yield Problem(key, f"must be a finite number, found {value}")
         elif not allowed.holds(value):

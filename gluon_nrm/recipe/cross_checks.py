@@ -42,15 +42,18 @@ def data_problems(recipe: Recipe) -> Problems:
         )
 
 
-def model_problems(recipe: Recipe) -> Problems:
-    """The shares add up to 1, path normalisation fits the other switches, a network has a convolution."""
-    model: Model = recipe.model
+def model_problems(model: Model) -> Problems:
+    """The shares add up to 1, path normalisation fits the other switches, a network has a convolution.
+
+    ``NRMOptions`` checks the options of a network with this function too.
+    """
     if abs(model.alpha_max + model.alpha_min - 1) > 1e-6:
         found = f"{model.alpha_max} + {model.alpha_min}"
         yield Problem("model.alpha_max", f"alpha_max + alpha_min must be 1, found {found}; set both")
     if model.path_norm in ("mode", "exact") and model.render_norm != "none":
-        found = f"'{model.path_norm}' needs model.render_norm none, found '{model.render_norm}'"
-        yield Problem("model.path_norm", found)
+        what = f"'{model.path_norm}' compares exact prior weights of paths, which rendering norms change"
+        remedy = f"set model.render_norm to none (found '{model.render_norm}')"
+        yield Problem("model.path_norm", f"{what}; {remedy}")
     if model.class_prior and model.path_norm == "none":
         yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
     if not model.bias and model.path_norm != "none":
@@ -239,7 +242,7 @@ def _found(value: Any) -> str:
 RULES: Sequence[Callable[[Recipe], Problems]] = (
     name_problems,
     data_problems,
-    model_problems,
+    lambda recipe: model_problems(recipe.model),
     loss_problems,
     teacher_problems,
     phase_list_problems,

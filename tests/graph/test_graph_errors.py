@@ -150,12 +150,12 @@ NAMED: List[Tuple[Dict[str, Any], str]] = [
     (dict(norm="none"), "model.norm: gluon.resnet18_v1 has layers of its own"),
     (dict(dropout=0.2), "model.dropout: gluon.resnet18_v1 has layers of its own"),
     (dict(channels=[3, "pool"]), "model.channels: gluon.resnet18_v1 has layers of its own"),
-    (dict(gates="mirror"), "model.gates: 'mirror' is not one of negated, released"),
+    (dict(gates="mirror"), "model.gates: 'mirror' is not a choice; valid here: negated, released"),
     (dict(classes=1), "at least 2 classes, not 1"),
     (dict(name="gluon.densenet121"), "images of 3x32x32 .* do not go through"),
     (dict(name="gluon.densenet121", render=False), "images of 3x32x32 .* do not go through"),
     (dict(name="gluoncv.se_resnet18_v1"), "Activation.*cannot render through it.*maxmin"),
-    (dict(path_norm="mode"), "set model.render_norm to 'none'"),
+    (dict(path_norm="mode"), "set model.render_norm to none"),
 ]
 
 

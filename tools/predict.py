@@ -28,14 +28,14 @@ from gluon_nrm.predict.open_classifier import open_classifier
 from gluon_nrm.predict.picture import check_picture, draw
 from gluon_nrm.predict.predict_images import Prediction, predict
 from gluon_nrm.predict.predict_options import PredictOptions
-from gluon_nrm.predict.write_predictions import ANSWERS, TABLE, Answers
+from gluon_nrm.predict.write_predictions import TABLE, WRITERS, Writer
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the classes of the images as they are computed; draw the renderings where wanted to.
+    """Print the classes of the images as they are computed; draw their renderings on request.
 
     Raises:
-        NRMError: nothing can be classified, or, at the end, some image could not be.
+        NRMError: nothing can be classified, or some images could not be (raised after all others).
     """
     options = _parser().parse_args(arguments)
     skipped = SkippedNames()
@@ -50,20 +50,20 @@ def main(arguments: Sequence[str]) -> int:
     )  # fmt: skip
     classifier = open_classifier(options.model, wanted)
     refused = _Refused(options.strict)
-    answers = ANSWERS[options.format](classifier, files, options.top)
+    writer = WRITERS[options.format](classifier, files, options.top)
     found: List[Prediction] = []
     try:
         with ProgressBar(len(files), "images", interval=10.0, unit=" images", mininterval=1.0) as bar:
             for prediction in predict(
                 classifier, files, top=options.top, batch=options.batch, resize=options.resize,
                 pictures=wanted.rendering, progress=lambda done, total: bar.update(done - bar.done),
-                refuse=refused.of(answers),
+                refuse=refused.of(writer),
             ):  # fmt: skip
-                answers.write(prediction)
+                writer.write(prediction)
                 if wanted.rendering:
                     found.append(prediction)
     finally:
-        answers.close()
+        writer.close()
     if options.render and found:
         draw(found, classifier.rendered, options.render)
     refused.check(len(files))
@@ -76,12 +76,12 @@ class _Refused:
     def __init__(self, strict: bool) -> None:
         self._strict, self._count = strict, 0
 
-    def of(self, answers: Answers) -> Optional[Callable[[Path, DataError], None]]:
+    def of(self, writer: Writer) -> Optional[Callable[[Path, DataError], None]]:
         """Return what is told of each image; None where the first one is to end the tool."""
 
         def refuse(file: Path, problem: DataError) -> None:
             self._count += 1
-            answers.refuse(file, str(problem))
+            writer.refuse(file, str(problem))
             say(f"error: {problem}")
 
         return None if self._strict else refuse
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "images", nargs="+", type=pattern, metavar="IMAGE", help="a file, a folder, a pattern"
     )
-    parser.add_argument("--format", choices=tuple(ANSWERS), default=TABLE, help="default: table")
+    parser.add_argument("--format", choices=tuple(WRITERS), default=TABLE, help="default: table")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
     parser.add_argument("--network", choices=("student", "teacher"), help="default: the teacher, if any")
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""From a run to files that need none of this package: symbol and parameters, ONNX, int8."""
+"""Export of a finished run to files that need none of this package: symbol, ONNX, int8."""

@@ -1,8 +1,8 @@
-"""Affine maps of every channel, read from nodes and put into the layers before them.
+"""Per-channel affine maps: read from nodes, and folded into the layer before them.
 
-A batch norm with running statistics is y = scale x + shift for each channel. After a convolution (or a fully
-connected layer) that nothing else reads, that is the same layer with its filters times ``scale`` and another
-bias. New weights are computed in float64.
+A batch norm with running statistics computes y = scale x + shift for each channel. Behind a convolution or a
+fully connected layer whose output nothing else reads, it is folded into the layer's filters and bias. New
+weights are computed in float64.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import numpy as np
 from gluon_nrm.export.inference_graph import Builder
 from gluon_nrm.graph.node import Entry, Node
 
-Array = np.ndarray
-
 LAYERS = ("Convolution", "FullyConnected")
 
 
 class Affine(NamedTuple):
-    """scale x + shift, of every channel, (C,) each, or one number for all: (1,)."""
+    """The map scale x + shift; each is of shape (C,), or (1,) for one number."""
 
-    scale: Array
-    shift: Array
+    scale: np.ndarray
+    shift: np.ndarray
 
 
 def read_affine(
     builder: Builder, node: Node, inputs: List[Entry], place: int, layer: Node
 ) -> Optional[Affine]:
-    """Read a node as an affine map of what a layer puts out; None where it is none."""
+    """Read a node as an affine map of the output of ``layer``; None if it is none."""
     one = np.ones(1)
     if node.op == "BatchNorm":
         return _norm(builder, node, inputs) if node.get("axis", 1) == 1 else None
@@ -61,8 +59,8 @@ def _norm(builder: Builder, node: Node, inputs: List[Entry]) -> Optional[Affine]
     return Affine(scale, beta - mean * scale)
 
 
-def _of_channels(value: Optional[Array], layer: Node) -> Optional[Array]:
-    """Return a constant operand as one number a channel of what a layer puts out; None where it is not."""
+def _of_channels(value: Optional[np.ndarray], layer: Node) -> Optional[np.ndarray]:
+    """Return a constant operand as one number per channel of a layer's output; None if it is not."""
     if value is None:
         return None
     axes = 2 if layer.op == "FullyConnected" else 2 + len(layer.get("kernel", (1, 1)))
@@ -72,7 +70,7 @@ def _of_channels(value: Optional[Array], layer: Node) -> Optional[Array]:
 
 
 def fold_into(builder: Builder, layer: Node, affine: Affine) -> Optional[Entry]:
-    """Add the layer that computes what ``layer`` and an affine map behind it do."""
+    """Add a layer that computes ``layer`` and the affine map behind it; None if it cannot."""
     if layer.op == "BatchNorm":
         return _norm_and(builder, layer, affine)
     weight = builder.value(layer.inputs[1])
@@ -98,8 +96,8 @@ def _norm_and(builder: Builder, norm: Node, affine: Affine) -> Optional[Entry]:
     return builder.add("BatchNorm", [norm.inputs[0], *constants, *norm.inputs[3:]], norm.name, **norm.attrs)
 
 
-def layer_with(builder: Builder, node: Node, x: Entry, weight: Array, bias: Array) -> Entry:
-    """Add a layer like ``node``, of another input, weight and bias."""
+def layer_with(builder: Builder, node: Node, x: Entry, weight: np.ndarray, bias: np.ndarray) -> Entry:
+    """Add a layer like ``node`` with another input, weight and bias."""
     biased = bool(bias.any())
     values = [(weight, "weight"), (bias, "bias")][: 1 + biased]
     constants = [builder.constant(value.astype(np.float32), f"{node.name}_{name}") for value, name in values]

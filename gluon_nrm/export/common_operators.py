@@ -1,4 +1,4 @@
-"""Operators in the form that fused and quantised kernels know; names that depend on the graph alone."""
+"""Rewriting of operators to those that MXNet fuses and quantises, and naming of nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
 from gluon_nrm.export.shapes import Shape
 from gluon_nrm.graph.node import Entry, Node
 
-#: What a layer's operands are called.
+#: Names of a layer's operands.
 OPERANDS = {
     "BatchNorm": ("data", "gamma", "beta", "mean", "var"),
     "Convolution": ("data", "weight", "bias"),
@@ -18,11 +18,11 @@ OPERANDS = {
 
 
 def use_common_operators(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceGraph:
-    """Write ReLUs and global average poolings as MXNet's fusing and quantising passes know them.
+    """Rewrite ReLUs and global average poolings to the operators that MXNet fuses and quantises.
 
     Args:
-        graph: any.
-        shapes: of its entries.
+        graph: the graph to rewrite.
+        shapes: shapes of its entries.
     """
 
     def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
@@ -42,7 +42,7 @@ def use_common_operators(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -
 
 
 def name_nodes(graph: InferenceGraph) -> InferenceGraph:
-    """Number the nodes of each operator; outputs keep their names, constants get their reader's."""
+    """Name nodes by operator and number, outputs by their names, constants by their reader."""
     outputs = {entry: name for name, entry in graph.outputs.items()}
     counts: Dict[str, int] = {}
     names: Dict[int, str] = {}

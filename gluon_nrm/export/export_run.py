@@ -33,7 +33,7 @@ from gluon_nrm.storage import files
 
 SYMBOL, ONNX, INT8 = "symbol", "onnx", "int8"
 FORMATS = (SYMBOL, ONNX, INT8)
-#: Images at once when errors are counted.
+#: Batch size when errors are counted.
 BATCH = 100
 
 Note = Callable[[str], None]

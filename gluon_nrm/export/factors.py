@@ -1,4 +1,4 @@
-"""Factors, such as the signs with which a Min branch is written, moved into the next layer with weights."""
+"""Moving of constant factors, such as the signs of a Min branch, into the next layer with weights."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gluon_nrm.export.affine import layer_with
 from gluon_nrm.export.inference_graph import Builder
 from gluon_nrm.graph.node import Entry, Node
 
-#: f(c x) = c f(x), of their first input.
+#: Operators with f(c x) = c f(x) in their first input.
 LINEAR = (
     "Flatten", "Reshape", "UpSampling", "_contrib_AdaptiveAvgPooling2D", "expand_dims", "mean",
     "reshape_like", "slice_axis", "squeeze", "sum", "transpose",
 )  # fmt: skip
-#: The same where c > 0.
+#: Operators with f(c x) = c f(x) if c > 0.
 POSITIVE = ("LeakyReLU", "max", "min", "relu")
 
 
 def take_factor(builder: Builder, node: Node, inputs: List[Entry]) -> Optional[Sequence[Entry]]:
-    """Put a factor of a layer's input into its weight."""
+    """Multiply a factor of a layer's input into its weight."""
     factor, weight = builder.node(inputs[0]), builder.value(inputs[1])
     bias = builder.value(inputs[2]) if len(inputs) > 2 else np.zeros(1)
     if factor.op != "_mul_scalar" or weight is None or bias is None:
@@ -30,7 +30,7 @@ def take_factor(builder: Builder, node: Node, inputs: List[Entry]) -> Optional[S
 
 
 def move_factor(builder: Builder, node: Node, inputs: List[Entry]) -> Optional[Sequence[Entry]]:
-    """Move factors of a node's inputs behind it, on their way to the next layer."""
+    """Move factors of a node's inputs behind the node, towards the next layer."""
     factors = [_factor(builder, entry) for entry in inputs]
     bare = [
         entry if factor == 1.0 else builder.node(entry).inputs[0] for entry, factor in zip(inputs, factors)

@@ -1,4 +1,4 @@
-"""Norms, biases and factors, folded into the layers with weights beside them until nothing changes."""
+"""Folding of norms, biases and factors into adjacent layers with weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gluon_nrm.graph.node import Entry, Node
 
 
 def fold(graph: InferenceGraph) -> InferenceGraph:
-    """Fold everything that can be folded exactly."""
+    """Fold norms, biases and factors, as far as that is exact, until nothing changes."""
     folded = rewrite(graph, _Fold(graph))
     while _shape(folded) != _shape(graph):
         graph, folded = folded, rewrite(folded, _Fold(folded))

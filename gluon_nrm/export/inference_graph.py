@@ -1,7 +1,7 @@
-"""A graph that only infers: operators and the arrays they read, as a value that passes rewrite.
+"""A graph for inference: operators and constant arrays, and rewriting of such graphs.
 
-``gluon_nrm.graph`` describes networks that train, with parameters by name; here every variable but the image
-has its value. A pass is a rule that looks at one node after the other (``rewrite``).
+``gluon_nrm.graph`` describes networks that train, with parameters by name. Here every variable but the image
+has a value. ``rewrite`` applies a rule to one node after the other and returns a new graph.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class InferenceGraph:
     """Operators in the order in which they run.
 
     Attributes:
-        nodes: operators and variables; the one variable without an array is the image.
-        outputs: what the graph returns, in order, by name.
-        arrays: value of each variable, by its name.
+        nodes: operators and variables; the only variable without an array is the image.
+        outputs: entries of the outputs by name, in order.
+        arrays: values of the variables by name.
     """
 
     nodes: Tuple[Node, ...]
@@ -31,7 +31,7 @@ class InferenceGraph:
     arrays: Mapping[str, np.ndarray]
 
     def readers(self) -> Dict[Entry, int]:
-        """How often each entry is read, by nodes and as an output."""
+        """Count how often each entry is read, by nodes and as an output."""
         found: Dict[Entry, int] = {}
         for entry in itertools.chain(*(node.inputs for node in self.nodes), self.outputs.values()):
             found[entry] = found.get(entry, 0) + 1
@@ -43,11 +43,11 @@ class InferenceGraph:
 
 
 class Builder:
-    """Collects the nodes of a new graph; names are made unique."""
+    """Nodes and constants of a new graph, with unique names."""
 
     def __init__(self) -> None:
         self.nodes: List[Node] = []
-        #: where the entries of the graph that is rewritten have gone, as far as it has been
+        #: entry of the old graph -> entry of the new graph
         self.moved: Dict[Entry, Entry] = {}
         self.arrays: Dict[str, np.ndarray] = {}
         self._names: Dict[str, int] = {}
@@ -64,7 +64,7 @@ class Builder:
         return self.add("null", (), IMAGE)
 
     def constant(self, value: np.ndarray, name: str) -> Entry:
-        """Add a variable that has this value; the same array is added once."""
+        """Add a constant; adding the same array again returns the first entry."""
         if id(value) not in self._constants:
             entry = self.add("null", (), name)
             self._constants[id(value)] = entry
@@ -72,16 +72,16 @@ class Builder:
         return self._constants[id(value)]
 
     def node(self, entry: Entry) -> Node:
-        """The node that an entry comes from."""
+        """Return the node that an entry is an output of."""
         return self.nodes[entry.node]
 
     def value(self, entry: Entry) -> Optional[np.ndarray]:
-        """The value of an entry that is a constant; None for all others."""
+        """Return the value of a constant entry; None for others."""
         node = self.node(entry)
         return self.arrays.get(node.name) if node.variable else None
 
     def graph(self, outputs: Mapping[str, Entry]) -> InferenceGraph:
-        """Return what was built, without what no output depends on."""
+        """Return the new graph without nodes that no output depends on."""
         return prune(InferenceGraph(tuple(self.nodes), outputs, self.arrays))
 
     def _unique(self, name: str) -> str:
@@ -90,13 +90,13 @@ class Builder:
         return name if count == 0 else self._unique(f"{name}_{count}")
 
 
-#: Given the new graph, a node of the old one, its inputs in the new one and its place in the old one, returns
-#: its outputs in the new one; None copies the node.
+#: Called with the new graph, a node of the old graph, the node's inputs in the new graph and its index in the
+#: old one; returns the node's outputs in the new graph, or None to copy the node.
 Rule = Callable[[Builder, Node, List[Entry], int], Optional[Sequence[Entry]]]
 
 
 def rewrite(graph: InferenceGraph, rule: Rule) -> InferenceGraph:
-    """Build a graph anew, node by node, as a rule says."""
+    """Apply a rule to every node and return the new graph."""
     builder, outputs_read = Builder(), _outputs_read(graph)
     moved = builder.moved
     for index, node in enumerate(graph.nodes):
@@ -114,7 +114,7 @@ def rewrite(graph: InferenceGraph, rule: Rule) -> InferenceGraph:
 
 
 def prune(graph: InferenceGraph) -> InferenceGraph:
-    """Leave out what no output depends on."""
+    """Remove nodes that no output depends on."""
     needed = {entry.node for entry in graph.outputs.values()}
     for index in reversed(range(len(graph.nodes))):
         if index in needed:
@@ -133,7 +133,7 @@ def prune(graph: InferenceGraph) -> InferenceGraph:
 
 
 def _outputs_read(graph: InferenceGraph) -> Dict[int, int]:
-    """Number of outputs, up to the last that is read, of each node."""
+    """Number of outputs of each node, up to the last one that is read."""
     found: Dict[int, int] = {}
     for entry in graph.readers():
         found[entry.node] = max(found.get(entry.node, 1), entry.output + 1)

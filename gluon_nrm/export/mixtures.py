@@ -1,7 +1,7 @@
-"""Sums in which the same features occur more than once, written with each of them once.
+"""Merging of sums in which an entry occurs more than once.
 
-A Shake-Shake block computes x2 + g (x1 - x2), flattened; in inference g is 1/2, and half the sum of x1 and x2
-is the same with one product less, which then goes into the layers before it.
+A Shake-Shake block computes x2 + g (x1 - x2). In inference g is 1/2, and (x1 + x2) / 2 is equal and needs one
+product, which is then folded into the layers before it.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
 from gluon_nrm.export.shapes import Shape
 from gluon_nrm.graph.node import Entry, Node
 
-#: Values stay in their order.
+#: Operators that keep the order of the values.
 RESHAPES = ("Flatten", "Reshape", "expand_dims", "reshape_like", "squeeze")
 SUMS = ("add_n", "elemwise_add", "elemwise_sub")
 
-#: How often each entry is in a sum; all are of one shape.
+#: Entries of a sum, all of one shape, and their weights.
 Terms = Dict[Entry, float]
 
 
 class Sum(NamedTuple):
-    """An entry as a sum."""
+    """An entry written as a weighted sum."""
 
     terms: Terms
-    #: whether it was summed from more summands than it has terms
+    #: an entry occurred more than once
     merged: bool
 
 
 def merge_mixtures(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceGraph:
-    """Write every sum in which an entry occurs again with each entry once.
+    """Rewrite sums in which an entry occurs more than once.
 
     Args:
-        graph: simplified.
-        shapes: of its entries.
+        graph: of ``simplify``.
+        shapes: shapes of its entries.
     """
     sums: Dict[Entry, Sum] = {}
     for index, node in enumerate(graph.nodes):

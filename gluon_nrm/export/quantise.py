@@ -1,8 +1,8 @@
-"""int8 by MXNet's oneDNN quantisation: activations on scales that training images set, weights on their own.
+"""int8 quantisation by MXNet and oneDNN, with activations calibrated on training images.
 
-What is left in float32: gates, leaky ReLUs and norms that no convolution takes in, and the output. MXNet
-keeps the weights in float32 in the file and turns them into int8 when it loads them, so the file does not
-shrink. Calibration by "entropy" was as accurate on the digits, and took a hundred times as long.
+Gates, leaky ReLUs, norms that are not folded and the output stay in float32. The file holds float32 weights,
+which MXNet quantises when it loads them, so it is not smaller. Calibration by "entropy" was as accurate on
+the digits and took a hundred times as long.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gluon_nrm.export.symbol_files import to_symbol, write_files
 from gluon_nrm.graph.node import Entry, Node
 from gluon_nrm.predict.manifest import IMAGE
 
-#: "naive": the smallest and the largest value met in calibration.
+#: "naive": scales by the smallest and largest value in calibration.
 MODE = "naive"
-#: Training images that set the scales, and how many at once.
+#: Number of training images for calibration, and batch size.
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 512, 32
 
 
@@ -30,9 +30,9 @@ def quantise(graph: InferenceGraph, images: np.ndarray, paths: Tuple[Path, Path]
     """Write a quantised classifier as a symbol and its arrays.
 
     Args:
-        graph: what is exported.
+        graph: the graph to quantise.
         images: training images as the graph takes them, (N, C, H, W).
-        paths: of the two files.
+        paths: paths of the two files.
 
     Raises:
         DeployError: MXNet cannot quantise this graph.
@@ -61,7 +61,7 @@ def quantise(graph: InferenceGraph, images: np.ndarray, paths: Tuple[Path, Path]
 
 
 def _by_name(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
-    """Write activations that have no int8 form as operators of their own: of others MXNet complains."""
+    """Rewrite activations without an int8 kernel to operators that MXNet leaves in float32."""
     kind = node.attrs.get("act_type", "")
     if node.op != "Activation" or kind not in ("sigmoid", "softsign", "tanh"):
         return None

@@ -1,4 +1,4 @@
-"""Shapes of everything in an inference graph."""
+"""Conversion of an inference graph to symbols, and the shapes of its entries."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Shape = Tuple[int, ...]
 
 
 def to_symbols(graph: InferenceGraph) -> Dict[Entry, Any]:
-    """Make MXNet's symbol of every entry; names are those of the nodes."""
+    """Make the MXNet symbol of every entry, under the names of the nodes."""
     symbols: Dict[Entry, Any] = {}
     for index, node in enumerate(graph.nodes):
         if node.variable:
-            # said in the file, so that whoever binds it need not know more than the image's shape
+            # shapes in the file: whoever binds it gives the image's shape only
             value = graph.arrays.get(node.name)
             shape = None if value is None else value.shape
             symbols[Entry(index)] = mx.sym.var(node.name, shape=shape, dtype="float32")

@@ -1,4 +1,4 @@
-"""What only training needs, out of a graph; everything that does not depend on the image, computed once."""
+"""Removal of nodes that only training needs, and evaluation of constant parts of a graph."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gluon_nrm.export.shapes import Shape
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry, Node
 
-#: Do nothing in inference.
+#: Identities in inference.
 IDENTITIES = ("BlockGrad", "Dropout", "_copy", "identity")
-#: Shape-preserving maps of one number.
+#: Operators on one number that keep the shape.
 OF_A_NUMBER = {
     "_minus_scalar": lambda value, number: value - number,
     "_mul_scalar": lambda value, number: value * number,
@@ -23,18 +23,18 @@ OF_A_NUMBER = {
     "abs": lambda value, number: abs(value),
     "negative": lambda value, number: -value,
 }
-#: A scalar operator and the number with which it does nothing.
+#: Scalar operators, with the number that makes them identities.
 NEUTRAL = {"_div_scalar": 1.0, "_minus_scalar": 0.0, "_mul_scalar": 1.0, "_plus_scalar": 0.0}
 
 
 def simplify(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceGraph:
-    """Take out dropout, gradient stops, gates of training and slices of everything.
+    """Remove dropout, gradient stops, random gates of training and slices that take all.
 
-    Batch norms get their running statistics as constants, and gamma 1 where it is fixed.
+    Batch norms use their running statistics, and gamma 1 if it is fixed.
 
     Args:
-        graph: as traced.
-        shapes: of its entries.
+        graph: a traced graph.
+        shapes: shapes of its entries.
 
     Raises:
         DeployError: the graph draws random numbers in inference too.
@@ -50,7 +50,7 @@ def simplify(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceG
 
 
 class _Simplify:
-    """The rule of ``simplify``; knows which entries are one number everywhere."""
+    """The rule of ``simplify``; tracks entries that have one constant value."""
 
     def __init__(self, graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> None:
         self._graph, self._shapes = graph, shapes
@@ -66,7 +66,7 @@ class _Simplify:
         values = [self._uniform.get(entry) for entry in inputs]
         number = self._number(node, values)
         if number is not None:
-            # the node stays for those that need its shape; where none does, it goes
+            # kept for nodes that need its shape; pruned if there is none
             made = builder.add(node.op, inputs, node.name, **node.attrs)
             self._uniform[made] = number
             return [made]
@@ -83,7 +83,7 @@ class _Simplify:
 
     @staticmethod
     def _number(node: Node, values: List[Optional[float]]) -> Optional[float]:
-        """Return the number that a node's output is everywhere; None where it is not."""
+        """Return the constant value of a node's output; None if it is not constant."""
         if node.op in ("zeros_like", "ones_like"):
             return float(node.op == "ones_like")
         if node.op in OF_A_NUMBER and values[0] is not None:
@@ -91,7 +91,7 @@ class _Simplify:
         if node.op in ("broadcast_like", "slice_axis"):
             return values[0]
         if node.op == "elemwise_mul" and 0.0 in values:
-            # whatever is multiplied is finite: features and random numbers
+            # features and random numbers are finite
             return 0.0
         if node.op in ("elemwise_add", "elemwise_sub", "elemwise_mul") and None not in values:
             first, second = (value or 0.0 for value in values)
@@ -104,7 +104,7 @@ class _Simplify:
     def _with_numbers(
         builder: Builder, node: Node, inputs: List[Entry], values: List[Optional[float]]
     ) -> Optional[Sequence[Entry]]:
-        """Rewrite a product with one number, or a sum with zeros, of equal shapes."""
+        """Rewrite products with a constant and sums with zeros."""
         if node.op == "elemwise_mul" and values.count(None) == 1:
             place = values.index(None)
             return [builder.add("_mul_scalar", [inputs[place]], node.name, scalar=values[1 - place])]
@@ -128,14 +128,14 @@ def _batch_norm(builder: Builder, node: Node, inputs: List[Entry]) -> Sequence[E
         "BatchNorm", inputs, node.name, eps=epsilon, fix_gamma=False, use_global_stats=True,
         axis=node.get("axis", 1),
     )  # fmt: skip
-    # in inference the statistics that it used are constants
+    # its further outputs, the statistics, are constants in inference
     inverse = (1 / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
     used = {"mean": mean, "inverse": inverse}
     return [norm, *(builder.constant(value, f"{node.name}_{name}") for name, value in used.items())]
 
 
 def compute_constants(graph: InferenceGraph) -> InferenceGraph:
-    """Replace everything that does not depend on the image by its value."""
+    """Replace nodes that do not depend on the image by their values."""
 
     def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
         values = [builder.value(entry) for entry in inputs]

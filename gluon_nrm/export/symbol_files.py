@@ -1,4 +1,4 @@
-"""An inference graph as MXNet's two files, NAME-symbol.json and NAME-0000.params, and running such files."""
+"""Writing, reading and running of MXNet's two files, NAME-symbol.json and NAME-0000.params."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluon_nrm.predict.params_file import PREFIXES, to_bytes
 from gluon_nrm.predict.symbol_block import make_block, read_pair, run_block, to_arrays
 from gluon_nrm.storage import files
 
-# MXNet says on every binding that it fuses operators.
+# MXNet prints a message on every binding that it fuses operators
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 
 Arrays = Dict[str, Any]
@@ -37,10 +37,9 @@ def to_symbol(graph: InferenceGraph) -> Tuple[Any, Arrays, Arrays]:
 
 
 def write_files(paths: Tuple[Path, Path], symbol: Any, arguments: Arrays, states: Arrays) -> None:
-    """Write a symbol and its arrays, under the names that MXNet's own readers expect in them.
+    """Write a symbol and its arrays, byte for byte as ``symbol.save`` and ``mx.nd.save`` do.
 
-    The bytes are those of ``symbol.save`` and ``mx.nd.save``, which end in an error of MXNet's where the disk
-    is full, and take no path that is not UTF-8.
+    Those two crash on a full disk and refuse paths that are not UTF-8.
 
     Raises:
         DeployError: they cannot be written; neither file is then left half-written.
@@ -79,11 +78,11 @@ def run_once(paths: Tuple[Path, Path], images: np.ndarray) -> List[np.ndarray]:
 
 
 class BoundModel:
-    """A symbol and its arrays bound as a ``Module``, as programs of the C prediction interface do.
+    """A symbol and its arrays bound as a ``Module``, as the C prediction interface binds them.
 
     Args:
         model: the symbol, its parameters, its auxiliary states.
-        batch: images at once.
+        batch: batch size.
         image: channels, height and width.
     """
 
@@ -94,6 +93,6 @@ class BoundModel:
         self._module.set_params(arguments, states)
 
     def __call__(self, images: np.ndarray) -> List[np.ndarray]:
-        """Run a batch; of another size than before it binds anew."""
+        """Run a batch; a batch of another size is bound again."""
         self._module.forward(mx.io.DataBatch([mx.nd.array(images)]), is_train=False)
         return [value.asnumpy() for value in self._module.get_outputs()]

@@ -1,4 +1,4 @@
-"""Whether an export computes what the network does, on images of the data set."""
+"""Comparison of an export's outputs with the network's, on images of the data set."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import numpy as np
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.manifest import RENDERING, Output
 
-Array = np.ndarray
-
-#: Largest difference, relative to the largest value of the output: between runs of MXNet, and to ONNX.
+#: Largest allowed difference, relative to the largest value of the output: in MXNet, and in ONNX.
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-4
-#: A network whose own rounding moves its output by more (deep ones, with large gates) is allowed so many
-#: times that, up to a bound.
+#: A network whose own rounding changes its output by more, such as a deep one, is allowed this multiple of
+#: its rounding, up to a bound.
 OWN_ROUNDING, LARGEST_TOLERANCE = 4.0, 1e-3
-#: A rendering is not continuous: where an activation is 0 but for rounding, its state may differ, and with it
-#: a patch of the image. So renderings are compared by their root mean square, and a few may be off.
+#: Renderings are not continuous: the state of an activation near 0 may differ by rounding, and with it a
+#: patch of the image. They are compared by their root mean square, and a share of them must agree.
 RENDERING_TOLERANCE, RENDERINGS_ALIKE = 1e-3, 0.75
-#: By how much more int8 may classify wrongly than float32, in per cent of the images.
+#: Largest allowed increase of the error by int8, in per cent of the images.
 INT8_LOSS = 5.0
-#: Sizes of the batches that are compared.
+#: Batch sizes that are compared.
 BATCHES = (1, 16)
 
 REMEDY = "nothing was written; please report it with the recipe"
 
 
 class Comparison(NamedTuple):
-    """What is compared: images as the graph takes them, and what the network says of them."""
+    """Images as the graph takes them, (B, C, H, W), and the network's outputs for them."""
 
-    images: Array
-    expected: Mapping[str, Array]
+    images: np.ndarray
+    expected: Mapping[str, np.ndarray]
     outputs: Sequence[Output]
-    #: by how much the network's scores change when its pixels are rounded otherwise, relative to the largest
+    #: relative change of the network's scores when its pixels change by one unit in the last place
     rounding: float = 0.0
 
-    def check(self, what: str, run: Callable[[Array], List[Array]], tolerance: float = TOLERANCE) -> float:
-        """Run an export on batches of all sizes and compare.
+    def check(
+        self, what: str, run: Callable[[np.ndarray], List[np.ndarray]], tolerance: float = TOLERANCE
+    ) -> float:
+        """Run an export on batches of all sizes and compare its outputs.
 
         Args:
-            what: how messages name it.
+            what: its name in messages.
             run: maps a batch to the outputs, in order.
-            tolerance: see above.
+            tolerance: largest relative difference.
 
         Returns:
             The largest relative difference of logits or probabilities.
@@ -73,7 +73,7 @@ class Comparison(NamedTuple):
         return worst
 
 
-def _check_scores(what: str, found: Array, expected: Array, tolerance: float) -> float:
+def _check_scores(what: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= tolerance:
         raise DeployError(
@@ -86,14 +86,14 @@ def _check_scores(what: str, found: Array, expected: Array, tolerance: float) ->
     return difference
 
 
-def rounded_otherwise(images: Array) -> Array:
-    """Change every value by one unit in its last place, up or down by chance."""
+def rounded_otherwise(images: np.ndarray) -> np.ndarray:
+    """Change every value by one unit in the last place, up or down at random."""
     up = np.random.RandomState(0).rand(*images.shape) < 0.5
     return np.nextafter(images, np.where(up, np.inf, -np.inf).astype(images.dtype))
 
 
-def _alike(found: Array, expected: Array) -> List[bool]:
-    """Whether each rendering is the network's."""
+def _alike(found: np.ndarray, expected: np.ndarray) -> List[bool]:
+    """Compare renderings (B, C, H, W) one by one; True for those that agree."""
     axes = tuple(range(1, found.ndim))
     difference = np.sqrt(np.mean((found - expected) ** 2, axis=axes))
     bound = RENDERING_TOLERANCE * np.sqrt(np.mean(expected**2))
@@ -101,17 +101,20 @@ def _alike(found: Array, expected: Array) -> List[bool]:
 
 
 def count_errors(
-    run: Callable[[Array], Array], images: Callable[[int, int], Array], labels: Array, batch: int,
+    run: Callable[[np.ndarray], np.ndarray],
+    images: Callable[[int, int], np.ndarray],
+    labels: np.ndarray,
+    batch: int,
     note: Optional[Callable[[int], None]] = None,
-) -> float:  # fmt: skip
-    """Share of images that an export classifies wrongly, in per cent.
+) -> float:
+    """Compute the error of an export in per cent.
 
     Args:
-        run: maps a batch to scores (B, K); the last batch may be short.
-        images: gives those from a place to another.
+        run: maps a batch to scores (B, K); the last batch may be smaller.
+        images: returns the images from one index to another.
         labels: (N,).
-        batch: images at once.
-        note: told after each batch how many images it had.
+        batch: batch size.
+        note: called after each batch with its number of images.
     """
     wrong = 0
     for start in range(0, len(labels), batch):
@@ -123,13 +126,13 @@ def count_errors(
 
 
 def check_accuracy(float32: float, int8: float) -> None:
-    """Check that quantisation has left the classifier one.
+    """Check that quantisation has not spoilt the classifier.
 
     Raises:
-        DeployError: its error (per cent) is more than ``INT8_LOSS`` above that of float32.
+        DeployError: the error of int8 (per cent) exceeds that of float32 by more than ``INT8_LOSS``.
     """
     if not int8 <= float32 + INT8_LOSS:
         raise DeployError(
             f"in int8 {int8:.2f} % of the images are classified wrongly, in float32 {float32:.2f} %: this "
-            "network does not stand 8 bits; nothing was written, leave int8 out"
+            "network needs more than 8 bits; nothing was written, leave int8 out"
         )

@@ -1,1 +1,1 @@
-"""From an export or a run to answers; needs no training code."""
+"""Prediction of classes of images by an export or a run; needs no training code."""

@@ -1,4 +1,4 @@
-"""What runs an export: MXNet or onnxruntime, whichever is asked for or there."""
+"""Choice of the backend that runs an export: MXNet or onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gluon_nrm.predict.manifest import Manifest
 from gluon_nrm.predict.predict_options import PredictOptions
 
 Arrays = np.ndarray
-#: Images (B, C, H, W) float32, as the manifest's input says, to its outputs in order.
+#: Maps images (B, C, H, W) float32, as the manifest describes them, to the outputs in order.
 Run = Callable[[Arrays], List[Arrays]]
 
 MXNET, ONNXRUNTIME = "mxnet", "onnxruntime"
 
 
 class Backend(NamedTuple):
-    """An export, loaded."""
+    """A loaded export."""
 
-    #: as people read it: "onnxruntime", "mxnet", "mxnet, int8"
+    #: name to show: "onnxruntime", "mxnet", "mxnet, int8"
     name: str
     run: Run
 
@@ -50,12 +50,16 @@ def open_backend(folder: Path, manifest: Manifest, options: PredictOptions) -> B
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package can be imported, without importing it."""
+    """True if a package is installed; it is not imported."""
     return util.find_spec(package) is not None
 
 
 def _choose(manifest: Manifest) -> str:
-    """What can run an export here; MXNet's own check says what to install where nothing can."""
+    """Choose the installed backend that can run an export.
+
+    Raises:
+        SetupError: neither backend is installed.
+    """
     has_onnx = manifest.find("onnx") is not None
     if has_onnx and (is_installed(ONNXRUNTIME) or manifest.find("symbol") is None):
         return ONNXRUNTIME

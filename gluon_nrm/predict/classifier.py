@@ -1,4 +1,4 @@
-"""A trained classifier that predicts: of an export here, of a run in ``trained``; both answer alike."""
+"""A trained classifier that predicts, loaded from an export (here) or from a run (``run_classifier``)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from gluon_nrm.predict.manifest import PROBABILITIES, RENDERING, Input, Output, 
 from gluon_nrm.predict.predict_options import PredictOptions
 
 
-class Answer(NamedTuple):
-    """What a classifier says of a batch of images."""
+class BatchPrediction(NamedTuple):
+    """The prediction for a batch of images."""
 
     #: (B, K), rows that sum to 1
     probabilities: np.ndarray
-    #: what it renders of them, (B, C, H, W) in pixels, one a branch
+    #: renderings of the predicted classes, (B, C, H, W) in pixels, one per branch
     renderings: List[np.ndarray]
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Something that takes images and gives scores.
+    """A function from images to scores, with the description of both.
 
     Attributes:
-        where: the folder it comes from.
-        name: of the recipe, or of the export.
+        where: the folder it was loaded from.
+        name: name of the run.
         network: "student" or "teacher".
-        backend: what runs it.
-        given: the images it takes.
-        outputs: what it gives, in order; the scores are the first.
-        class_names: of the K classes.
-        run: images (B, C, H, W) float32 to the outputs.
+        backend: "onnxruntime", "mxnet" or "mxnet, int8".
+        given: description of the images it takes.
+        outputs: description of its outputs; the scores are the first.
+        class_names: names of the K classes.
+        run: maps images (B, C, H, W) float32 to the outputs.
     """
 
     where: Path
@@ -59,7 +59,7 @@ class Classifier:
         branches = [output.output for output in self.outputs if output.what == RENDERING]
         return [f"rendered, {branch}" if len(branches) > 1 else "rendered" for branch in branches]
 
-    def answer(self, pixels: np.ndarray) -> Answer:
+    def predict(self, pixels: np.ndarray) -> BatchPrediction:
         """Classify images (B, C, H, W) float32, in pixel values.
 
         Raises:
@@ -79,7 +79,7 @@ class Classifier:
             for output, values in zip(self.outputs, found)
             if output.what == RENDERING
         ]
-        return Answer(scores if self.outputs[0].what == PROBABILITIES else softmax(scores), images)
+        return BatchPrediction(scores if self.outputs[0].what == PROBABILITIES else softmax(scores), images)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""An image file as a network takes it: read as training reads it, checked against what the network expects.
+"""Reading of image files as a network's input, as training reads its own images.
 
-``manifest.Input`` says what that is, for an export and for a run alike.
+``manifest.Input`` describes the input of an export and of a run.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.predict.manifest import GRAPH, Input
 
 Array = np.ndarray
-#: What Pillow stores of a channel.
+#: Largest value of a channel in Pillow.
 BYTE = 255
 
 _NAMES = {1: "grey", 3: "in colour"}
 
 
 def read_pixels(path: Path, expected: Input, resize: bool = False) -> Array:
-    """Read an image, (C, H, W) float32, in the pixel values that the network was trained on.
+    """Read an image, (C, H, W) float32, in the range of pixel values that the network was trained on.
 
-    Grey stays grey for a network of one channel and becomes three equal channels for one of three; a palette
-    is looked up, transparency is left out, and the image is turned as its camera was held.
+    A grey image gets three equal channels for a network of three. Palettes are resolved, transparency is
+    dropped, and the orientation of the camera is applied.
 
     Args:
         path: the file.
-        expected: what the network expects.
-        resize: bring an image of any size to the network's: scaled until it covers it, the middle cut out.
-            Where training scaled its own test images so (``shorter_side``), that is always done.
+        expected: description of the network's input.
+        resize: scale an image of any size until it covers the network's size, and cut out the centre. Always
+            done if training scaled its test images (``shorter_side``).
 
     Raises:
-        DataError: the file cannot be read or is no image, or its size or channels are others than expected.
+        DataError: the file cannot be read or is no image, or its size or channels differ from those expected.
     """
     channels, height, width = _shape(expected)
     where = on_one_line(path)
@@ -55,7 +55,7 @@ def read_pixels(path: Path, expected: Input, resize: bool = False) -> Array:
 
 
 def normalise(pixels: Array, expected: Input) -> Array:
-    """Turn pixels (B, C, H, W) float32 into what the graph takes; ``Dataset.normalise`` does the same."""
+    """Convert pixels (B, C, H, W) float32 to the graph's input, as ``Dataset.normalise`` does."""
     if expected.normalised_by == GRAPH:
         return pixels
     mean, std = (_columns(values) for values in (expected.mean, expected.std))
@@ -63,7 +63,7 @@ def normalise(pixels: Array, expected: Input) -> Array:
 
 
 def restore_pixels(images: Array, expected: Input) -> Array:
-    """Turn what a graph renders (B, C, H, W) back into pixels."""
+    """Convert renderings (B, C, H, W) of a graph to pixels."""
     if expected.normalised_by == GRAPH:
         return images
     mean, std = (_columns(values) for values in (expected.mean, expected.std))
@@ -71,10 +71,10 @@ def restore_pixels(images: Array, expected: Input) -> Array:
 
 
 def cover(image: Image.Image, shorter: int, height: int, width: int) -> Image.Image:
-    """Scale an image as evaluation does, and cut ``height`` x ``width`` out of its middle.
+    """Scale an image as evaluation does, and cut out its central ``height`` x ``width``.
 
-    A square is scaled until the image's shorter side is ``shorter``; a rectangle until the image covers one
-    of its proportions whose shorter side is that.
+    For a square, the image's shorter side becomes ``shorter``. For a rectangle, the image is scaled until it
+    covers a rectangle of the same proportions whose shorter side is ``shorter``.
     """
     if height == width:
         return centre_square(image, shorter, height)
@@ -88,11 +88,11 @@ def cover(image: Image.Image, shorter: int, height: int, width: int) -> Image.Im
 
 
 def _right_channels(image: Image.Image, where: str, channels: int) -> Image.Image:
-    """The image in the mode for so many channels."""
+    """Convert an image to a number of channels."""
     if channels == len(image.getbands()):
         return image
     bands = image.split()
-    # many programs save grey pictures with three equal channels or with a palette
+    # many programs save grey images with three equal channels or a palette
     if any(band.tobytes() != bands[0].tobytes() for band in bands[1:]):
         raise DataError(
             f"{where}: an image {_NAMES[len(bands)]}, and the network takes images that are "
@@ -102,7 +102,7 @@ def _right_channels(image: Image.Image, where: str, channels: int) -> Image.Imag
 
 
 def _scale(pixels: Array, expected: Input) -> Array:
-    """From bytes to the range of pixel values that the network was trained on."""
+    """Scale bytes to the range of pixel values that the network was trained on."""
     low, high = expected.pixels
     return (low + pixels * ((high - low) / BYTE)).astype(np.float32)
 

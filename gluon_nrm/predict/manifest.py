@@ -1,6 +1,6 @@
-"""``model.json``: what an export holds, how images go in, what comes out; read, checked and written.
+"""``model.json``, the description of an export: its input, outputs, origin and files; read, checked, written.
 
-Needs neither MXNet nor ONNX: whoever serves an export may have one of them only.
+Needs neither MXNet nor ONNX.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ VERSION = 2
 #: Name of the graph's input.
 IMAGE = "data"
 
-#: Who normalises the pixels.
+#: The graph or its caller normalises the pixels.
 GRAPH, CALLER = "graph", "caller"
-#: What an output is.
+#: Kinds of outputs.
 LOGITS, PROBABILITIES, RENDERING = "logits", "probabilities", "rendering"
 #: Output of a network: of one branch, or the weighted sum of both logits, which evaluation counts by.
 MAX, MIN, MIXTURE = "max", "min", "mixture"
-#: What a file is; "symbol" and "params" belong together, and so do "int8-symbol" and "int8-params".
+#: Formats of files; "symbol" and "params" are a pair, and so are "int8-symbol" and "int8-params".
 FORMATS = ("symbol", "params", "int8-symbol", "int8-params", "onnx")
 
 
 @dataclass(frozen=True)
 class Input:
-    """The graph's input: images (B, C, H, W) float32, B free."""
+    """The graph's input: images (B, C, H, W) float32, of any batch size."""
 
     name: str
     #: [null, C, H, W]
     shape: List[Optional[int]]
     dtype: str
-    #: [lowest, highest] value of a pixel as it is stored: [0, 255] where images are bytes
+    #: [lowest, highest] value of a stored pixel: [0, 255] for bytes
     pixels: List[float]
-    #: "graph": it takes pixels as they are; "caller": it takes (pixels - mean) / std
+    #: "graph": the graph takes stored pixels; "caller": the graph takes (pixels - mean) / std
     normalised_by: str
     #: of each channel, in pixel values
     mean: List[float]
     std: List[float]
-    #: images of any size are resized (bicubic) until their shorter side has so many pixels, and the middle
-    #: H x W is cut out; null: they have to be H x W
+    #: images of any size are resized (bicubic) to this shorter side, and the central H x W is cut out; null:
+    #: images must be H x W
     shorter_side: Optional[int] = None
 
 
@@ -56,7 +56,7 @@ class Input:
 class Output:
     """One output of the graph: logits or probabilities (B, K), or a rendering (B, C, H, W).
 
-    A rendering has the units of the input: pixels where the graph normalises, normalised pixels otherwise.
+    A rendering has the units of the input: pixels if the graph normalises, else normalised pixels.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Measured:
-    """Share of wrongly classified images, in per cent."""
+    """Error of a classifier, in per cent."""
 
     #: "test" or "validation"
     part: str
@@ -77,9 +77,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Quantised:
-    """How the int8 files were made, and what it cost; errors of the same images, in per cent."""
+    """Calibration of the int8 files, and the errors of both precisions on the same images, in per cent."""
 
-    #: training images whose activations set the scales
+    #: number of training images
     calibration_images: int
     #: "naive" (smallest and largest value) or "entropy"
     calibration_mode: str
@@ -91,19 +91,19 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the export comes from."""
+    """The run that was exported."""
 
     recipe: str
     recipe_hash: str
     seed: int
     model: str
     dataset: str
-    #: labelled images that training saw
+    #: number of labelled training images
     labels: int
     epochs: int
-    #: of the code that trained it; null: it was no checkout
+    #: commit of the code that trained it; null: unknown
     commit: Optional[str]
-    #: whether the checkout differed from that commit
+    #: the checkout differed from that commit
     uncommitted_changes: Optional[bool]
     #: version of the package that exported it
     gluon_nrm: str
@@ -120,7 +120,7 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of ``model.json``; ``files`` are by name, in the manifest's own folder."""
+    """The contents of ``model.json``; ``files`` are by name, in the same folder."""
 
     version: int
     name: str
@@ -130,7 +130,7 @@ class Manifest:
     #: "student" or "teacher"
     network: str
     source: Source
-    #: of the exported network and output in the run's last epoch; null: the run's metrics do not say
+    #: of the exported output in the run's last epoch; null: unknown
     test_error: Optional[Measured]
     int8: Optional[Quantised] = None
     files: Dict[str, File] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Manifest:
         return channels, height, width
 
     def find(self, form: str) -> Optional[str]:
-        """Name of the file of a format; None where there is none."""
+        """Return the name of the file of a format; None if there is none."""
         return next((name for name, file in self.files.items() if file.format == form), None)
 
 
@@ -158,10 +158,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``model.json`` and check that it is whole and makes sense; ``check_files`` looks at the rest.
+    """Read and check ``model.json``; ``check_files`` checks the other files.
 
     Raises:
-        DeployError: there is none, or it is damaged or of a later version; the message names the key.
+        DeployError: there is none, it is damaged (the message names the key), or it is of another version.
     """
     path = folder / MANIFEST
     if not files.is_dir(folder, DeployError):
@@ -186,7 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_files(folder: Path, manifest: Manifest, *formats: str) -> List[Path]:
-    """Check the files of some formats by their checksums, and return their paths in that order.
+    """Check the checksums of the files of some formats, and return their paths in that order.
 
     Raises:
         DeployError: the export has no such file, or it is missing, damaged or of another export.
@@ -195,7 +195,7 @@ def check_files(folder: Path, manifest: Manifest, *formats: str) -> List[Path]:
 
 
 def describe_file(path: Path, form: str) -> File:
-    """Size and checksum of a file that was just written.
+    """Compute size and checksum of a file.
 
     Raises:
         DeployError: it cannot be read.
@@ -229,7 +229,7 @@ def _sha256(path: Path) -> str:
 
 
 def _check(manifest: Manifest, where: str) -> None:
-    """Check what types do not say.
+    """Check the values of the keys.
 
     Raises:
         DeployError: the message names the key.

@@ -1,4 +1,4 @@
-"""An export's symbol and parameters, run by MXNet; nothing of the package that trains is needed."""
+"""Backend that runs an export's symbol and parameters in MXNet."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Shapes = Dict[str, Tuple[int, ...]]
 
 
 def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional[str] = None) -> Run:
-    """Load a pair of files and check that they belong together.
+    """Load symbol and parameters and check that they belong together.
 
     Args:
         folder: the export.
-        manifest: of it.
-        int8: take the quantised pair.
-        devices: as for ``fit``; of several the first is used.
+        manifest: its description.
+        int8: load the quantised pair.
+        devices: as for ``fit``; the first one is used.
 
     Raises:
         DeployError: a file is missing or damaged, MXNet cannot read it, or the two do not belong together.
@@ -46,18 +46,18 @@ def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional
 
 
 def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
-    """Run a symbol and its parameters on an MXNet context, not compared with each other.
+    """Load a symbol and its parameters, unchecked.
 
     Args:
-        paths: of the two files.
-        name: of the input.
+        paths: paths of the two files.
+        name: name of the input.
         device: an MXNet context.
     """
     return _run(*read_pair(paths), name, device)
 
 
 def _guarded(path: Path, action: Callable[[], T]) -> T:
-    """Turn errors of MXNet's, which a symbol that is not its export's may cause, into ours."""
+    """Convert errors of MXNet, which a wrong symbol causes, to DeployError."""
     try:
         return action()
     except (mx.MXNetError, AssertionError, ValueError) as problem:
@@ -94,7 +94,7 @@ def _check(symbol: Any, arrays: Mapping[str, Arrays], manifest: Manifest, paths:
 
 
 def _shapes(symbol: Any, manifest: Manifest, apart: str) -> Shapes:
-    """Shape of each parameter that a symbol reads, as far as it can be told."""
+    """Infer the shape of each parameter of a symbol, as far as possible."""
     arguments, states = symbol.list_arguments(), symbol.list_auxiliary_states()
     if manifest.input.name not in arguments:
         raise DeployError(f"{apart}: the symbol has no input {manifest.input.name}; export the run again")

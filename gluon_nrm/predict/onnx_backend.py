@@ -1,4 +1,4 @@
-"""An export's ONNX file, run by onnxruntime on the CPU; MXNet is not needed."""
+"""Backend that runs an export's ONNX file in onnxruntime on the CPU; needs no MXNet."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gluon_nrm.predict.manifest import Manifest, check_files
 from gluon_nrm.predict.onnx_check import check_onnx
 from gluon_nrm.storage import files
 
-#: A protocol buffer is no larger.
+#: Most bytes of a protocol buffer.
 MOST_BYTES = 2**31
 
 
 def load(folder: Path, manifest: Manifest) -> Run:
-    """Load the file and check that it is the one that the manifest describes.
+    """Load the ONNX file and compare it with the manifest.
 
     Raises:
-        DeployError: it is missing or damaged, needs another file, onnxruntime refuses it, or it is not what
-            the manifest says.
+        DeployError: it is missing or damaged, needs another file, onnxruntime refuses it, or it differs
+            from the manifest.
     """
     (path,) = check_files(folder, manifest, "onnx")
     with files.os_errors(DeployError, "read", path):
@@ -58,7 +58,7 @@ def load(folder: Path, manifest: Manifest) -> Run:
 def open_session(model: Union[Path, bytes]) -> Any:
     """Load a file, or the bytes of one, unchecked.
 
-    Bytes have no folder, so nothing beside them is read, and the folder may have any name.
+    For bytes onnxruntime reads no other file, and the path may have any name.
     """
     given = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(given, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""A classifier from the folder of an export or of a run, whichever it is."""
+"""Loading of a classifier from the folder of an export or of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RECIPE = "recipe.yaml"
 
 
 def open_classifier(folder: Path, options: PredictOptions) -> Classifier:
-    """Load what predicts; an export needs one backend, a run all that training needs.
+    """Load the classifier in a folder; an export needs one backend, a run needs MXNet.
 
     Raises:
-        NRMError: the folder is neither, is damaged, or does not hold what is asked for.
+        NRMError: the folder is neither, is damaged, or does not hold the requested network or output.
     """
     if not is_dir(folder, DeployError):
         raise DeployError(f"{folder}: there is no such folder; give the folder of a run or of an export")

@@ -1,4 +1,4 @@
-"""Images beside what a network renders of them, as a PNG file; Pillow is all it takes."""
+"""Drawing of images beside their renderings, as a PNG file; needs Pillow only."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.predict_images import Prediction
 from gluon_nrm.storage.files import atomic_path, exists, os_errors
 
-#: Images in one picture.
+#: Most images in one file.
 MOST = 100
 #: Smallest side of a picture, space around it, and height of a line of text, all in pixels.
 CELL, MARGIN, LINE = 96, 8, 14
-#: Letters of a file's name that are shown.
+#: Most letters of a file's name that are shown.
 LETTERS = 40
 
 
 def draw(predictions: Sequence[Prediction], names: Sequence[str], path: Path) -> None:
-    """Draw a row an image: the image as the network took it, and what each branch renders of it.
+    """Draw one row per image: the image as the network took it, and the rendering of each branch.
 
-    Every picture is scaled to its own smallest and largest value, as in Figure 4.
+    Every picture is scaled to its own range, as in Figure 4.
 
     Args:
         predictions: with their pictures.
-        names: of the columns after the image's.
+        names: headings of the renderings.
         path: the PNG file.
 
     Raises:
@@ -56,10 +56,10 @@ def draw(predictions: Sequence[Prediction], names: Sequence[str], path: Path) ->
 
 
 def check_picture(path: Path, images: int) -> None:
-    """Check, before anything is computed, that a picture can be drawn.
+    """Check that a picture can be drawn, before anything is computed.
 
     Raises:
-        DeployError: the file is there already or is none of PNG's, or there are too many images for one.
+        DeployError: the file exists or is no PNG file, or there are too many images.
     """
     if path.suffix.lower() != ".png":
         raise DeployError(f"--render: {path} does not end with .png; pictures are PNG files")
@@ -70,7 +70,7 @@ def check_picture(path: Path, images: int) -> None:
 
 
 def _cell(picture: np.ndarray, scale: int) -> Image.Image:
-    """One picture (C, H, W), every pixel ``scale`` pixels wide; what is the same everywhere is grey."""
+    """Draw one picture (C, H, W) with every pixel ``scale`` pixels wide; a constant one is grey."""
     low, high = float(picture.min()), float(picture.max())
     scaled = (picture - low) / (high - low) if high > low else np.full_like(picture, 0.5)
     pixels = np.rint(255 * scaled).astype(np.uint8).transpose(1, 2, 0)
@@ -84,7 +84,7 @@ def _width(lines: Sequence[str], font: Any) -> int:
 
 
 def _lines(prediction: Prediction) -> List[str]:
-    """What stands beside a row, in the letters that Pillow's own font has in every version."""
+    """Make the text beside a row, in the letters that Pillow's font has in every version."""
     name, best = prediction.file.name, prediction.top[0]
     shown = name if len(name) <= LETTERS else f"{name[: LETTERS - 3]}..."
     texts = (on_one_line(shown), f"{on_one_line(best.name)}  {100 * best.probability:.2f} %")

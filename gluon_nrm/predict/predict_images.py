@@ -1,4 +1,4 @@
-"""Classes of image files, by an export or by a run."""
+"""Prediction of the classes of image files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a classifier says of one image file."""
+    """The prediction for one image file."""
 
     file: Path
     #: the most probable classes, best first
     top: List[Guess]
-    #: where pictures are wanted: the image as the network took it, (C, H, W) in pixels, and what each branch
-    #: renders of it
+    #: the image as the network took it, (C, H, W) in pixels, and the rendering of each branch; empty unless
+    #: asked for
     pictures: List[np.ndarray]
 
 
@@ -47,18 +47,18 @@ def predict(
     progress: Optional[Callable[[int, int], None]] = None,
     refuse: Optional[Callable[[Path, DataError], None]] = None,
 ) -> Iterator[Prediction]:
-    """Classify image files, in order; decoding goes on while the network runs.
+    """Classify image files, in order; images are decoded in a thread while the network runs.
 
     Args:
         classifier: of ``open_classifier``.
         files: of ``find_images``.
-        top: classes given of each image, at least 1; of fewer classes, all.
-        batch: images that go through the network together, at least 1.
+        top: number of classes per image, at least 1.
+        batch: batch size, at least 1.
         resize: as for ``read_pixels``.
-        pictures: whether to keep what the network took and rendered.
-        progress: told how many images of how many are done.
-        refuse: told of each image that cannot be read or does not fit, which is then left out; None: the
-            first one is an error.
+        pictures: keep the images and their renderings.
+        progress: called with the number of images done and the number of all.
+        refuse: called for each image that cannot be read or does not fit; the image is left out. None: the
+            first such image is an error.
 
     Raises:
         DataError: without ``refuse``, an image cannot be read or does not fit; the message names it.
@@ -73,7 +73,7 @@ def predict(
 
 
 class _Read(NamedTuple):
-    """Files of one batch, each as pixels (C, H, W) or as the error of reading it."""
+    """Files of one batch, and for each its pixels (C, H, W) or the error of reading it."""
 
     files: Sequence[Path]
     found: List[Union[np.ndarray, DataError]]
@@ -93,10 +93,10 @@ def _predict(
         names, images = _sort_out(read, refuse)
         if images:
             pixels = np.stack(images)
-            answer = classifier.answer(pixels)
+            predicted = classifier.predict(pixels)
             for place, file in enumerate(names):
-                found = best(answer.probabilities[place], classifier.class_names, top)
-                pictures = [pixels[place], *(each[place] for each in answer.renderings)]
+                found = best(predicted.probabilities[place], classifier.class_names, top)
+                pictures = [pixels[place], *(each[place] for each in predicted.renderings)]
                 yield Prediction(file, found, pictures if keep else [])
         done += len(read.files)
         progress(done, len(files))
@@ -105,7 +105,7 @@ def _predict(
 def _sort_out(
     read: _Read, refuse: Optional[Callable[[Path, DataError], None]]
 ) -> Tuple[List[Path], List[np.ndarray]]:
-    """Return the files that were read, and their pixels; tell of the others."""
+    """Return the files that were read and their pixels; report the others."""
     names, images = [], []
     for file, image in zip(read.files, read.found):
         if not isinstance(image, DataError):
@@ -119,7 +119,7 @@ def _sort_out(
 
 
 def _batches(given: Input, files: Sequence[Path], batch: int, resize: bool) -> Iterator[_Read]:
-    """Images in pixels, read when they are asked for."""
+    """Read images batch by batch."""
     for start in range(0, len(files), batch):
         chosen = files[start : start + batch]
         yield _Read(chosen, [_read(path, given, resize) for path in chosen])
@@ -133,6 +133,6 @@ def _read(path: Path, given: Input, resize: bool) -> Union[np.ndarray, DataError
 
 
 def best(probabilities: np.ndarray, names: Sequence[str], count: int) -> List[Guess]:
-    """Return the most probable classes of one image (K,); of equals the first one first, as argmax does."""
+    """Return the most probable classes of one image (K,); ties in the order of the classes."""
     order = np.argsort(-probabilities, kind="stable")[:count]
     return [Guess(int(index), names[index], float(probabilities[index])) for index in order]

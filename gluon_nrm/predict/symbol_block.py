@@ -1,4 +1,4 @@
-"""A symbol and its parameters, checked, read, and made a Gluon block."""
+"""Reading of a symbol and its parameters, and a Gluon block that runs them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ from gluon_nrm.predict.symbol_check import check_symbol
 from gluon_nrm.storage import files
 
 Arrays = np.ndarray
-#: Larger than any file of parameters.
+#: Most bytes of a file of parameters.
 MOST_BYTES = 2**32
-#: Most bytes that all values inside a network may have, for one image.
+#: Most bytes of all values inside a network for one image.
 MOST_MEMORY = 2**31
 
 
 def read_pair(paths: Tuple[Path, Path]) -> Tuple[Any, Dict[str, Arrays]]:
-    """Read a symbol and its arrays, by their names with ``arg:`` and ``aux:``.
-
-    Both are checked before MXNet sees them.
+    """Read a symbol and its arrays, whose names begin with ``arg:`` or ``aux:``; both are checked first.
 
     Raises:
-        DeployError: one of the files cannot be read, is damaged, or is not what an export has.
+        DeployError: one of the files cannot be read, is damaged, or is none of an export.
     """
     with files.os_errors(DeployError, "read", paths[0]):
         text = check_symbol(files.read_file(paths[0]), str(paths[0]))
@@ -42,12 +40,12 @@ def read_pair(paths: Tuple[Path, Path]) -> Tuple[Any, Dict[str, Arrays]]:
 
 
 def last_line(problem: Exception) -> str:
-    """Return what matters of MXNet's long messages."""
+    """Return the last line of an error message; MXNet's begin with a stack trace."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
 
 
 def to_arrays(arrays: Mapping[str, Arrays]) -> Dict[str, Any]:
-    """Return MXNet's arrays of the same names, types and values."""
+    """Convert NumPy arrays to MXNet arrays of the same types."""
     return {name: mx.nd.array(value, dtype=value.dtype) for name, value in arrays.items()}
 
 
@@ -61,7 +59,7 @@ def make_block(symbol: Any, arrays: Dict[str, Any], name: str, device: Any) -> A
         device: an MXNet context.
     """
     with warnings.catch_warnings():
-        # of every input whose type the file does not say
+        # for every input without a type in the file
         warnings.filterwarnings("ignore", message="Cannot decide type")
         block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(name)])
         block.collect_params().load_dict(arrays, device, cast_dtype=True, dtype_source="saved")
@@ -70,13 +68,13 @@ def make_block(symbol: Any, arrays: Dict[str, Any], name: str, device: Any) -> A
 
 
 def run_block(block: Any, images: Any) -> List[Arrays]:
-    """Run a batch; the outputs in order."""
+    """Run a batch and return the outputs in order."""
     found = block(images)
     return [each.asnumpy() for each in (found if isinstance(found, (list, tuple)) else [found])]
 
 
 def check_memory(symbol: Any, given: Dict[str, Tuple[int, ...]], where: str) -> None:
-    """Bound what a network takes for the inputs given.
+    """Check the memory that a network takes for given shapes of inputs.
 
     Raises:
         DeployError: a value inside it has no possible shape, or all of them are too large.

@@ -1,4 +1,4 @@
-"""Predictions as a table for people, or as JSON for programs, written as they come."""
+"""Writing of predictions, one by one, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gluon_nrm.predict.classifier import Classifier
 from gluon_nrm.predict.predict_images import Guess, Prediction
 
 TABLE, JSON = "table", "json"
-#: Columns of files and classes are as wide as their longest name, up to so many letters.
+#: Largest width of the columns of files and classes, in letters.
 WIDEST = 48
 
 
-class TableAnswers:
-    """Writes a line an image: file, class, probability, and the classes that come after it.
+class TableWriter:
+    """Writes one line per image: file, class, probability, and the next classes.
 
     Args:
-        classifier: whose predictions they are.
-        files: all that will be classified, for the width of their column.
-        top: classes of each image.
-        stream: standard output if None.
+        classifier: the classifier that predicts.
+        files: all files, for the width of their column.
+        top: number of classes per image.
+        stream: where to write; None: standard output.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class TableAnswers:
         self._begun = False
 
     def write(self, prediction: Prediction) -> None:
-        """Write one line, and the header before the first one."""
+        """Write one line; before the first one, the header."""
         if not self._begun:
             self._begun = True
             self._line(self._header)
@@ -46,10 +46,10 @@ class TableAnswers:
         self._line([*row, ", ".join(f"{on_one_line(guess.name)} {_per_cent(guess)}" for guess in others)])
 
     def refuse(self, file: Path, reason: str) -> None:
-        """Do nothing: the table holds what was classified."""
+        """Do nothing: the table holds classified images only."""
 
     def close(self) -> None:
-        """Do nothing: every line stands by itself."""
+        """Do nothing: the table needs no end."""
 
     def _line(self, cells: Sequence[str]) -> None:
         padded = [
@@ -60,10 +60,10 @@ class TableAnswers:
         self._stream.flush()
 
 
-class JsonAnswers:
-    """Writes an object: the model, a list of images with their classes, best first, and those refused.
+class JsonWriter:
+    """Writes one JSON object: the model, a list of images with their classes, and the refused images.
 
-    It is whole after ``close``, whatever went wrong before. Arguments are those of ``TableAnswers``.
+    The object is complete after ``close``, also after an error. Arguments are those of ``TableWriter``.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class JsonAnswers:
         self._images = 0
 
     def write(self, prediction: Prediction) -> None:
-        """Write one image, and the model before the first one."""
+        """Write one image; before the first one, the model."""
         first = prediction.top[0]
         image = {
             "file": str(prediction.file), "class": first.name, "probability": first.probability,
@@ -91,7 +91,7 @@ class JsonAnswers:
         self._images += 1
 
     def refuse(self, file: Path, reason: str) -> None:
-        """Keep an image that could not be read for the end of the object."""
+        """Remember a refused image, to write it at the end of the object."""
         self._refused.append({"file": str(file), "reason": reason})
 
     def close(self) -> None:
@@ -114,8 +114,8 @@ class JsonAnswers:
         self._stream.flush()
 
 
-Answers = Union[TableAnswers, JsonAnswers]
-ANSWERS: Dict[str, Type[Answers]] = {TABLE: TableAnswers, JSON: JsonAnswers}
+Writer = Union[TableWriter, JsonWriter]
+WRITERS: Dict[str, Type[Writer]] = {TABLE: TableWriter, JSON: JsonWriter}
 
 
 def _width(title: str, names: Sequence[object]) -> int:

@@ -67,6 +67,9 @@ CASES: Dict[str, Callable[[Any], Any]] = {
         "avg", kernel=(3, 3), stride=(2, 2), pad=(1, 1), pooling_convention="full"),
     "average of pixels over the edge": pool(
         "avg", kernel=(3, 3), stride=(2, 2), pad=(1, 1), pooling_convention="full", count_include_pad=False),
+    "single pixels, padded": lambda x: S.Pooling(
+        S.Pad(x, mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 0, 1)),
+        kernel=(1, 1), stride=(2, 2), pool_type="avg"),
     "sum": pool("sum", stride=(2, 1), pad=(1, 1)),
     "global max": pool("max", global_pool=True),
     "global average": pool("avg", global_pool=True),

@@ -88,4 +88,4 @@ def test_as_many_scores_as_classes(backend: Any, names: Any, tmp_path: Path) -> 
     write_export(tmp_path / "net", Linear(), class_names=names)
     classifier = open_classifier(tmp_path / "net", PredictOptions(backend=backend))
     with pytest.raises(DeployError, match=f"scores of shape .* {len(names)} classes"):
-        classifier.answer(np.zeros((2, 3, 4, 5), np.float32))
+        classifier.predict(np.zeros((2, 3, 4, 5), np.float32))

@@ -16,7 +16,7 @@ from gluon_nrm.predict import manifest as m
 from gluon_nrm.predict import predict_images as predicting
 from gluon_nrm.predict.classifier import Classifier
 from gluon_nrm.predict.predict_images import Guess, Prediction
-from gluon_nrm.predict.write_predictions import ANSWERS
+from gluon_nrm.predict.write_predictions import WRITERS
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_every_image_is_flushed(form: str) -> None:
             self.flushed += 1
 
     stream = Stream()
-    answers = ANSWERS[form](fake(), [Path("a.png"), Path("b.png")], 1, stream)
+    answers = WRITERS[form](fake(), [Path("a.png"), Path("b.png")], 1, stream)
     for number, name in enumerate(("a.png", "b.png")):
         before = stream.flushed
         answers.write(Prediction(Path(name), [Guess(0, "ant", 0.5)], []))

@@ -7,10 +7,9 @@ from typing import List, Tuple
 import numpy as np
 
 from gluon_nrm.export.to_onnx.elementwise import FLOAT, INT64
-from gluon_nrm.export.to_onnx.place import Place, converts
+from gluon_nrm.export.to_onnx.place import END, Place, converts
 
 #: Past every end.
-END = np.iinfo(np.int64).max
 REDUCTIONS = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "sum": "ReduceSum"}
 
 

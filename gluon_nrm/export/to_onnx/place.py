@@ -1,4 +1,4 @@
-"""Where a converter stands: one node of the graph, and the ONNX nodes that are to compute it."""
+"""A node of the graph under conversion, and the ONNX nodes that compute it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from gluon_nrm.graph.node import Node
 
 Shape = Tuple[int, ...]
 OPSET = 13
+#: End of a slice that takes all.
+END = np.iinfo(np.int64).max
 
 
 class OnnxNode(NamedTuple):
-    """A node of the model to be: operator, names of what it reads and makes, attributes."""
+    """A node of the ONNX model: operator, names of inputs and outputs, attributes."""
 
     op: str
     inputs: Tuple[str, ...]
@@ -23,7 +25,7 @@ class OnnxNode(NamedTuple):
 
 
 class Model:
-    """Nodes and constants of the model, in order."""
+    """Nodes and constants of the ONNX model, in order."""
 
     def __init__(self) -> None:
         self.nodes: List[OnnxNode] = []

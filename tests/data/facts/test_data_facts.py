@@ -184,7 +184,7 @@ def test_predict_needs_none_of_the_data(place: Place) -> None:
     after = open_classifier(place.run, PredictOptions(devices="cpu"))
     assert after.class_names == list(CLASSES) and after.given == before.given
     noise = np.random.RandomState(0).rand(2, 3, 12, 12).astype(np.float32) * 255
-    np.testing.assert_array_equal(before.answer(noise).probabilities, after.answer(noise).probabilities)
+    np.testing.assert_array_equal(before.predict(noise).probabilities, after.predict(noise).probabilities)
     with pytest.raises(DataError, match="the test images of the run are no longer there; .*--data-dir"):
         evaluate_run(place.run)
 

@@ -15,9 +15,9 @@ from gluon_nrm.recipe.schema import Optimiser, Phase
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.assemble import trace
+from gluon_nrm.training.consistency_targets import ClassProbabilities
 from gluon_nrm.training.optimisers import make_trainer, trained_parameters
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.targets import ClassProbabilities
 from gluon_nrm.training.teacher import Teacher
 
 BATCH, CLASSES, SHAPE = 8, 10, (3, 32, 32)

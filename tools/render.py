@@ -13,7 +13,7 @@ import argparse
 from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place, run_tool
-from gluon_nrm.training.drawing import render_run
+from gluon_nrm.training.draw_renderings import render_run
 
 
 def main(arguments: Sequence[str]) -> int:

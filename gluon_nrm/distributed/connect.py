@@ -13,10 +13,10 @@ import mxnet as mx
 
 from gluon_nrm.distributed.addresses import check_private, wait_until_it_answers
 from gluon_nrm.distributed.commands import sign
-from gluon_nrm.distributed.members import TALK, WATCH, gather, link_to_hub, own_key, own_rank
-from gluon_nrm.distributed.members import title as title_of
-from gluon_nrm.distributed.star import Star
+from gluon_nrm.distributed.join_job import TALK, WATCH, gather, link_to_hub, own_key, own_rank
+from gluon_nrm.distributed.join_job import title as title_of
 from gluon_nrm.distributed.watch import Watch
+from gluon_nrm.distributed.worker_links import WorkerLinks
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.system.job_variables import patience
 
@@ -37,8 +37,8 @@ def connect(kvstore: str) -> Workers:
     hub, name = rank == 0, f"worker {rank}"
     links = gather(size, int(os.environ["DMLC_NUM_SERVER"])) if hub else link_to_hub(name, TALK, WATCH)
     watch = Watch(links.watch, links.titles, title_of(name))
-    star = Star(rank, size, links.talk, hub) if size > 1 else None
-    return Workers(rank, size, star, watch, _enter(kvstore, watch, hub))
+    worker_links = WorkerLinks(rank, size, links.talk, hub) if size > 1 else None
+    return Workers(rank, size, worker_links, watch, _enter(kvstore, watch, hub))
 
 
 def _enter(kvstore: str, watch: Watch, hub: bool) -> Any:

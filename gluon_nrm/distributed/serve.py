@@ -16,7 +16,7 @@ from gluon_nrm.console.display import say
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.distributed.addresses import check_private
 from gluon_nrm.distributed.commands import read_command
-from gluon_nrm.distributed.members import WATCH, link_to_hub, own_key, title
+from gluon_nrm.distributed.join_job import WATCH, link_to_hub, own_key, title
 from gluon_nrm.distributed.watch import Watch
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.system.job_variables import SERVER

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 import numpy as np
 
-from gluon_nrm.distributed.star import Star, pack, unpack
 from gluon_nrm.distributed.watch import Watch
+from gluon_nrm.distributed.worker_links import WorkerLinks, pack, unpack
 from gluon_nrm.errors import DistributedError, NonFiniteLoss
 
 #: Named groups of named arrays, and what JSON can hold beside them: the contents of a checkpoint.
@@ -25,7 +25,7 @@ class Workers:
     Args:
         rank: this worker's number, from 0; worker 0 has the run folder.
         size: how many there are.
-        star: links to the others; None where there are none.
+        links: links to the other workers; None for a single worker.
         watch: ends this process if another one dies.
         kvstore: MXNet's distributed store; None outside a job.
     """
@@ -34,12 +34,12 @@ class Workers:
         self,
         rank: int = 0,
         size: int = 1,
-        star: Optional[Star] = None,
+        links: Optional[WorkerLinks] = None,
         watch: Optional[Watch] = None,
         kvstore: Any = None,
     ) -> None:
         self.rank, self.size, self.kvstore = rank, size, kvstore
-        self._star, self._watch = star, watch
+        self._links, self._watch = links, watch
 
     @property
     def first(self) -> bool:
@@ -69,7 +69,7 @@ class Workers:
         Raises:
             DistributedError: a worker is gone.
         """
-        return [data] if self._star is None else self._star.exchange(data)
+        return [data] if self._links is None else self._links.exchange(data)
 
     def barrier(self) -> None:
         """Wait until every worker has come this far."""
@@ -96,7 +96,7 @@ class Workers:
         self, arrays: Arrays, state: Mapping[str, Any]
     ) -> Tuple[Dict[str, Dict[str, np.ndarray]], Dict[str, Any]]:
         """Worker 0's arrays and state; what the others pass is not looked at."""
-        if self._star is None:
+        if self._links is None:
             return {name: dict(group) for name, group in arrays.items()}, dict(state)
         found = self.exchange(_encode(arrays, state) if self.first else b"")[0]
         return _decode(found)

@@ -1,4 +1,4 @@
-"""How rates and weights change over a run: pure functions of time, so that a resumed run is exact."""
+"""Learning rates and loss weights as pure functions of time, so that a resumed run is exact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gluon_nrm.recipe.terms import TERMS
 
 
 class Stretch(NamedTuple):
-    """A phase and the epochs it covers: start (0-based) up to, but without, end."""
+    """A phase and its epochs: from start (0-based) to end (exclusive)."""
 
     phase: Phase
     start: int
@@ -18,7 +18,7 @@ class Stretch(NamedTuple):
 
 
 def stretches(phases: Sequence[Phase], epochs: int) -> List[Stretch]:
-    """Lay the phases out over a run of ``epochs``; those that would start after its end are left out."""
+    """Lay the phases out over a run of ``epochs``; phases after its end are left out."""
     laid_out, start = [], 0
     for phase in phases:
         end = epochs if phase.epochs is None else min(start + phase.epochs, epochs)

@@ -7,7 +7,6 @@ import re
 from typing import Any, List, Optional
 
 import mxnet as mx
-import numpy as np
 
 from gluon_nrm.errors import DeviceError
 from gluon_nrm.system.processor import has_instructions
@@ -97,9 +96,3 @@ def check_batch(key: str, batch: int, devices: List[Any], workers: int = 1) -> N
             f"{key}: {batch} images do not divide over {every} devices{detail}; batches are global: "
             f"give {nearest}"
         )
-
-
-def deal(array: np.ndarray, devices: List[Any]) -> List[Any]:
-    """Deal a global batch out, an equal slice to each device: (B, ...) to arrays of (B / devices, ...)."""
-    share = len(array) // len(devices)
-    return [mx.nd.array(array[i * share : (i + 1) * share], ctx=device) for i, device in enumerate(devices)]

@@ -1,6 +1,3 @@
-"""Training: step, loop, teacher, schedules, run folders and checkpoints.
-
-``gluon_nrm.training.fit`` puts them together; modules that only read run folders do not import MXNet.
-"""
+"""Training: assembly of a recipe's parts, step, loop, teacher; ``gluon_nrm.training.fit`` runs them."""
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401

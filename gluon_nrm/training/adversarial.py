@@ -7,24 +7,24 @@ from typing import Any, List
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
+from mxnet.gluon.utils import split_and_load
 
 from gluon_nrm.data.pipeline.streams import Batch
 from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models import Network
 from gluon_nrm.recipe.schema import Vat
-from gluon_nrm.system.devices import deal
-from gluon_nrm.training.targets import ClassProbabilities
+from gluon_nrm.training.consistency_targets import ClassProbabilities
 from gluon_nrm.typing import Operators, Tensor
 
-#: Added to what is divided by.
+#: Added to divisors.
 TINY = 1e-12
 
 
 class Unit(HybridBlock):
-    """Each image of (B, C, H, W) scaled to L2 norm 1; by its largest value first, or small ones would vanish.
+    """Scale each image of (B, C, H, W) to L2 norm 1; an image of zeros stays zero.
 
-    An image of zeros stays one.
+    It is divided by its largest value first, because the squares of small values would underflow.
     """
 
     def hybrid_forward(self, F: Operators, d: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Unit(HybridBlock):
 
 
 class Probe(QuietBlock):
-    """How far the prediction at x + xi d is from a given one: (B, C, H, W) twice and (B, K) to (B,)."""
+    """Divergence of the prediction at x + xi d from a clean one: x, d (B, C, H, W), clean (B, K) to (B,)."""
 
     def __init__(self, probabilities: ClassProbabilities, xi: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -47,30 +47,30 @@ class Probe(QuietBlock):
 
 
 class Adversary:
-    """Perturbs images by r = epsilon g / |g|, the direction in which their prediction changes most.
+    """Perturb images by r = epsilon g / |g|, the direction in which their prediction changes most.
 
-    g is the gradient at d = xi of the divergence from the clean prediction, with respect to the perturbation:
-    one step of the power method on its Hessian, from a random d of length 1; more if the recipe says so. The
-    clean prediction and r are constants: the loss differentiates the prediction at x + r alone.
+    The power method finds g: it starts at a random d of length 1, and each step takes the gradient, at x + xi
+    d, of the divergence from the clean prediction with respect to d. The clean prediction and r are constant:
+    the loss differentiates only the prediction at x + r.
 
-    As in the authors' implementation, every pass is as in training: batch statistics (each pass its own) and
-    dropout masks drawn anew, and none of these passes moves running statistics. The random directions depend
-    on the seed, the step and the stream alone, not on the number of devices and workers.
+    As in the authors' implementation, every pass is in training mode, with its own batch statistics and
+    dropout masks, and no pass changes running statistics. The random directions depend only on seed, step and
+    stream, not on the number of devices and workers.
 
     Args:
-        second: the network as perturbed images go through it (``share_parameters``).
+        twin: the stateless twin of the network (``share_parameters``).
         recipe: epsilon, xi and the number of steps.
         seed: seed of the random directions.
     """
 
-    def __init__(self, second: Network, recipe: Vat, seed: int) -> None:
+    def __init__(self, twin: Network, recipe: Vat, seed: int) -> None:
         self._recipe, self._seed = recipe, seed
-        self._probabilities = ClassProbabilities(second)
+        self._probabilities = ClassProbabilities(twin)
         self._probe = Probe(self._probabilities, recipe.xi)
         self._unit = Unit()
         for block in (self._probabilities, self._unit):
             block.hybridize(static_alloc=True, static_shape=True)
-        # without static memory: with it, MXNet 1.9.1 computes wrong gradients of a graph's inputs
+        # not static: with static memory, MXNet 1.9.1 computes wrong gradients of the inputs of a graph
         self._probe.hybridize()
 
     def of(self, batch: Batch, devices: List[Any], step: int, stream: int, worker: int = 0) -> List[Any]:
@@ -78,19 +78,20 @@ class Adversary:
 
         Args:
             batch: the images.
-            devices: where they are dealt out.
-            step: the training step's number.
-            stream: the stream's.
-            worker: which part of the global batch this is.
+            devices: devices that share the batch.
+            step: number of the training step.
+            stream: number of the stream.
+            worker: rank of this worker.
         """
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(step, stream)))
         count, *shape = batch.images.shape
-        # those of the parts before this one are drawn and dropped
+        # directions of the workers before this one are drawn and dropped
         directions = rng.standard_normal(((worker + 1) * count, *shape), dtype=np.float32)[worker * count :]
-        return [self.perturb(*both) for both in zip(deal(batch.images, devices), deal(directions, devices))]
+        parts = [split_and_load(mx.nd.array(each), devices) for each in (batch.images, directions)]
+        return [self.perturb(*both) for both in zip(*parts)]
 
     def perturb(self, images: Any, directions: Any) -> Any:
-        """Perturb images (B, C, H, W) on one device; ``directions``, of the same shape, is where to start."""
+        """Perturb images (B, C, H, W) on one device; ``directions``, of the same shape, are the start."""
         d = self._unit(directions)
         with mx.autograd.pause(train_mode=True):
             clean = self._probabilities(images)

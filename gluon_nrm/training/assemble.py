@@ -1,4 +1,4 @@
-"""From a recipe to everything a run needs: data, network, teacher, objective, step."""
+"""Build everything that a recipe describes: data, network, teacher, objective, training step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gluon_nrm.data import (
     make_augmentation,
 )
 from gluon_nrm.data.facts.facts import Facts
-from gluon_nrm.distributed.gradients import GradientSum
+from gluon_nrm.distributed.gradient_sum import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import Objective
@@ -35,19 +35,19 @@ from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
+from gluon_nrm.training.consistency_targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.server_updates import check_asynchronous
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.teacher import Teacher
 
-#: Operators handed to the engine at once.
+#: Operators that MXNet's engine gets as one task.
 BULK = 1000
 
 
 @dataclass
 class Parts:
-    """What a run is made of."""
+    """The parts of a run."""
 
     recipe: Recipe
     devices: List[Any]
@@ -58,7 +58,7 @@ class Parts:
     teacher: Optional[Targets]
     objective: Objective
     step: TrainStep
-    #: what the run knows of its data; None of noise, and of runs of earlier versions
+    #: facts of the data; None for noise, and for runs of earlier versions
     facts: Optional[Facts] = None
 
     @property
@@ -67,14 +67,14 @@ class Parts:
         return self.step.workers
 
     def evaluation(self, held_out: Optional[bool] = None) -> Iterator[Batch]:
-        """Batches to evaluate on: of the held-out validation part (True) or of the test set (False).
+        """Return batches of the held-out validation part (True) or of the test set (False).
 
-        None takes the held-out part where the recipe holds one out.
+        None takes the held-out part if the recipe has one.
         """
         return evaluation_batches(self.dataset, self.evaluated(held_out), self.recipe.train.eval_batch)
 
     def evaluated(self, held_out: Optional[bool] = None) -> ImageSet:
-        """The images of ``evaluation``, none of them decoded yet."""
+        """The images of ``evaluation``, not decoded yet."""
         if held_out is None:
             held_out = self.recipe.data.validation > 0
         return self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
@@ -86,7 +86,7 @@ class Parts:
 
     @property
     def networks(self) -> Dict[str, Network]:
-        """The networks that are evaluated: the student and, where it is a network of its own, the teacher."""
+        """The networks that are evaluated: the student, and the teacher if it is a network."""
         teacher = self.teacher.net if self.teacher is not None else None
         return {"student": self.net, **({"teacher": teacher} if teacher is not None else {})}
 
@@ -105,12 +105,12 @@ def assemble(
 
     Args:
         recipe: what to build.
-        devices: where it will run.
-        hybridise: trace each part into one static graph; False runs operator by operator, for debugging.
+        devices: the devices to run on.
+        hybridise: run each part as one static graph; False runs operator by operator, for debugging.
         data_dir: folder of all data sets; None: the environment variable GLUON_NRM_DATA, else ``data``.
-        noise: take a stand-in for the data, as many random training images of its shape.
-        workers: the processes that train together; None: this one alone.
-        data: images and draw; None: they are loaded and drawn.
+        noise: train on random images, as many as the data set has and of its shape.
+        workers: the processes that train together; None: only this one.
+        data: images and split; None: load and draw them.
 
     Raises:
         NRMError: the data, the network or the devices do not allow it.
@@ -128,15 +128,15 @@ def assemble(
     dataset, split = data.dataset, data.split
     check_batches(recipe, dataset, workers.size)
     net = build_network(recipe, dataset, devices)
-    second = _second(recipe, dataset, net, devices)
-    teacher = _teacher(recipe, dataset, net, second, devices) if recipe.teacher.enabled else None
+    twin = _stateless_twin(recipe, dataset, net, devices)
+    teacher = _teacher(recipe, dataset, net, twin, devices) if recipe.teacher.enabled else None
     weights = asdict(recipe.loss.weights)
     names = [name for name in TERMS if weights[name] > 0]
     collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
-    objective = Objective(net, names, second, partial=collects)
+    objective = Objective(net, names, twin, partial=collects)
     adversary = None
-    if second is not None and recipe.loss.weights.virtual_adversarial > 0:
-        adversary = Adversary(second, recipe.loss.vat, recipe.train.seed)
+    if twin is not None and recipe.loss.weights.virtual_adversarial > 0:
+        adversary = Adversary(twin, recipe.loss.vat, recipe.train.seed)
     if hybridise:
         for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
@@ -149,31 +149,27 @@ def assemble(
 
 
 def trace(block: Union[HybridBlock, Objective]) -> None:
-    """Have a block run as one static graph.
-
-    Operators run one after another anyway; handing the engine long stretches of the graph saves their
-    hand-over.
-    """
+    """Run a block as one static graph, handed to MXNet's engine in long pieces, which saves time."""
     block.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=BULK, backward_bulk_size=BULK)
 
 
-def _second(recipe: Recipe, dataset: Dataset, net: Network, devices: List[Any]) -> Optional[Network]:
-    """Build what further passes over a step's images go through, where the recipe has such passes."""
+def _stateless_twin(recipe: Recipe, dataset: Dataset, net: Network, devices: List[Any]) -> Optional[Network]:
+    """Build the stateless twin for a second pass over the images; None if the recipe has no such pass."""
     pi = recipe.teacher.enabled and recipe.teacher.method == "pi"
     if not pi and recipe.loss.weights.virtual_adversarial == 0:
         return None
-    second = build_network(recipe, dataset, devices)
-    share_parameters(second, net)
-    return second
+    twin = build_network(recipe, dataset, devices)
+    share_parameters(twin, net)
+    return twin
 
 
 def _teacher(
-    recipe: Recipe, dataset: Dataset, net: Network, second: Optional[Network], devices: List[Any]
+    recipe: Recipe, dataset: Dataset, net: Network, twin: Optional[Network], devices: List[Any]
 ) -> Targets:
-    """Build what the consistency term's targets come from.
+    """Build the source of the consistency targets.
 
     Raises:
-        ModelError: they could not differ from the network's own predictions.
+        ModelError: the targets would equal the predictions of the network.
     """
     settings = recipe.teacher
     if settings.method == "mean_teacher":
@@ -185,8 +181,8 @@ def _teacher(
         )
     if settings.method == "temporal_ensembling":
         return TemporalEnsembling(dataset.training_images, dataset.classes, settings.ensemble_decay)
-    assert second is not None
-    return PiModel(second)
+    assert twin is not None
+    return PiModel(twin)
 
 
 def _streams(recipe: Recipe, dataset: Dataset, split: Split, workers: Workers) -> Streams:

@@ -1,4 +1,4 @@
-"""Error of a run's newest checkpoint, from nothing but the run's folder."""
+"""Evaluate the newest checkpoint of a run from its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gluon_nrm.training.restore import restore
 
 
 class Evaluation(NamedTuple):
-    """What was evaluated, and the errors."""
+    """Errors of a checkpoint, with the data they were measured on."""
 
     run: Path
     recipe: str  # its name

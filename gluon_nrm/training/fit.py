@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Optional, Sequence, TextIO, Union
 import numpy as np
 
 from gluon_nrm.console.display import Display
-from gluon_nrm.console.progress import Progress
 from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
@@ -24,8 +23,9 @@ from gluon_nrm.system.devices import check_kvstore, parse_devices
 from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.drawing import draw_renderings, one_of_each
+from gluon_nrm.training.draw_renderings import draw_renderings, one_of_each
 from gluon_nrm.training.loop import Loop
+from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
 
 #: Test images, and at most so many layers, in the picture of renderings.

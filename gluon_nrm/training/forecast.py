@@ -1,4 +1,4 @@
-"""What a run will cost, from a few steps of it."""
+"""Forecast time and memory of a run from a few training steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Union
 
-from gluon_nrm.console.progress import format_duration
 from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.optimisation.schedules import loss_weights
 from gluon_nrm.recipe import Recipe
@@ -19,17 +18,18 @@ from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.optimisers import make_trainer
+from gluon_nrm.training.progress import format_duration
 
 #: Steps taken; the first ones build graphs and are not timed.
 STEPS, WARM_UP = 20, 3
 #: Images of the step that shows how much memory an image takes.
 FEW = 16
-#: Where steps are slow: seconds after which no further one is taken, once there are so many.
+#: Seconds after which no further step is taken, and the least number of steps.
 ENOUGH, LEAST = 90.0, 3
 
 
 class Cost(NamedTuple):
-    """What steps of a recipe cost."""
+    """Time and memory of the steps of a recipe."""
 
     #: median of a step
     seconds: float
@@ -48,11 +48,11 @@ def forecast(
     hybridise: bool = True,
     data_dir: Union[str, Path, None] = None,
 ) -> str:
-    """Take a few real steps, write nothing, and say how long the recipe takes and how much memory.
+    """Take a few training steps, write nothing, and describe the time and memory of the recipe.
 
-    Where the files of a known data set are missing, the text begins by saying which, and how to get them; the
-    steps are then taken on as many random images of the same shape. On a CPU that a step of few images shows
-    to have too little memory for the recipe's batch, the cost is reckoned from those few.
+    If the files of a known data set are missing, the text says which and how to get them, and the steps use
+    random images of the same shape. On a CPU, a step of ``FEW`` images is taken first: if the recipe's batch
+    would not fit into memory, the cost is estimated from those few images.
 
     Args:
         recipe: what would be trained.
@@ -119,7 +119,7 @@ def _images(recipe: Recipe) -> int:
 
 
 def _few_images(recipe: Recipe, devices: List[Any]) -> Optional[Recipe]:
-    """The recipe with ``FEW`` images a step; None where it has no more, or no host memory to run out of."""
+    """Return the recipe with ``FEW`` images a step; None if it has no more, or if a device is a GPU."""
     share = FEW / _images(recipe)
     if share >= 1 or any(device.device_type != "cpu" for device in devices):
         return None
@@ -131,7 +131,7 @@ def _few_images(recipe: Recipe, devices: List[Any]) -> Optional[Recipe]:
 
 
 def _take_steps(parts: Parts, steps: int = 0) -> Cost:
-    """Take so many steps (0: ``STEPS``) and time all but the first ones."""
+    """Take ``steps`` steps (0: ``STEPS``) and time all but the first ones."""
     recipe, before = parts.recipe, (peak_memory(), _held_memory())
     trainer = make_trainer(
         parts.parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore
@@ -141,19 +141,20 @@ def _take_steps(parts: Parts, steps: int = 0) -> Cost:
     begun = ended = time.monotonic()
     for number, step in enumerate(islice(parts.streams.epoch(0), steps or STEPS), 1):
         parts.step(step, weights, trainer, number)
-        # with the wait for its images
+        # this includes the wait for images
         started, ended = ended, time.monotonic()
         seconds.append(ended - started)
         if number >= LEAST and ended - begun > ENOUGH:
             break
     timed = seconds[min(WARM_UP, len(seconds) // 2) :]
-    # loading the data may have taken more at its peak than the steps do; what they keep shows all the same
+    # loading the data may have needed more memory than the steps: then their peak does not show, but the
+    # memory that they hold does
     memory = max(peak_memory() - before[0], _held_memory() - before[1])
     return Cost(statistics.median(timed), len(timed), _images(recipe), memory)
 
 
 def _held_memory() -> int:
-    """Resident memory of this process now, in bytes; 0 where the system does not say."""
+    """Resident memory of this process now, in bytes; 0 if the system does not tell."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:

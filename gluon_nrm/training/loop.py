@@ -8,7 +8,6 @@ from typing import Any, Dict, Mapping, Optional, Union
 
 from mxnet.gluon import Trainer
 
-from gluon_nrm.console.progress import Progress
 from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError
@@ -17,19 +16,20 @@ from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.runs.network_arrays import load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.storage.json_io import Source, read_keys
-from gluon_nrm.training.arrays import (
+from gluon_nrm.training.assemble import Parts
+from gluon_nrm.training.evaluate import error_rates
+from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
+from gluon_nrm.training.parameter_arrays import (
     average,
     device_statistics,
     finite_arrays,
     load_device_statistics,
     synchronise_statistics,
 )
-from gluon_nrm.training.assemble import Parts
-from gluon_nrm.training.evaluate import error_rates
-from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
+from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.seeding import seed_step
 from gluon_nrm.training.server_updates import ServerUpdates
-from gluon_nrm.training.tally import Tally
+from gluon_nrm.training.stream_terms import TermSums
 
 #: Kinds of the counters in a checkpoint; those of earlier versions have no loss_scale.
 STATE = {"step": int, "phase_start": float, "tally": Dict[str, float]}
@@ -54,7 +54,7 @@ class Loop:
         self._trainer: Optional[Union[Trainer, ServerUpdates]] = None
         self._phase_start = -1
         self.number = 0  # steps taken
-        self._tally = Tally(parts.objective.names)
+        self._tally = TermSums(parts.objective.names)
         self._start()
         if self.workers.first:
             run.truncate_metrics(self.number // self.epoch_steps)
@@ -114,7 +114,7 @@ class Loop:
             **self._tally.means(),
             **self._errors(),
         }
-        self._tally = Tally(self.parts.objective.names)
+        self._tally = TermSums(self.parts.objective.names)
         # first the row, then the checkpoint: a run that goes on forgets rows after its checkpoint, and makes
         # them again
         if self.workers.first:
@@ -217,7 +217,7 @@ class Loop:
             self._check_images(state, path)
             self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
         self.number = int(state["step"])
-        self._tally = Tally(self.parts.objective.names, state["tally"])
+        self._tally = TermSums(self.parts.objective.names, state["tally"])
         if "loss_scale" in state:
             self.parts.step.scale.restore(state["loss_scale"])
         epoch = self.number / self.epoch_steps

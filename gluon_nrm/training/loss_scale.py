@@ -1,4 +1,4 @@
-"""Loss scaling: gradients that float16 would round to zero are computed a power of two larger."""
+"""Loss scaling for float16: gradients are computed a power of two larger, so that they do not round to 0."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CHUNK = 50
 
 
 class LossScale:
-    """A factor on the loss that doubles now and then, and halves whenever a gradient overflows.
+    """Factor on the loss: doubled every ``PATIENCE`` steps, halved when a gradient overflows.
 
-    Micikevicius et al. (2018), "Mixed Precision Training", Section 3.2. A step whose gradients are not finite
-    is left out; an overflow at scale 1 is let through, so that it shows.
+    Micikevicius et al. (2018), "Mixed Precision Training", Section 3.2. A step with gradients that are not
+    finite is skipped, unless the scale is 1, so that a diverging run is noticed.
 
     Args:
         on: False keeps the scale at 1.
@@ -31,7 +31,7 @@ class LossScale:
         self._steps = 0
 
     def accept(self, parameters: Sequence[Parameter]) -> bool:
-        """Whether the gradients may be used; sets the scale of the next step."""
+        """Return False if a gradient overflowed, and set the scale of the next step."""
         if not self.on:
             return True
         gradients = [gradient for p in parameters if p.grad_req != "null" for gradient in p.list_grad()]
@@ -44,11 +44,11 @@ class LossScale:
         return True
 
     def state(self) -> Dict[str, float]:
-        """Where it stands, to go on from."""
+        """Return the state for a checkpoint."""
         return {"value": self.value, "steps": self._steps}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Go on from ``state``, as a checkpoint holds it."""
+        """Restore the ``state`` of a checkpoint."""
         self.value, self._steps = float(state["value"]), int(state["steps"])
 
 

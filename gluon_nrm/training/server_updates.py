@@ -8,7 +8,7 @@ import mxnet as mx
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.commands import sign
-from gluon_nrm.distributed.members import own_key
+from gluon_nrm.distributed.join_job import own_key
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DeviceError
 from gluon_nrm.optimisation.schedules import Stretch, stretches

@@ -7,16 +7,16 @@ from typing import Any, Dict, List, Optional, Tuple
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import Trainer
+from mxnet.gluon.utils import split_and_load
 
 from gluon_nrm.data.pipeline.streams import Batch, Step
-from gluon_nrm.distributed.gradients import GradientSum
+from gluon_nrm.distributed.gradient_sum import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.losses.objective import Objective
-from gluon_nrm.system.devices import deal
 from gluon_nrm.training.adversarial import Adversary
+from gluon_nrm.training.consistency_targets import Targets
 from gluon_nrm.training.loss_scale import LossScale
-from gluon_nrm.training.tally import StreamTerms, check_finite, gather_terms
-from gluon_nrm.training.targets import Targets
+from gluon_nrm.training.stream_terms import StreamTerms, check_finite, gather_terms
 
 
 class TrainStep:
@@ -145,7 +145,7 @@ class TrainStep:
         self, batch: Batch, zero_states: List[Any], number: int, stream: int
     ) -> List[Tuple[Any, ...]]:
         """Arguments of the objective for each device."""
-        arguments = [deal(batch.images, self.devices), deal(batch.labels, self.devices)]
+        arguments = [split_and_load(mx.nd.array(each), self.devices) for each in (batch.images, batch.labels)]
         if zero_states:
             arguments.append(zero_states)
         if self.teacher is not None:

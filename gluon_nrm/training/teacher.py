@@ -10,15 +10,14 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.models import Network
 from gluon_nrm.optimisation.schedules import teacher_decay
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
-from gluon_nrm.training.arrays import STATISTICS
-from gluon_nrm.training.targets import SecondPass
+from gluon_nrm.training.consistency_targets import SecondPass
+from gluon_nrm.training.parameter_arrays import STATISTICS
 
 
 class Teacher(SecondPass):
     """A second copy of the network: an exponential moving average of the student's parameters.
 
-    Its dropout is on, as released; it is never recorded, so no gradient reaches it, and nothing top-down
-    runs.
+    Its dropout is on, as released. It runs bottom-up only and is never recorded, so it gets no gradient.
 
     Args:
         net: a network like the student, initialised on the same devices; it starts as a copy of the student.
@@ -40,8 +39,7 @@ class Teacher(SecondPass):
     def update(self, step: int) -> None:
         """Move towards the student after training step ``step``, counted from 1, on every device.
 
-        The caller makes sure that the student's running statistics have been written (``TrainStep`` waits for
-        them).
+        The running statistics of the student must be written before; ``TrainStep`` waits for them.
         """
         decay = teacher_decay(self._recipe, step)
         copies = self._recipe.bn_statistics == "copy"

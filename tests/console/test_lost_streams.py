@@ -17,9 +17,9 @@ from fakes import ROOT
 from short_runs import SUPERVISED
 
 from gluon_nrm.console.display import Display
-from gluon_nrm.console.progress import Progress
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.training.progress import Progress
 
 ROW = {"epoch": 1, "loss/total": 1.0}
 

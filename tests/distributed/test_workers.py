@@ -15,38 +15,38 @@ from short_runs import FULL, SUPERVISED, TEMPORAL, built, recipe, values
 from gluon_nrm.data import Cutout, Source, Split, Step, Streams, draw_split, make_augmentation
 from gluon_nrm.data.facts.facts import describe_data
 from gluon_nrm.data.pipeline.stand_in import stand_in
-from gluon_nrm.distributed import star as star_module
+from gluon_nrm.distributed import worker_links as links_module
 from gluon_nrm.distributed.agreement import check_data, check_software
-from gluon_nrm.distributed.star import Star, pack, unpack
+from gluon_nrm.distributed.worker_links import WorkerLinks, pack, unpack
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DeviceError, DistributedError
 from gluon_nrm.optimisation.rates import Rates
 from gluon_nrm.optimisation.schedules import learning_rate, stretches
-from gluon_nrm.training.arrays import (
+from gluon_nrm.training.parameter_arrays import (
     device_statistics,
     load_device_statistics,
     synchronise_statistics,
 )
 from gluon_nrm.training.server_updates import check_asynchronous
-from gluon_nrm.training.tally import StreamTerms, Tally, gather_terms
+from gluon_nrm.training.stream_terms import StreamTerms, TermSums, gather_terms
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
 
-def stars(size: int, hub: int = 0) -> List[Star]:
+def links_of(size: int, hub: int = 0) -> List[WorkerLinks]:
     """Links between so many workers."""
     pipes = {rank: Pipe() for rank in range(size) if rank != hub}
     return [
-        Star(rank, size, {hub: pipes[rank][1]}, False)
+        WorkerLinks(rank, size, {hub: pipes[rank][1]}, False)
         if rank != hub
-        else Star(rank, size, {other: pipe[0] for other, pipe in pipes.items()}, True)
+        else WorkerLinks(rank, size, {other: pipe[0] for other, pipe in pipes.items()}, True)
         for rank in range(size)
     ]
 
 
 def together(size: int, work: Callable[[Workers], Any], hub: int = 0) -> List[Any]:
     """What ``work`` returns on each of so many workers, by rank; what one raises is raised."""
-    team = [Workers(rank, size, star) for rank, star in enumerate(stars(size, hub))]
+    team = [Workers(rank, size, star) for rank, star in enumerate(links_of(size, hub))]
     with ThreadPool(size) as threads:
         return threads.map(work, team, chunksize=1)
 
@@ -100,8 +100,8 @@ def test_arrays_come_bit_by_bit() -> None:
 
 @pytest.mark.parametrize("gone", [0, 1])
 def test_a_broken_link_is_an_error(gone: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(star_module, "PATIENCE", 0.0)
-    pair = stars(2)
+    monkeypatch.setattr(links_module, "PATIENCE", 0.0)
+    pair = links_of(2)
     for link in pair[gone]._links.values():
         link.close()
     with pytest.raises(DistributedError, match="link to another worker broke"):
@@ -214,7 +214,7 @@ def test_terms_are_gathered_in_the_order_of_the_batch() -> None:
 
 def test_a_tally_that_each_kept_is_averaged() -> None:
     def work(workers: Workers) -> Any:
-        tally = Tally(["a"], {"a": 6.0 * workers.rank, "total": 12.0 * workers.rank, "steps": 3})
+        tally = TermSums(["a"], {"a": 6.0 * workers.rank, "total": 12.0 * workers.rank, "steps": 3})
         tally.average(workers)
         return tally.means()
 

@@ -32,7 +32,7 @@ from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin
 from gluon_nrm.models.interface.zero_path import ZeroStates
 from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.probability.bridge import Bridge
-from gluon_nrm.training.targets import ClassProbabilities
+from gluon_nrm.training.consistency_targets import ClassProbabilities
 
 Case = Tuple[Union[HybridBlock, losses.Objective], Tuple[Any, ...]]
 

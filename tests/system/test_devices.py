@@ -7,10 +7,11 @@ from typing import Any, List
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet.gluon.utils import split_and_load
 
 from gluon_nrm.errors import DeviceError
 from gluon_nrm.system import devices as module
-from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore, deal, parse_devices
+from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore, parse_devices
 
 
 def cpus(*numbers: int) -> List[Any]:
@@ -109,9 +110,9 @@ def test_nccl_needs_a_build_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None
     check_kvstore("nccl")
 
 
-def test_deal_gives_equal_slices_in_order() -> None:
+def test_a_batch_is_split_into_equal_slices_in_order() -> None:
     batch = np.arange(12, dtype=np.float32).reshape(6, 2)
-    parts = deal(batch, cpus(0, 2, 1))
+    parts = split_and_load(mx.nd.array(batch), cpus(0, 2, 1))
     assert [part.context for part in parts] == cpus(0, 2, 1)
     assert [part.shape for part in parts] == [(2, 2)] * 3
     assert np.array_equal(np.concatenate([part.asnumpy() for part in parts]), batch)

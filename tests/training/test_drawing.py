@@ -16,9 +16,9 @@ from short_runs import FULL, SUPERVISED, recipe
 from gluon_nrm.errors import CheckpointError, RunError
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.runs.run_folder import RunFolder
-from gluon_nrm.training import drawing
+from gluon_nrm.training import draw_renderings as drawing
 from gluon_nrm.training import fit as fit_module
-from gluon_nrm.training.drawing import one_of_each, render_run, shown_layers
+from gluon_nrm.training.draw_renderings import one_of_each, render_run, shown_layers
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 

@@ -31,7 +31,7 @@ from gluon_nrm.models.twin_network import share_parameters
 from gluon_nrm.recipe import Vat
 from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.adversarial import Adversary
-from gluon_nrm.training.targets import PiModel, TemporalEnsembling
+from gluon_nrm.training.consistency_targets import PiModel, TemporalEnsembling
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 

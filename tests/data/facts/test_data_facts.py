@@ -30,7 +30,7 @@ from gluon_nrm.runs.facts_file import facts_text, read_facts
 from gluon_nrm.runs.run_data import new_data
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
-from gluon_nrm.training.drawing import render_run
+from gluon_nrm.training.draw_renderings import render_run
 from gluon_nrm.training.evaluate_run import evaluate_run
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore

@@ -1,4 +1,4 @@
-"""What a trained network renders of images, layer by layer, as a picture (Figure 4)."""
+"""Draw images beside their renderings by a trained network, layer by layer (Figure 4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gluon_nrm.runs.figures import plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
 
-#: Test images that are drawn, where it is not said how many.
+#: Default number of test images that are drawn.
 IMAGES = 10
 
 Column = Tuple[str, "np.ndarray[Any, Any]"]
@@ -29,14 +29,14 @@ def render_run(
     devices: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
 ) -> Path:
-    """Draw test images beside what a run's network renders of them at every layer.
+    """Draw test images beside their renderings at every layer of a run's network.
 
     The images are of class 0, class 1, and so on (see ``one_of_each``). Each is rendered from its true class
     through its own latents, by the teacher where there is one.
 
     Args:
         path: the run's folder.
-        images: how many; None: ``IMAGES``, or all where there are fewer.
+        images: number of images; None: ``IMAGES``, or all if there are fewer.
         out: the PNG file; None: ``figures/figure4.png`` in the run's folder.
         devices: as for ``fit``; the first one is used.
         data_dir: as for ``fit``.
@@ -65,9 +65,9 @@ def render_run(
 def one_of_each(labels: np.ndarray[Any, Any], classes: int, images: int) -> np.ndarray[Any, Any]:
     """Choose images whose classes go 0, 1, ..., classes - 1, 0, and so on.
 
-    As the authors drew Figure 4, each is the first of its class after the one before it. Where there is none
-    behind it, as in test images sorted by class, the first of its class that is not chosen yet is taken; a
-    class of which all are chosen is passed over.
+    As in the authors' Figure 4, each image is the first of its class after the previous one. If there is
+    none, as in test images sorted by class, it is the first of its class that is not chosen yet. A class
+    without further images is skipped.
 
     Args:
         labels: of the images to choose from, (N,).
@@ -99,7 +99,7 @@ def draw_renderings(
     most: Optional[int] = None,
     title: str = "",
 ) -> None:
-    """Draw a row an image: the image, what enters each layer from above, and the rendered image.
+    """Draw one row for each image: the image, the input of each layer from above, the rendered image.
 
     Args:
         parts: of the run.
@@ -127,15 +127,15 @@ def draw_renderings(
 
 
 def shown_layers(layers: int, most: Optional[int] = None) -> List[int]:
-    """Numbers of the layers that are drawn, from the top down to 1: all of a few, evenly many of more."""
+    """Choose the layers to draw, from the top down to 1: all, or ``most`` evenly spaced ones."""
     levels = np.linspace(layers, 1, min(layers, most or layers))
     return [int(round(level)) for level in levels]
 
 
 def _unspread(maps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Lay out the C values of maps (N, C, H, W) whose pixels are all equal, as a class template's are.
+    """Lay the C values of constant maps (N, C, H, W), such as class templates, out as a nearly square image.
 
-    The mean over the channels of such maps would be one grey. The picture is as square as can be.
+    The mean over the channels of such maps would be a uniform grey. Other maps are returned unchanged.
     """
     count, channels = maps.shape[:2]
     if channels == 1 or np.ptp(maps.reshape(count, channels, -1), axis=2).max() > 1e-6 * np.abs(maps).max():

@@ -1,7 +1,6 @@
-"""Where the targets of the consistency term come from: one class a method.
+"""Targets of the consistency term, one class for each method.
 
-No gradient reaches a target, whichever the method: it is computed outside autograd and enters the objective
-as numbers.
+Targets are constants: they are computed outside autograd, so no gradient reaches them.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
+from mxnet.gluon.utils import split_and_load
 
 from gluon_nrm.data.pipeline.streams import Batch
 from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.losses.consistency import NO_TARGET, Probabilities
 from gluon_nrm.models import Network
 from gluon_nrm.runs.checkpoint import check_arrays
-from gluon_nrm.system.devices import deal
 from gluon_nrm.typing import Operators, Tensor
 
 
 class ClassProbabilities(QuietBlock):
-    """Images (B, C, H, W) to the mixed class probabilities of a network's branches, (B, K)."""
+    """Compute the class probabilities of images (B, C, H, W), mixed over the branches, (B, K)."""
 
     def __init__(self, net: Network, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,11 +33,11 @@ class ClassProbabilities(QuietBlock):
 
 
 class Targets:
-    """What the training step asks of a method.
+    """Base class of the methods.
 
     Attributes:
-        net: a network to be evaluated and saved beside the student, where the method has one.
-        wants_predictions: whether ``observe`` is to be called with the student's predictions.
+        net: the method's own network, evaluated and saved beside the student; None if it has none.
+        wants_predictions: the training step calls ``observe`` with the student's predictions.
     """
 
     net: Optional[Network] = None
@@ -49,33 +48,30 @@ class Targets:
         raise NotImplementedError
 
     def observe(self, batch: Batch, predictions: Sequence[Any]) -> None:
-        """Take note of the student's predictions in a step that was taken, (B / devices, K) each.
-
-        They are those of all workers.
-        """
+        """Record the student's predictions of a training step, of all workers, (B / devices, K) each."""
 
     def update(self, step: int) -> None:
         """Follow the student after training step ``step``, counted from 1."""
 
     def end_epoch(self) -> None:
-        """Do what is done once an epoch."""
+        """Update the method's state at the end of an epoch."""
 
     def arrays(self) -> Dict[str, np.ndarray]:
-        """State for a checkpoint, besides that of ``net``."""
+        """Return the state for a checkpoint, without the parameters of ``net``."""
         return {}
 
     def load(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
-        """Put the state back. Raises CheckpointError if it does not fit."""
+        """Restore the state. Raises CheckpointError if it does not fit."""
         check_arrays({}, arrays, where)
 
 
 class SecondPass(Targets):
-    """Targets from another pass over the images, or over another augmentation of them.
+    """Compute targets by a second pass over the images, or over another augmentation of them.
 
-    The pass is as in training (batch statistics, dropout) and bottom-up only; it is never recorded.
+    The pass is bottom-up, in training mode (batch statistics, dropout), and never recorded.
 
     Args:
-        net: the network that it goes through.
+        net: the network of the second pass.
     """
 
     def __init__(self, net: Network) -> None:
@@ -90,33 +86,31 @@ class SecondPass(Targets):
     def of(self, batch: Batch, devices: List[Any]) -> List[Any]:
         """See ``Targets``."""
         views = batch.images if batch.teacher_images is None else batch.teacher_images
-        return [self.probabilities(view) for view in deal(views, devices)]
+        return [self.probabilities(view) for view in split_and_load(mx.nd.array(views), devices)]
 
 
 class PiModel(SecondPass):
     """The Pi model (Laine and Aila 2017, section 2.1): the network itself, in a second pass over each image.
 
-    The passes differ by their dropout masks and, with ``teacher.augmentation: independent``, as in the paper,
-    by the augmentation. The second pass is held constant. In Algorithm 1 of the paper the gradient goes
-    through both; as both are drawn alike, its expectation is then twice the one here, which is a matter of
-    loss.weights.consistency.
+    The passes differ in dropout and, with ``teacher.augmentation: independent`` as in the paper, in
+    augmentation. The second pass is held constant. In Algorithm 1 of the paper the gradient goes through both
+    passes, so its expectation is twice as large; double loss.weights.consistency to match it.
 
     Args:
-        second: the network as the second pass goes through it (``share_parameters``).
+        net: the stateless twin of the network (``share_parameters``).
     """
 
 
 class TemporalEnsembling(Targets):
     """Temporal Ensembling (Laine and Aila 2017, section 2.2): each image's earlier predictions, averaged.
 
-    With z the mean of an image's predictions during an epoch, at its end, Z <- alpha Z + (1 - alpha) z; the
-    target of the epochs after it is Z / (1 - alpha^t) after the t-th update. The paper sees every image once
-    an epoch; here an image may be seen more often (a labelled one), which is why z is a mean, or not at all,
-    and then its Z and t stay. Until its first update an image has no target, and its loss is 0. The
-    predictions are those of the training pass itself, with its dropout and augmentation: no second pass is
-    run.
+    z is the mean of an image's predictions during an epoch. At the end of the epoch,
+    Z <- alpha Z + (1 - alpha) z; after the t-th update the target is Z / (1 - alpha^t). The paper sees every
+    image once an epoch. Here a labelled image may be seen more often, and an image that was not seen keeps
+    its Z and t. Until its first update an image has no target and loss 0. The predictions are those of the
+    training pass, with its dropout and augmentation; there is no second pass.
 
-    Memory: 8 bytes a training image and class, here and in each checkpoint.
+    Memory: 8 bytes for each training image and class, also in each checkpoint.
 
     Args:
         images: number of training images.
@@ -129,13 +123,13 @@ class TemporalEnsembling(Targets):
     def __init__(self, images: int, classes: int, decay: float) -> None:
         self._decay = decay
         self._average = np.zeros((images, classes), np.float32)
-        self._updates = np.zeros(images, np.float32)  # whole numbers
+        self._updates = np.zeros(images, np.float32)  # integers
         self._sum = np.zeros((images, classes), np.float32)  # of this epoch's predictions
         self._seen = np.zeros(images, np.float32)  # how many those are
 
     def of(self, batch: Batch, devices: List[Any]) -> List[Any]:
-        """See ``Targets``; rows of ``NO_TARGET`` where an image has none yet."""
-        return deal(self.targets(_indices(batch)), devices)
+        """See ``Targets``; an image without a target has a row of ``NO_TARGET``."""
+        return split_and_load(mx.nd.array(self.targets(_indices(batch))), devices)
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
         """Targets (B, K) of the training images at ``indices``."""
@@ -151,7 +145,7 @@ class TemporalEnsembling(Targets):
         np.add.at(self._seen, indices, 1.0)
 
     def end_epoch(self) -> None:
-        """Move the averages of the images that were seen."""
+        """Update the averages of the images that were seen."""
         seen = self._seen > 0
         mean = self._sum[seen] / self._seen[seen][:, np.newaxis]
         self._average[seen] = self._decay * self._average[seen] + (1.0 - self._decay) * mean

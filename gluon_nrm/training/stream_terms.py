@@ -1,36 +1,36 @@
-"""Sums of the loss terms over an epoch, and the watch for values that are not finite."""
+"""Loss terms of a step: gathered from all workers, checked, and summed over an epoch."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Sequence
 
 import mxnet as mx
 import numpy as np
 
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.typing import Tensor
 
 
 class StreamTerms(NamedTuple):
-    """Loss terms of one stream, still on their devices: a (T, B / devices) array each.
-
-    ``predictions``, where the teacher wants them, are the class probabilities, (B / devices, K) each.
-    """
+    """Loss terms of one stream, on their devices."""
 
     name: str
-    parts: List[Any]
-    predictions: Sequence[Any] = ()
+    #: terms, (T, B / devices) each
+    parts: List[Tensor]
+    #: class probabilities, (B / devices, K) each, if the teacher wants them
+    predictions: Sequence[Tensor] = ()
 
     def means(self) -> np.ndarray:
-        """Mean over the global batch of each term, (T,); waits for the result."""
+        """Compute the mean of each term over the global batch, (T,)."""
         return np.concatenate([part.asnumpy() for part in self.parts], axis=1).mean(axis=1)
 
 
 def gather_terms(terms: List[StreamTerms], workers: Workers) -> List[StreamTerms]:
-    """The terms and predictions of the whole global batch, from the parts of all workers."""
+    """Gather terms and predictions of the global batch from all workers."""
     if workers.size == 1:
         return terms
-    # one vector, as every exchange waits for the slowest worker
+    # in one vector, because every exchange waits for the slowest worker
     own = [
         array
         for stream in terms
@@ -51,12 +51,12 @@ def gather_terms(terms: List[StreamTerms], workers: Workers) -> List[StreamTerms
     ]
 
 
-class Tally:
-    """Adds up the terms of both streams.
+class TermSums:
+    """Sum up the terms of both streams over an epoch.
 
     Args:
-        names: of the terms.
-        sums: where an interrupted epoch stood, as ``state`` returned it.
+        names: names of the terms.
+        sums: ``state`` of an interrupted epoch.
     """
 
     def __init__(self, names: Sequence[str], sums: Mapping[str, float] = {}) -> None:
@@ -64,7 +64,7 @@ class Tally:
         self._sums = {name: float(sums.get(name, 0.0)) for name in (*self._names, "total", "steps")}
 
     def add(self, terms: List[StreamTerms], weights: Mapping[str, float]) -> None:
-        """Add a step's terms: of each the sum over both streams of its mean over the batch."""
+        """Add a step: the batch means of each term, summed over the streams."""
         step = np.sum([stream.means() for stream in terms], axis=0)
         for name, value in zip(self._names, step):
             self._sums[name] += float(value)
@@ -72,17 +72,17 @@ class Tally:
         self._sums["steps"] += 1
 
     def state(self) -> Dict[str, float]:
-        """Sums so far, to go on from."""
+        """Return the sums so far, for a checkpoint."""
         return dict(self._sums)
 
     def average(self, workers: Workers) -> None:
-        """Take the mean over the workers, where each has tallied its own part of the steps."""
+        """Average the sums over the workers, for dist_async."""
         names = sorted(self._sums)
         sums = workers.sum(np.array([self._sums[name] for name in names]))
         self._sums = dict(zip(names, (sums / workers.size).tolist()))
 
     def means(self) -> Dict[str, float]:
-        """Mean over the steps, as ``loss/TERM``."""
+        """Return the means over the steps, with keys ``loss/TERM``."""
         steps = max(self._sums["steps"], 1.0)
         return {f"loss/{name}": value / steps for name, value in self._sums.items() if name != "steps"}
 

@@ -9,9 +9,9 @@ from typing import Any, Dict, TextIO
 
 import pytest
 
-from gluon_nrm.console.progress import Progress, format_duration, format_row
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.training.progress import Progress, format_duration, format_row
 
 ROW = {
     "epoch": 2,

@@ -17,7 +17,7 @@ from gluon_nrm.errors import DistributedError
 PATIENCE = 5.0
 
 
-class Star:
+class WorkerLinks:
     """One worker's links.
 
     Args:

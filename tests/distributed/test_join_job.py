@@ -26,7 +26,7 @@ from gluon_nrm.distributed.addresses import check_private, free_port
 from gluon_nrm.distributed.commands import read_command, sign
 from gluon_nrm.distributed.handshake import Gate, join
 from gluon_nrm.distributed.hosts import Host
-from gluon_nrm.distributed.members import gather, link_to_hub
+from gluon_nrm.distributed.join_job import gather, link_to_hub
 from gluon_nrm.distributed.plan import Job, plan
 from gluon_nrm.distributed.serve import make_controller
 from gluon_nrm.errors import DistributedError

@@ -54,7 +54,7 @@ test: install-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy gluon_nrm tools benchmarks
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 # What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
 fuzz: install-dev

@@ -1,1 +1,1 @@
-"""The terminal: how tools start and end, lines that survive its closing, progress, signals."""
+"""The terminal: start and end of tools, output that survives a closed terminal, progress bars, signals."""

@@ -1,4 +1,4 @@
-"""Output whose loss ends nothing: a closed terminal, a reader that went away, a pipe nobody empties."""
+"""Output that never stops the program, although the terminal is closed or the pipe full or without reader."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import select
 import sys
 from typing import Optional, TextIO
 
-#: Seconds that a line waits for a pipe or a stopped terminal to take it.
+#: Seconds to wait for a full pipe or a stopped terminal.
 PATIENCE = 1.0
 
 
 class Display(io.TextIOBase):
-    """Writes to a text stream, and drops what the stream does not take.
+    """Text stream that drops the lines it cannot write.
 
     Args:
-        stream: where to write; None, as Python has it for a stream that was closed at the start, drops all.
+        stream: the stream to write to; None, Python's value for a closed standard stream, drops all.
     """
 
     def __init__(self, stream: Optional[TextIO]) -> None:
@@ -24,7 +24,7 @@ class Display(io.TextIOBase):
         self._dropped = 0
 
     def write(self, text: str) -> int:
-        """Write a text, unless it cannot be written."""
+        """Write a string, or drop it."""
         if self._ready():
             if self._dropped:
                 lines, self._dropped = self._dropped, 0
@@ -35,7 +35,7 @@ class Display(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what the stream still holds."""
+        """Flush the stream."""
         if self._ready() and self._stream is not None:
             try:
                 self._stream.flush()
@@ -45,7 +45,7 @@ class Display(io.TextIOBase):
                 self._stream = None
 
     def isatty(self) -> bool:
-        """Whether a person's terminal is at the other end."""
+        """Return True if the stream is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except (OSError, ValueError):
@@ -67,7 +67,7 @@ class Display(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def _ready(self) -> bool:
-        """Whether a write would not block; waits at most ``PATIENCE``, and not again until there was room."""
+        """Wait at most ``PATIENCE`` until a write would not block; once it failed, do not wait again."""
         if self._stream is None:
             return False
         try:
@@ -93,7 +93,7 @@ class Display(io.TextIOBase):
 
 
 def say(text: str) -> None:
-    """Write a line to standard error; nothing happens if it cannot be written."""
+    """Write a line to standard error, or drop it."""
     display = Display(sys.stderr)
     display.write(text + "\n")
     display.flush()

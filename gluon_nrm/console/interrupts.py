@@ -1,4 +1,4 @@
-"""Ctrl-C in a command-line tool: one line, whatever the tool is at."""
+"""Ctrl-C ends a command-line tool with one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Iterator, NoReturn, Optional
 
 from gluon_nrm.console.display import say
 
-#: As a shell reports a program that SIGINT ended: 128 + the signal's number.
+#: Exit code of a program that SIGINT ended: 128 + the number of the signal.
 INTERRUPTED = 130
-#: Seconds in which further signals are taken for the same wish as the first.
+#: Seconds in which further signals count as the first one.
 QUICK = 5.0
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """While entered, Ctrl-C ends the process in one line, wherever in the code it comes.
+    """Let Ctrl-C end the process with one line, inside the ``with`` body.
 
-    It raises ``KeyboardInterrupt``. Where that would be swallowed or end in a traceback (while a module is
-    imported, in a callback of C code) the process ends at once. A Ctrl-C that was ignored stays so.
+    It raises ``KeyboardInterrupt``. While a module is imported, or in a callback of C code, that would be
+    swallowed or end in a traceback, so the process ends at once. An ignored Ctrl-C stays ignored.
     """
     interrupt = Interrupt()
     main_thread = threading.current_thread() is threading.main_thread()
@@ -41,14 +41,14 @@ def interruptible() -> Iterator[Interrupt]:
 
 
 class Interrupt:
-    """The handler of Ctrl-C: raises ``KeyboardInterrupt`` once, and ends the process if that does not."""
+    """Handle Ctrl-C: raise ``KeyboardInterrupt`` once; end the process at a later one."""
 
     def __init__(self) -> None:
         self._first: Optional[float] = None
 
     @property
     def came(self) -> bool:
-        """Whether there was a Ctrl-C."""
+        """True after a Ctrl-C."""
         return self._first is not None
 
     def __call__(self, number: int, frame: Optional[FrameType]) -> None:
@@ -61,7 +61,7 @@ class Interrupt:
 
 
 def _is_importing(frame: Optional[FrameType]) -> bool:
-    """Whether a module is being imported: cut short there, libraries print tracebacks of their own."""
+    """Return True while a module is imported: libraries print tracebacks of their own there."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -70,7 +70,7 @@ def _is_importing(frame: Optional[FrameType]) -> bool:
 
 
 def _leave_if_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
-    """End the process where Python would print an interrupt it cannot raise, and go on."""
+    """End the process at an interrupt that Python cannot raise and would only print."""
     if unraisable.exc_type is not None and issubclass(unraisable.exc_type, KeyboardInterrupt):
         _leave_now()
     sys.__unraisablehook__(unraisable)

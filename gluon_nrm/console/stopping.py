@@ -1,7 +1,7 @@
-"""Ctrl-C, polite termination and a closed terminal: finish the step, save, leave.
+"""Stop training at SIGINT, SIGTERM or SIGHUP after the current step is finished and saved.
 
-The first signal is a promise: the step under way is finished and saved. Further ones soon after it change
-nothing. One that comes more than ``interrupts.QUICK`` seconds later gives the step up, but never cuts a save.
+Further signals within ``interrupts.QUICK`` seconds change nothing. A later one abandons the step, but never
+interrupts a save.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TOLD = (
 
 
 class StopRequest:
-    """While entered, SIGINT, SIGTERM and SIGHUP ask to stop.
+    """Record SIGINT, SIGTERM and SIGHUP as requests to stop, inside the ``with`` body.
 
-    SIGHUP stays ignored where it was ignored before (``nohup``). Outside the main thread, where Python takes
-    no signals, nothing is asked.
+    An ignored SIGHUP (``nohup``) stays ignored. Outside the main thread Python gets no signals, so there are
+    no requests.
 
     Args:
-        tell: takes a line for the user at the first signal.
-        clock: seconds that only go forward.
+        tell: called with a line for the user at the first signal.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class StopRequest:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal has come."""
+        """True after a signal."""
         return bool(self.number)
 
     def __enter__(self) -> StopRequest:
@@ -60,17 +60,17 @@ class StopRequest:
         self.release()
 
     def release(self) -> None:
-        """Give the signals back to the handlers they had before."""
+        """Restore the previous signal handlers."""
         while self._previous:
             number, handler = self._previous.popitem()
             signal.signal(number, handler)
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """While entered, no signal interrupts; one that would have does so at the end.
+        """Defer signals to the end of the ``with`` body.
 
         Raises:
-            Stopped: a signal that gives up the step came meanwhile.
+            Stopped: a signal that abandons the step came meanwhile.
         """
         self._saving = True
         try:
@@ -81,7 +81,7 @@ class StopRequest:
             raise self.stopped()
 
     def stopped(self) -> Stopped:
-        """The exception to raise for the first signal; for Ctrl-C if another worker was asked."""
+        """Make the exception for the first signal; for Ctrl-C if another worker got the signal."""
         return Stopped(self.number or signal.SIGINT)
 
     def _ask(self, number: int, frame: Optional[FrameType]) -> None:

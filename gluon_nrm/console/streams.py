@@ -1,7 +1,7 @@
-"""Text on standard output and standard error: every name can be written, and stays on its line.
+"""Write any file name or class name to standard output and standard error, on one line.
 
-File names come from the system and may hold any byte, class names any character. Python keeps a byte that is
-not UTF-8 as a lone surrogate, which a strict stream refuses to write.
+File names may hold any byte, class names any character. Python represents a byte that is not UTF-8 by a lone
+surrogate, which a strict stream refuses to write.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ RECOVERABLE = "gluon_nrm.recoverable"
 
 
 def make_streams_safe() -> None:
-    r"""Let standard output and standard error write every string, from now on.
+    r"""Make standard output and standard error accept every string.
 
-    Bytes of a file name that are not UTF-8 come out as they are on the disk. Characters that the encoding of
-    the stream lacks become ``\xe9`` or ``\u2014``. For programs only: it changes the whole process.
+    Bytes of a file name that are not UTF-8 are written unchanged. Characters that the encoding of the stream
+    lacks become ``\xe9`` or ``\u2014``. Only for programs, because it changes the whole process.
     """
     codecs.register_error(RECOVERABLE, _recoverable)
     for stream, handler in ((sys.stdout, RECOVERABLE), (sys.stderr, "backslashreplace")):

@@ -1,4 +1,4 @@
-"""What the command-line tools share: an option, how they end, and the exit code that a script sees."""
+"""Shared code of the command-line tools: parser, options, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Parser of a tool's arguments that quotes them so that they are safe to print."""
+    """Argument parser with error messages that are safe to print."""
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2 and the message."""
@@ -30,12 +30,12 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run a tool's ``main`` on the command line's arguments and leave with its exit code.
+    """Run ``main`` on the arguments of the command line, and exit with its exit code.
 
-    A user's mistake (``NRMError``) becomes ``error: message`` and the error's own exit code; Ctrl-C one word
-    and 130 (143 and 129 where training was stopped by SIGTERM or SIGHUP); a reader that went away
-    (``| head``) ends the tool without a word. Anything else is a defect of ours: its traceback stays. A
-    worker of a distributed job that fails ends at once.
+    An ``NRMError`` is printed as ``error: message``, and its exit code is used. Ctrl-C prints one word and
+    exits with 130 (training stopped by SIGTERM or SIGHUP: 143 or 129). A closed pipe (``| head``) ends the
+    tool silently. Any other exception is a bug and keeps its traceback. A worker of a distributed job that
+    fails ends at once.
     """
     make_streams_safe()
     with interruptible() as interrupt:
@@ -53,7 +53,7 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
-    """Run ``main``, say how it ended where that needs words, and return the exit code."""
+    """Run ``main``, print its error if there is one, and return the exit code."""
     try:
         code = _exit_code(main)
         # Here, and not when Python shuts down, where a closed pipe could no longer be dealt with.
@@ -83,10 +83,10 @@ def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
 
 
 def _exit_code(main: Callable[[Sequence[str]], int]) -> int:
-    """Run ``main``; the exit code that argparse leaves with (--help, a mistake it has told) is one too.
+    """Run ``main`` and return its exit code, or that of argparse.
 
     Raises:
-        NRMError: a name does not fit the encoding of file names.
+        NRMError: a path cannot be written in the encoding of file names.
     """
     try:
         return main(sys.argv[1:])
@@ -103,7 +103,7 @@ def _exit_code(main: Callable[[Sequence[str]], int]) -> int:
 
 
 def _is_lost(stream: TextIO) -> bool:
-    """Whether what was printed cannot be written."""
+    """Return True if the stream cannot be flushed."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -112,7 +112,7 @@ def _is_lost(stream: TextIO) -> bool:
 
 
 def _let_go(stream: TextIO) -> None:
-    """Send what cannot be written to nowhere: it would change the exit code when Python shuts down."""
+    """Redirect a lost stream to the null device, or it would change the exit code when Python shuts down."""
     if _is_lost(stream):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -120,27 +120,27 @@ def _let_go(stream: TextIO) -> None:
 
 
 def _is_worker() -> bool:
-    """Whether this process is one of a distributed job's workers."""
+    """Return True in a worker of a distributed job."""
     return os.environ.get("DMLC_ROLE") == "worker"
 
 
 def place(text: str) -> Path:
-    """The path that an option gives, with ``~`` and ``$VAR`` replaced (a shell leaves them in ``--out=~/x``).
+    """Convert an option to a path, with ``~`` and ``$VAR`` expanded (a shell leaves them in ``--out=~/x``).
 
     Raises:
-        NRMError: a variable is not set, or there is no such home folder.
+        NRMError: a variable is not set, or the home folder does not exist.
     """
     return expand_home(Path(text), NRMError)
 
 
 def pattern(text: str) -> str:
-    """The same for a path that may be a pattern, kept to the letter where nothing is replaced."""
+    """Expand ``~`` and ``$VAR`` in a path or glob pattern; return it unchanged if there are none."""
     expanded = place(text)
     return text if expanded == Path(text) else str(expanded)
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Give a tool the option ``--data-dir``; it is None where it is not used."""
+    """Add the option ``--data-dir``, whose default is None."""
     parser.add_argument(
         "--data-dir",
         type=place,

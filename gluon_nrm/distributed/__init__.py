@@ -1,7 +1,7 @@
-"""Training in several processes, on one machine or on many: MXNet's parameter server, started and watched.
+"""Train in several processes on one or many machines, through MXNet's parameter server.
 
-The launching side (``tools/launch.py``) needs no MXNet: ``task``, ``hosts``, ``enclosure``, ``plan``,
-``supervise``, and ``guard``, which stands beside every process that it starts. All processes meet through
-``members`` and ``handshake``. The worker's side is ``connect``, which gives ``workers``, and ``gradients`` or
-``server_updates``; the servers' is ``serve``. See docs/distributed.md.
+The launcher (``tools/launch.py``) needs no MXNet: ``task``, ``hosts``, ``enclosure``, ``plan``,
+``supervise``, and ``guard``, which runs every process. All processes connect through ``join_job`` and
+``handshake``. A worker calls ``connect`` and gets ``Workers``; gradients go through ``gradient_sum`` or
+``training.server_updates``. Servers run ``serve``. See docs/distributed.md.
 """

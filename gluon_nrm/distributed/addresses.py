@@ -1,4 +1,4 @@
-"""Addresses and ports: which are free, which of this machine's others can reach, and whether one answers."""
+"""Addresses and ports: resolve, check and find free ones, and wait for an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gluon_nrm.errors import DistributedError
 from gluon_nrm.system.job_variables import PUBLIC
 
 LOOPBACK = "127.0.0.1"
-#: Networks that no router of the internet leads to: the loopback, the private ones, and link-local.
+#: Networks that are not routed on the internet: loopback, private and link-local ones.
 PRIVATE = [
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
@@ -20,10 +20,10 @@ PRIVATE = [
 
 
 def resolve(host: str) -> str:
-    """The IPv4 address of a host, which is what MXNet's servers can listen on.
+    """Resolve a host to an IPv4 address, the kind that MXNet's servers listen on.
 
     Raises:
-        DistributedError: no such host is known.
+        DistributedError: the host is unknown.
     """
     try:
         return socket.gethostbyname(host)
@@ -33,7 +33,7 @@ def resolve(host: str) -> str:
 
 
 def address_towards(host: str) -> str:
-    """The address of this machine on the network through which it reaches ``host``; nothing is sent."""
+    """Find the address of this machine on the network that leads to ``host``; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((resolve(host), 9))
@@ -46,15 +46,15 @@ def address_towards(host: str) -> str:
 def check_private(address: str, whose: str, allowed: bool = False) -> None:
     """Check that MXNet may listen on an address.
 
-    Whoever reaches its ports can end the job, read its parameters and change them.
+    Anyone who reaches its ports can end the job, and read and change its parameters.
 
     Args:
-        address: the one.
+        address: the address to check.
         whose: a host, or the variable that holds the address, for the message.
-        allowed: whether the user allows a public one; so does the environment variable.
+        allowed: public addresses are allowed; the environment variable ``PUBLIC`` allows them too.
 
     Raises:
-        DistributedError: it is a public one, none at all, or stands for all of a machine's.
+        DistributedError: the address is public, missing, or a wildcard.
     """
     if allowed or os.environ.get(PUBLIC) == "1":
         return
@@ -71,17 +71,17 @@ def check_private(address: str, whose: str, allowed: bool = False) -> None:
 
 
 def free_port(address: str = LOOPBACK) -> int:
-    """A port that nobody listens on at this moment."""
+    """Find a free port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
 def check_port(address: str, port: int) -> None:
-    """Check that a port of this machine can be listened on.
+    """Check that a process can listen on a port of this machine.
 
     Raises:
-        DistributedError: it is taken, not allowed, or the address is no one's here.
+        DistributedError: the port is taken or not allowed, or the address is not one of this machine.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one just given up is free
@@ -97,12 +97,12 @@ def check_port(address: str, port: int) -> None:
 def wait_until_it_answers(
     address: str, port: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> None:
-    """Wait until somebody takes connections there.
+    """Wait until a process accepts connections at an address.
 
-    MXNet's own start has no time limit: without a scheduler, a worker would wait without a word.
+    MXNet has no time limit at its start: without a scheduler, a worker would wait silently.
 
     Raises:
-        DistributedError: nobody did in so many ``seconds``.
+        DistributedError: no process did within ``seconds``.
     """
     end = clock() + seconds
     problem: Optional[OSError] = None

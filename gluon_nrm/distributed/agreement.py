@@ -1,4 +1,4 @@
-"""Whether all workers run the same code on the same recipe and data, settled before training starts."""
+"""Check before training that all workers run the same code on the same recipe and data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.recipe import Recipe, recipe_hash
 
-#: What of ``describe_environment`` must not differ.
+#: Entries of ``describe_environment`` that must be equal on all workers.
 SOFTWARE = ("gluon_nrm", "commit", "uncommitted_changes", "mxnet", "numpy")
 
 
@@ -21,13 +21,13 @@ def check_software(
     """Check versions, recipe and number of devices.
 
     Args:
-        workers: all of them.
+        workers: the workers of the job.
         environment: ``describe_environment()``.
-        recipe: as it is trained.
-        devices: this worker's.
+        recipe: the recipe to train.
+        devices: the devices of this worker.
 
     Raises:
-        DistributedError: on every worker, naming what differs, both values and both hosts.
+        DistributedError: on every worker; the message names the difference, both values and both hosts.
     """
     own = {key: environment.get(key) for key in SOFTWARE}
     _compare(

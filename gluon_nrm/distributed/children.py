@@ -1,4 +1,4 @@
-"""A process of a job as the launcher holds it: started, listened to, signalled, ended."""
+"""Start, read, signal and end one process of a job, for the launcher."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gluon_nrm.console.display import Display
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.errors import DistributedError
 
-#: Lines of a process that are shown again where it fails.
+#: Number of last lines that are repeated when a process fails.
 LAST_LINES = 12
 
 _writing = Lock()
 
 
 class Child:
-    """One process, whose lines are shown with its name before them."""
+    """One process; its output lines are shown with its name as prefix."""
 
     def __init__(self, plan: Process) -> None:
         """Start it.
@@ -54,16 +54,16 @@ class Child:
 
     @property
     def title(self) -> str:
-        """What messages call it: its name, and its host where that is another."""
+        """Name of the process, and its host if it is remote, for messages."""
         return self.plan.name + (f" on {self.plan.host.name}" if self.plan.host.remote else "")
 
     @property
     def last(self) -> List[str]:
-        """Its last lines of error output; of other output where there are none."""
+        """Its last lines of standard error, else of standard output."""
         return list(self._errors or self._said)
 
     def poll(self) -> bool:
-        """Whether it has ended; its last lines have then been read."""
+        """Return True if the process has ended; its last lines have then been read."""
         if self.code is None:
             code = self._process.poll()
             if code is not None:
@@ -78,17 +78,17 @@ class Child:
         self._tell(f"{number}\n")
 
     def end(self) -> None:
-        """Have its guard kill it, with all that it has started."""
+        """Let its guard kill it with all its descendants."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with suppress(OSError):  # the guard may have gone already
                 self._process.stdin.close()
 
     def kill(self) -> None:
-        """Kill the guard itself, or the ssh that leads to it."""
+        """Kill the guard, or the ssh connection to it."""
         self._process.kill()
 
     def fate(self) -> str:
-        """How it ended, in words."""
+        """Describe how the process ended."""
         code = self.code or 0
         if 128 < code < 128 + signal.NSIG:
             return f"was killed by {signal.Signals(code - 128).name}"

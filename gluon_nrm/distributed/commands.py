@@ -1,7 +1,7 @@
 """Commands from a worker to MXNet's servers: JSON, signed with the job's key.
 
-MXNet's own servers unpickle every command, so that whoever reaches them can run programs. Ours are started
-with a controller of our own (``serve``), which reads nothing but these.
+MXNet's servers unpickle every command, so anyone who reaches them can run programs. Ours are started with our
+own controller (``serve``), which reads only signed JSON.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, Dict, Mapping, Optional
 
 
 def sign(key: bytes, command: Mapping[str, Any]) -> str:
-    """Write a command as text: its keyed digest (SHA-256), a space, and the command as JSON."""
+    """Write a command as its HMAC (SHA-256), a space, and the command as JSON."""
     body = json.dumps(command)
     return f"{_digest(key, body.encode('utf-8'))} {body}"
 
 
 def read_command(key: bytes, data: bytes) -> Optional[Dict[str, Any]]:
-    """Read a command; None where it was not signed with the key."""
+    """Read a command; None if it is not signed with the key."""
     digest, _, body = data.partition(b" ")
     if not key or not hmac.compare_digest(digest, _digest(key, body).encode("ascii")):
         return None

@@ -1,7 +1,7 @@
-"""A network of a job's own (Linux): its ports are then out of reach for all other users of the machine.
+"""Move a job into its own network namespace (Linux), so that other users cannot reach its ports.
 
-A network namespace holds nothing but its own loopback. Root can make one; others can inside a user namespace,
-where the system allows that, in which the user stays who they are. All processes started later are inside.
+A network namespace has only its own loopback. Root can create one; other users can inside a user namespace,
+if the system allows it. All processes started later are inside.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def enclose() -> Optional[str]:
-    """Move this process, for good, into a network namespace of its own; its user and files stay.
+    """Move this process permanently into its own network namespace; its user and files stay.
 
-    It is tried in a child first: a process that has only half of it cannot go back.
+    It is tried in a child first, because a process that fails half-way cannot go back.
 
     Returns:
-        Why it cannot be had here, in a few words; None where it was done.
+        The reason why it is impossible here, in a few words; None if it was done.
     """
     if not sys.platform.startswith("linux"):
         return "only Linux has network namespaces"
@@ -60,7 +60,7 @@ def _unshare(flags: int) -> None:
 
 
 def _raise_loopback() -> None:
-    """Bring the loopback up, which starts out down, and check that it carries a connection."""
+    """Bring up the loopback, and check that it carries a connection."""
     import fcntl  # not on Windows
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -72,7 +72,7 @@ def _raise_loopback() -> None:
 
 
 def _tried_in_a_child(way: Callable[[], None]) -> str:
-    """Try a way in a child; return why it fails there, or nothing."""
+    """Try ``way`` in a child process; return the reason of its failure, or an empty string."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""The sum of all workers' gradients, through MXNet's store (dist_sync, dist_device_sync)."""
+"""Sum gradients over all workers by MXNet's kvstore (dist_sync, dist_device_sync)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gluon_nrm.distributed.workers import Workers
 
 
 class GradientSum:
-    """Replaces the gradients, on every device of every worker, by their sum over all of them.
+    """Replace the gradients on every device of every worker by their sum.
 
-    ``gluon.Trainer`` does so too, but keeps the weights under the same keys: a first step may then get a
-    weight in place of a gradient, and two trainers of one run share their keys. Here a key holds nothing but
-    sums, and lives as long as the run.
+    ``gluon.Trainer`` does so too, but stores the weights under the same keys: the first step may then get a
+    weight instead of a gradient, and two trainers of one run share their keys. Here a key holds only sums,
+    for the whole run.
 
     Args:
-        workers: of the job.
-        parameters: those that are trained, in the same order on every worker.
+        workers: the workers of the job.
+        parameters: the trained parameters, in the same order on every worker.
     """
 
     def __init__(self, workers: Workers, parameters: List[Parameter]) -> None:
@@ -30,8 +30,7 @@ class GradientSum:
         workers.barrier()
 
     def __call__(self) -> None:
-        """Begin to sum; who reads a gradient waits for it."""
+        """Start the sums; reading a gradient waits for its sum."""
         for key, parameter in enumerate(self._parameters):
             gradients = parameter.list_grad()
-            # what the backward pass finishes last is needed last
             self._store.pushpull(key, gradients, out=gradients, priority=-key)

@@ -1,17 +1,16 @@
-"""Stands beside one process of a job, on whichever host: ``python guard.py COMMAND...``.
+"""Run one process of a job, on any host, and kill it when the launcher ends: ``python guard.py COMMAND...``.
 
-The command runs in a process group of its own. The launcher holds the other end of the guard's standard
-input, through ssh where need be. The first line there holds variables for the command, as JSON: a key must
-not be on a command line, which all users see. A later line is the number of a signal for the group. When the
-input ends, for whatever reason, the group is killed. So nothing is left behind on any host, however the
-launcher ends.
+The command runs in its own process group. The launcher writes to the standard input of the guard, through ssh
+on another host. The first line holds variables for the command, as JSON: a key must not be on a command line,
+which all users see. A later line is the number of a signal for the group. When the input ends, the group is
+killed, so no process stays behind on any host.
 
 The guard itself may be killed too. Linux then kills the command (parent-death signal), and a second process,
 the watch, kills what else is left in the group.
 
 The exit code is that of the command, or 128 and the number of the signal that ended it.
 
-Run as a script, by hosts that need nothing but Python: only the standard library is used.
+It runs as a script and uses only the standard library, because a host may have nothing else.
 """
 
 from __future__ import annotations
@@ -56,10 +55,10 @@ def main(command: List[str]) -> int:
 
 
 def dies_with_parent() -> Callable[[], None]:
-    """Make the function that a new process calls before its command, so that it is killed with its parent.
+    """Make a ``preexec_fn`` with which a process is killed when its parent ends.
 
-    Linux ties the signal to the thread that starts the process: that has to be one which stays, here the
-    guard's only one. Where there is no ``prctl``, the function does nothing.
+    Linux sends the signal when the thread that started the process ends, so call it in a thread that stays.
+    Without ``prctl``, the function does nothing.
     """
     parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
@@ -99,7 +98,7 @@ def _watch(reading: int) -> None:
 
 
 def tell(watch: int, text: str) -> None:
-    """Write to the watch, which may have been killed."""
+    """Write to the watching process, which may have been killed."""
     try:
         os.write(watch, text.encode())
     except BrokenPipeError:

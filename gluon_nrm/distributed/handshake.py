@@ -1,8 +1,8 @@
-"""Links between a job's processes: taken only from who proves in time to know the job's key.
+"""Authenticated connections between the processes of a job.
 
-The proof is that of Python's ``multiprocessing``: each side answers a random challenge of the other's with a
-keyed digest of it. Every connection proves itself in a thread of its own and has a deadline, so one that is
-silent, or sends anything else, holds up nobody and is dropped.
+As in ``multiprocessing``, each side answers a random challenge with its HMAC under the key of the job.
+Every connection is authenticated in its own thread with a deadline, so a silent or foreign connection is
+dropped and delays nobody.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from typing import Collection, Dict, List, NamedTuple, Optional
 
 from gluon_nrm.errors import DistributedError
 
-#: Seconds that a connection has for its proof.
+#: Seconds that a connection has to authenticate.
 DEADLINE = 5.0
-#: Connections that may be proving themselves at once; more are closed, and have to try again.
+#: Connections that may authenticate at once; more are closed and must try again.
 CROWD = 128
 #: Longest name of a link, in bytes.
 LONGEST = 1024
 
 
 class Link(NamedTuple):
-    """A link that has proved itself."""
+    """An authenticated connection."""
 
     connection: Connection
-    #: what messages call the process at its other end
+    #: name and host of the process at its other end, for messages
     title: str
 
 
 class Gate:
-    """The hub's side: listens, and lets in who knows the key.
+    """Accept authenticated connections, on the hub.
 
     Args:
-        address: to listen on.
-        port: to listen on; 0 takes a free one.
-        key: of the job.
-        wanted: names of the links to wait for; others are refused.
+        address: address to listen on.
+        port: port to listen on; 0: a free one.
+        key: key of the job.
+        wanted: names of the connections to wait for; others are refused.
 
     Raises:
-        DistributedError: the port cannot be listened on.
+        DistributedError: listening on the port failed.
     """
 
     def __init__(self, address: str, port: int, key: bytes, wanted: Collection[str]) -> None:
         self._key, self._wanted = key, set(wanted)
         self._links: Dict[str, Link] = {}
-        #: connections that are proving themselves, and until when
+        #: connections that are being authenticated, with their deadlines
         self._proving: Dict[socket.socket, float] = {}
         self._changed = Condition()
         self._open = True
-        #: connections that did not prove to be of the job
+        #: number of connections that failed to authenticate
         self.refused = 0
-        #: names that two processes came with
+        #: names that two processes claimed
         self.twice: List[str] = []
         self._socket = socket.socket()
         try:
@@ -75,7 +75,7 @@ class Gate:
         Thread(target=self._listen, name="gate", daemon=True).start()
 
     def collect(self, seconds: float) -> Dict[str, Link]:
-        """Wait until all links are there, or for so many seconds; return those that are, and close."""
+        """Wait at most ``seconds`` for all connections; return those that were made, and close."""
         end = time.monotonic() + seconds
         with self._changed:
             while len(self._links) < len(self._wanted) and not self.twice and time.monotonic() < end:
@@ -88,7 +88,7 @@ class Gate:
         with self._socket:
             while self._open:
                 sock: Optional[socket.socket] = None
-                with suppress(OSError):  # nobody came
+                with suppress(OSError):  # no connection
                     sock, _ = self._socket.accept()
                 with self._changed:
                     self._drop_older_than(time.monotonic())
@@ -112,7 +112,7 @@ class Gate:
             deliver_challenge(link, self._key)
             answer_challenge(link, self._key)
             name, title = (part.decode("utf-8") for part in link.recv_bytes(LONGEST).split(b"\n"))
-        except Exception:  # whatever a stranger may send
+        except Exception:  # a stranger may send anything
             name = ""
         with self._changed:
             self._proving.pop(sock)
@@ -128,10 +128,10 @@ class Gate:
 
 
 def join(address: str, port: int, key: bytes, name: str, title: str, seconds: float) -> Connection:
-    """Link to the hub, trying for so many seconds.
+    """Connect to the hub, trying for ``seconds``.
 
     Raises:
-        DistributedError: it does not answer in time, or has another key.
+        DistributedError: the hub does not answer in time, or has another key.
     """
     end = time.monotonic() + seconds
     reason = "no answer"
@@ -158,7 +158,7 @@ def join(address: str, port: int, key: bytes, name: str, title: str, seconds: fl
 
 
 def _limit(sock: socket.socket, seconds: float) -> None:
-    """Limit every reading and writing of a socket, through whichever object; 0: no limit."""
+    """Set a time limit for every read and write of a socket; 0: no limit."""
     interval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, interval)

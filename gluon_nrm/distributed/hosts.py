@@ -13,10 +13,10 @@ from gluon_nrm.distributed.addresses import resolve
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.storage.files import os_errors, read_file
 
-#: Seconds that a host has to answer.
+#: Seconds for a host to answer.
 PATIENCE = 15
 
-#: No question may be asked on the terminal: there may be many hosts, or no terminal.
+#: ssh must not ask questions: there may be many hosts, or no terminal.
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={PATIENCE}")
 
 
@@ -26,13 +26,13 @@ class Host(NamedTuple):
     name: str
     #: IPv4 address that its servers and workers listen on
     address: str
-    #: whether processes there are started through ssh
+    #: processes are started through ssh
     remote: bool = False
     #: ssh's port; None: that of ssh's own configuration
     port: Optional[int] = None
 
     def command(self, arguments: Sequence[str], variables: Dict[str, str]) -> List[str]:
-        """The command that runs ``arguments`` there with ``variables``, in the folder of this path."""
+        """The command that runs ``arguments`` with ``variables`` on the host, in the current folder."""
         if not self.remote:
             return list(arguments)
         assignments = [f"{name}={value}" for name, value in sorted(variables.items())]
@@ -42,7 +42,7 @@ class Host(NamedTuple):
         return [*self._ssh(), remote]
 
     def problem(self) -> Optional[str]:
-        """Why the host cannot be reached; None if it can."""
+        """Explain why the host cannot be reached; None if it can."""
         if not self.remote:
             return None
         try:

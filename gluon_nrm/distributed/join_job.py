@@ -1,6 +1,6 @@
-"""Finding each other when a job starts: every process links to the hub, worker 0, within a time limit.
+"""Join a job: every process connects to worker 0, the hub, within a time limit.
 
-No MXNet is needed here, so that nobody waits in it for a process that is missing.
+MXNet is not imported here: it would wait without end for a missing process.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from gluon_nrm.distributed.handshake import DEADLINE, Gate, Link, join
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.system.job_variables import HUB, KEY, PLACES, RANK, patience
 
-#: Links of a worker: one for messages, one to watch each other. Servers and scheduler have the second alone.
+#: Kinds of connections: messages between workers, and monitoring of all processes.
 TALK, WATCH = "talk", "watch"
 
 
 class Links(NamedTuple):
     """The links of one process."""
 
-    #: by rank; for messages between workers
+    #: connections for messages between workers, by rank
     talk: Dict[int, Connection]
-    #: by name; on which every process is watched
+    #: connections for monitoring, by name of the process
     watch: Dict[str, Connection]
-    #: by name; what messages call the others
+    #: name and host of each process for messages, by name
     titles: Dict[str, str]
 
 
@@ -43,7 +43,7 @@ def own_key() -> bytes:
 
 
 def own_rank() -> int:
-    """Read this worker's number.
+    """Read the rank of this worker.
 
     Raises:
         DistributedError: there is none.
@@ -57,12 +57,12 @@ def own_rank() -> int:
 
 
 def title(name: str) -> str:
-    """What messages call a process of this machine."""
+    """Name and host of a process on this machine, for messages."""
     return f"{name} on {socket.gethostname()}"
 
 
 def hub_address() -> Tuple[str, int]:
-    """Read where the hub listens; by default beside the scheduler, on the next port."""
+    """Read the address of the hub; by default the scheduler's host, on the next port."""
     host, _, port = os.environ.get(HUB, "").rpartition(":")
     if host and port.isdigit():
         return host, int(port)
@@ -70,10 +70,10 @@ def hub_address() -> Tuple[str, int]:
 
 
 def gather(workers: int, servers: int) -> Links:
-    """Take in, on the hub, all other processes of the job.
+    """Accept all other processes of the job, on the hub.
 
     Raises:
-        DistributedError: on every process; some have not come, or two have the same number.
+        DistributedError: on every process; some did not join in time, or two have the same number.
     """
     others = [f"worker {rank}" for rank in range(1, workers)]
     watched = [*others, "scheduler", *(f"server {number}" for number in range(servers))]
@@ -86,9 +86,9 @@ def gather(workers: int, servers: int) -> Links:
         try:
             link.connection.send_bytes(f"{title('worker 0')}\n{problem}".encode())
         except OSError:
-            continue  # its watch will tell
+            continue  # the monitor reports it
     if problem:
-        time.sleep(0.5)  # the others are to read it before this process ends them
+        time.sleep(0.5)  # so that the others can read it before this process ends them
         raise DistributedError(problem)
     return Links(
         {rank: found[f"worker {rank}/{TALK}"].connection for rank in range(1, workers)},
@@ -114,10 +114,10 @@ def _problem(gate: Gate, found: Dict[str, Link], wanted: List[str], seconds: flo
 
 
 def link_to_hub(name: str, *kinds: str) -> Links:
-    """Join the hub, and wait until it has all.
+    """Connect to the hub, and wait until all processes have joined.
 
     Raises:
-        DistributedError: the hub does not answer in time, is gone, or says that others are missing.
+        DistributedError: the hub does not answer in time, is gone, or reports missing processes.
     """
     host, port = hub_address()
     seconds = patience()

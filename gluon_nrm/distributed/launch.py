@@ -28,7 +28,7 @@ from gluon_nrm.system.job_variables import KEY, patience
 
 
 class Options(NamedTuple):
-    """How a job is to be started."""
+    """Options of ``launch``."""
 
     #: None: one a task, under Slurm and MPI
     workers: Optional[int] = None
@@ -132,7 +132,7 @@ def _of_task(command: Sequence[str], task: Task, options: Options) -> List[Proce
     servers = options.servers or max(len(task.nodes), 1)
     job = _job(command, options, task.size, servers, f"{address}:{port}", f"{address}:{port + 1}")
     if KEY not in os.environ:
-        job = job._replace(key=_reckoned_key(task))
+        job = job._replace(key=_computed_key(task))
     here = Host("this machine", own)
     return [
         *([job.scheduler(here)] if task.rank == 0 else []),
@@ -141,18 +141,18 @@ def _of_task(command: Sequence[str], task: Task, options: Options) -> List[Proce
     ]
 
 
-def _reckoned_key(task: Task) -> str:
-    """A key that all tasks can reckon, and so can others: the user should give one."""
+def _computed_key(task: Task) -> str:
+    """Compute a key that all tasks, and other users, can compute; warn that the user should give one."""
     if task.rank == 0:
         say(
-            f"note: {KEY} is not set, so that other users can reckon the job's key; in the job's script:\n"
+            f"note: {KEY} is not set, so other users can compute the key of the job; in the job's script:\n"
             f"  export {KEY}=$(openssl rand -hex 32)"
         )
     return hashlib.sha256(f"{task.port} {task.size}".encode()).hexdigest()
 
 
 def task_addresses(task: Task) -> List[str]:
-    """Where the scheduler listens, and this task's own address on that network."""
+    """Return the address of the scheduler, and the address of this task on that network."""
     if task.on_one_machine and not (task.nodes and task.rank):
         # one machine, or the first of several that only the user knows
         first = resolve(task.nodes[0]) if task.nodes else LOOPBACK

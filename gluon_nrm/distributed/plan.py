@@ -1,4 +1,4 @@
-"""Which processes make up a job, where they run, and with which variables."""
+"""Plan the processes of a job: their hosts, commands and environment variables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gluon_nrm.system.job_variables import (
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = str(Path(__file__).resolve().with_name("guard.py"))
 
-#: Variables of this shell that processes on other hosts get too, by their beginnings.
+#: Prefixes of the environment variables that are passed to processes on other hosts.
 PASSED_ON = ("MXNET_", "OMP_", "GLUON_NRM_", "PS_", "CUDA_", "NCCL_", "DMLC_")
 
 
@@ -37,16 +37,16 @@ class Process(NamedTuple):
     host: Host
     arguments: Sequence[str]
     variables: Dict[str, str]
-    #: variables that no command line may show, for other users can read those
+    #: variables that must not be on a command line, which other users can read
     secrets: Dict[str, str]
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Role and number, for messages."""
         return self.role if self.role == "scheduler" else f"{self.role} {self.number}"
 
     def command(self) -> List[str]:
-        """The command that starts it, guarded, from this machine."""
+        """The command that starts it from this machine, under its guard."""
         passed = {
             name: value
             for name, value in os.environ.items()
@@ -55,7 +55,7 @@ class Process(NamedTuple):
         return self.host.command([sys.executable, GUARD, *self.arguments], {**passed, **self.variables})
 
     def environment(self) -> Dict[str, str]:
-        """The environment in which that command is to be run here."""
+        """The environment of that command."""
         kept = {name: value for name, value in os.environ.items() if name not in self.secrets}
         return {**kept, **({} if self.host.remote else self.variables)}
 
@@ -65,32 +65,32 @@ class Process(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What all processes of a job know."""
+    """Settings that all processes of a job share."""
 
     workers: int
     servers: int
-    #: where the scheduler listens
+    #: address of the scheduler
     address: str
     port: int
-    #: what a worker runs
+    #: command of a worker
     command: Sequence[str]
-    #: the whole command line that starts the job, for a message
+    #: command line that starts the job, for a message
     started_by: str
-    #: HOST:PORT of worker 0, which all processes join
+    #: HOST:PORT of worker 0, which all processes connect to
     hub: str = ""
-    #: known to the job's processes alone
+    #: secret key of the job
     key: str = ""
     #: seconds that each process waits for the others at the start
     patience: float = DEFAULT_PATIENCE
-    #: whether public addresses are allowed
+    #: public addresses are allowed
     public: bool = False
 
     def scheduler(self, host: Host) -> Process:
-        """The scheduler, which has to be on the machine of ``address``."""
+        """The scheduler, on the machine of ``address``."""
         return self._process("scheduler", 0, host)
 
     def server(self, number: int, host: Host) -> Process:
-        """A server, which holds a part of the sums."""
+        """A server, which sums a part of the gradients."""
         return self._process("server", number, host)
 
     def worker(self, number: int, host: Host) -> Process:
@@ -104,7 +104,7 @@ class Job(NamedTuple):
             "DMLC_PS_ROOT_PORT": str(self.port),
             "DMLC_NUM_WORKER": str(self.workers),
             "DMLC_NUM_SERVER": str(self.servers),
-            # where it listens: without it, MXNet takes the first address that is not the loopback's
+            # without it, MXNet listens on the first address that is not the loopback
             "DMLC_NODE_HOST": host.address,
             HUB: self.hub,
             PATIENCE: f"{self.patience:g}",
@@ -124,7 +124,7 @@ class Job(NamedTuple):
 
 
 def plan(job: Job, hosts: Sequence[Host], launching: Host) -> List[Process]:
-    """Lay a job out over ``hosts``, in turn; the scheduler is on the machine that launches."""
+    """Assign workers and servers to ``hosts`` in turn; the scheduler runs on the launching machine."""
     workers = [job.worker(number, hosts[number % len(hosts)]) for number in range(job.workers)]
     for worker in workers:
         worker.variables[NEIGHBOURS] = str(sum(other.host == worker.host for other in workers))

@@ -1,7 +1,7 @@
-"""A scheduler or a server of MXNet's, as DMLC_ROLE says: ``python -m gluon_nrm.distributed.serve``.
+"""Run MXNet's scheduler or server, by DMLC_ROLE: ``python -m gluon_nrm.distributed.serve``.
 
-MXNet's own server runs whatever pickle it is sent. Here MXNet is imported without a role, and the server gets
-a controller of ours, which reads signed JSON and refuses all else.
+MXNet's own server runs any pickle that it is sent. Here MXNet is imported without a role, and the server gets
+our own controller, which reads only signed JSON.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from gluon_nrm.console.tool import run_tool
 from gluon_nrm.distributed.addresses import check_private
 from gluon_nrm.distributed.commands import read_command
 from gluon_nrm.distributed.join_job import WATCH, link_to_hub, own_key, title
-from gluon_nrm.distributed.watch import Watch
+from gluon_nrm.distributed.process_monitor import ProcessMonitor
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.system.job_variables import SERVER
 from gluon_nrm.system.tune import tune
 
-#: Refused commands that are shown.
+#: Number of refused commands that are shown.
 SHOWN = 10
 
 
 class Membership:
-    """The link to the hub, made in a thread beside MXNet; the process ends where it cannot be had."""
+    """Connect to the hub in a thread beside MXNet; end the process if that fails."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._watch: Optional[Watch] = None
+        self._watch: Optional[ProcessMonitor] = None
         self._linked = Event()
         Thread(target=self._link, name="membership", daemon=True).start()
 
@@ -41,13 +41,13 @@ class Membership:
         except DistributedError as error:
             say(f"error: {error}")
             os._exit(error.exit_code)  # MXNet cannot be interrupted
-        self._watch = Watch(links.watch, links.titles, title(self._name))
+        self._watch = ProcessMonitor(links.watch, links.titles, title(self._name))
         self._linked.set()
         if self._name == "scheduler":
             self._watch.arrive()  # no command will reach it
 
     def arrive(self) -> None:
-        """Tell the hub that a worker of this job has reached this process through MXNet."""
+        """Report to the hub that a worker of this job has reached this process through MXNet."""
         self._linked.wait()
         if self._watch is not None:
             self._watch.arrive()
@@ -76,9 +76,9 @@ def make_controller(
     """Make the function that MXNet calls with every command that a server gets.
 
     Args:
-        key: of the job.
-        store: the server's.
-        greeted: called at the first greeting of a worker of this job.
+        key: key of the job.
+        store: kvstore of the server.
+        greeted: called at the first greeting of a worker.
     """
     done: List[str] = []
     refused: List[int] = []

@@ -1,4 +1,4 @@
-"""Running a job's processes: together they end, in order or because one of them has failed."""
+"""Run the processes of a job until all have ended, or until one fails and the others are ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Iterator, List, Optional, Sequence
 from gluon_nrm.console.interrupts import QUICK
 from gluon_nrm.distributed.children import LAST_LINES, Child
 from gluon_nrm.distributed.plan import Process
-from gluon_nrm.distributed.watch import LEFT_ALONE
+from gluon_nrm.distributed.process_monitor import LEFT_ALONE
 from gluon_nrm.errors import DistributedError, Stopped
 
 #: Seconds between looks at the processes.
 LOOK = 0.05
-#: Seconds that the others have to end by themselves: after a failure, after the last worker's end, and after
-#: the first worker's end where the user has asked to stop (the run is saved then).
+#: Seconds that processes have to end by themselves: after a failure, after the end of the last worker, and
+#: after the end of the first worker if the user has asked to stop (the run is being saved).
 AFTER_FAILURE, AFTER_WORKERS, AFTER_INTERRUPT = 5.0, 5.0, 60.0
 
 
@@ -31,7 +31,7 @@ class JobError(DistributedError):
 
 
 class _Interrupts:
-    """How often the user has asked to stop; what follows the first signal quickly counts as the same wish."""
+    """Count the user's requests to stop; signals within ``QUICK`` seconds of the first count as one."""
 
     def __init__(self) -> None:
         self.count = self.number = 0
@@ -112,13 +112,13 @@ def _watch(children: Sequence[Child], interrupts: _Interrupts) -> Optional[Child
 
 
 def first_failure(children: Sequence[Child]) -> Optional[Child]:
-    """Of the processes that failed, the one that ended first; one that another's failure ended comes last."""
+    """Find the process that failed first; processes that ended because another one failed come last."""
     failed = [child for child in children if child.code]
     return min(failed, key=lambda child: (child.code == LEFT_ALONE, child.ended_at), default=None)
 
 
 def _end(children: Sequence[Child]) -> None:
-    """Give servers and scheduler a moment to end by themselves, if no worker is left; then end all."""
+    """End all processes; after an orderly end of the workers, servers and scheduler get some time first."""
     orderly = all(child.code is not None for child in children if child.plan.role == "worker") and not any(
         child.code for child in children
     )

@@ -1,4 +1,4 @@
-"""A task of Slurm's ``srun`` or MPI's ``mpirun``: what its variables say about its place in the job."""
+"""Read rank, size and hosts of a task from the variables of Slurm's ``srun`` or MPI's ``mpirun``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ RANKS = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),
 )
-#: How many of the tasks are on this machine, where that is told.
+#: Variables of the number of tasks on this machine.
 LOCAL_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
-#: What tells apart jobs on one machine.
+#: Variables that differ between jobs on one machine.
 JOBS = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "PMI_ID")
 
 
@@ -26,23 +26,23 @@ class Task(NamedTuple):
 
     rank: int
     size: int
-    #: the machines, task 0's first; empty where that is not told
+    #: the machines, that of task 0 first; empty if unknown
     nodes: Tuple[str, ...]
     #: a port that is the same for all tasks of a job, and most likely another for the next job
     port: int
 
     @property
     def on_one_machine(self) -> bool:
-        """Whether all tasks are on this machine, as far as is told."""
+        """True if all tasks are on this machine, as far as is known."""
         return len(self.nodes) <= 1
 
 
 def find_task(variables: Mapping[str, str], root: Optional[str] = None) -> Optional[Task]:
-    """The task that ``variables`` tell of; None outside ``srun`` and ``mpirun``.
+    """Find the task that ``variables`` describe; None outside ``srun`` and ``mpirun``.
 
     Args:
         variables: the environment.
-        root: the machine of task 0, where the user says so.
+        root: the machine of task 0, if the user gives it.
 
     Raises:
         DistributedError: a variable holds no number, or MPI's tasks are on several machines and ``root`` is
@@ -74,7 +74,7 @@ def _nodes(variables: Mapping[str, str], size: int) -> Tuple[str, ...]:
 
 
 def expand(text: str) -> List[str]:
-    """Names in a list as Slurm writes it: ``n[08-10,12],login1`` is n08, n09, n10, n12 and login1."""
+    """Expand a host list of Slurm: ``n[08-10,12],login1`` is n08, n09, n10, n12 and login1."""
     names: List[str] = []
     for entry in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
         parts = re.split(r"\[([^\]]*)\]", entry)

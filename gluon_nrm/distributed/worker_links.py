@@ -1,7 +1,7 @@
-"""Messages between the workers of a job: every worker is linked to one of them, the hub.
+"""Messages between the workers of a job, each of which is connected to one of them, the hub.
 
-Links are those of Python's ``multiprocessing.connection``: a connection is taken only from who proves to
-know the job's key. Messages are plain bytes; nothing is unpickled.
+The connections are those of ``multiprocessing.connection``, authenticated by the key of the job. Messages are
+plain bytes; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Dict, List, Sequence
 
 from gluon_nrm.errors import DistributedError
 
-#: Seconds that ``watch`` has to say which worker is gone, before a broken link is reported without a name.
+#: Seconds that the monitor has to name the worker that is gone, before a broken connection is reported.
 PATIENCE = 5.0
 
 
 class WorkerLinks:
-    """One worker's links.
+    """Connections of one worker to the others.
 
     Args:
-        rank: this worker's number.
-        size: how many workers there are.
-        links: by rank; on the hub to all others, elsewhere to the hub alone.
-        hub: whether this worker is the hub.
+        rank: rank of this worker.
+        size: number of workers.
+        links: connections by rank: to all others on the hub, to the hub on every other worker.
+        hub: this worker is the hub.
     """
 
     def __init__(self, rank: int, size: int, links: Dict[int, Connection], hub: bool) -> None:
         self.rank, self.size, self._links, self._hub = rank, size, links, hub
 
     def exchange(self, data: bytes) -> List[bytes]:
-        """Give ``data`` to all workers and return that of each, by rank; every worker has to call it.
+        """Send ``data`` to all workers and return the data of each, by rank; every worker must call it.
 
         Raises:
-            DistributedError: a link broke.
+            DistributedError: a connection broke.
         """
         try:
             return self._collect(data) if self._hub else self._ask(data)

@@ -1,4 +1,4 @@
-"""The workers of a job, as each of them sees the others."""
+"""Communication between the workers of a job."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 import numpy as np
 
-from gluon_nrm.distributed.watch import Watch
+from gluon_nrm.distributed.process_monitor import ProcessMonitor
 from gluon_nrm.distributed.worker_links import WorkerLinks, pack, unpack
 from gluon_nrm.errors import DistributedError, NonFiniteLoss
 
-#: Named groups of named arrays, and what JSON can hold beside them: the contents of a checkpoint.
+#: Named groups of named arrays, as in a checkpoint.
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class Workers:
-    """All worker processes; by itself, a process is the only one, rank 0 of 1.
+    """All worker processes of a job; outside a job, this process is rank 0 of 1.
 
     Every worker calls the same methods in the same order; each call waits for the others.
 
     Args:
-        rank: this worker's number, from 0; worker 0 has the run folder.
-        size: how many there are.
+        rank: rank of this worker, from 0; worker 0 has the run folder.
+        size: number of workers.
         links: links to the other workers; None for a single worker.
         watch: ends this process if another one dies.
         kvstore: MXNet's distributed store; None outside a job.
@@ -35,7 +35,7 @@ class Workers:
         rank: int = 0,
         size: int = 1,
         links: Optional[WorkerLinks] = None,
-        watch: Optional[Watch] = None,
+        watch: Optional[ProcessMonitor] = None,
         kvstore: Any = None,
     ) -> None:
         self.rank, self.size, self.kvstore = rank, size, kvstore
@@ -43,20 +43,19 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """Whether this worker has the run folder, evaluates and draws."""
+        """True on worker 0, which has the run folder, evaluates and draws."""
         return self.rank == 0
 
     @property
     def asynchronous(self) -> bool:
-        """Whether the servers update at each worker's gradient, without waiting for the others'."""
+        """True with dist_async: the servers update at each gradient, without waiting for other workers."""
         return self.kvstore is not None and "async" in self.kvstore.type
 
     def __enter__(self) -> Workers:
-        """The workers themselves; at the end of the ``with`` body they take leave of each other."""
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], _: Any, __: Optional[TracebackType]) -> None:
-        """Take leave, unless this worker alone has failed: then the others are to end too."""
+        """Leave the job in order; if only this worker failed, the others end too."""
         agreed = kind is None or issubclass(kind, (NonFiniteLoss, KeyboardInterrupt, DistributedError))
         if kind is None:
             self.barrier()
@@ -64,7 +63,7 @@ class Workers:
             self._watch.close()
 
     def exchange(self, data: bytes) -> List[bytes]:
-        """Give ``data`` to all and return that of each, by rank.
+        """Send ``data`` to all workers and return the data of each, by rank.
 
         Raises:
             DistributedError: a worker is gone.
@@ -72,15 +71,15 @@ class Workers:
         return [data] if self._links is None else self._links.exchange(data)
 
     def barrier(self) -> None:
-        """Wait until every worker has come this far."""
+        """Wait until every worker has called this."""
         self.exchange(b"")
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any worker."""
+        """Return True if the flag is set on any worker."""
         return any(part == b"1" for part in self.exchange(b"1" if flag else b"0"))
 
     def gather(self, vector: np.ndarray) -> np.ndarray:
-        """Return the vectors (n,) of all workers, of one length and type, as (workers, n)."""
+        """Gather the vectors (n,) of all workers, of equal length and type, as (workers, n)."""
         parts = self.exchange(np.ascontiguousarray(vector).tobytes())
         return np.stack([np.frombuffer(part, dtype=vector.dtype) for part in parts])
 
@@ -89,13 +88,13 @@ class Workers:
         return self.gather(vector).sum(axis=0, dtype=vector.dtype)
 
     def from_first(self, value: Any) -> Any:
-        """Worker 0's ``value``, anything JSON can hold; what the others pass is not looked at."""
+        """Return worker 0's ``value``, of JSON types; the values of other workers are ignored."""
         return json.loads(self.exchange(json.dumps(value).encode("utf-8") if self.first else b"")[0])
 
     def arrays_from_first(
         self, arrays: Arrays, state: Mapping[str, Any]
     ) -> Tuple[Dict[str, Dict[str, np.ndarray]], Dict[str, Any]]:
-        """Worker 0's arrays and state; what the others pass is not looked at."""
+        """Return worker 0's arrays and state; those of other workers are ignored."""
         if self._links is None:
             return {name: dict(group) for name, group in arrays.items()}, dict(state)
         found = self.exchange(_encode(arrays, state) if self.first else b"")[0]

@@ -36,8 +36,8 @@ from gluon_nrm.distributed.addresses import address_towards, free_port, wait_unt
 from gluon_nrm.distributed.hosts import Host, read_hosts
 from gluon_nrm.distributed.launch import task_addresses
 from gluon_nrm.distributed.plan import Job, plan
+from gluon_nrm.distributed.process_monitor import LEFT_ALONE
 from gluon_nrm.distributed.task import Task, expand, find_task
-from gluon_nrm.distributed.watch import LEFT_ALONE
 from gluon_nrm.errors import DistributedError
 
 PYTHON = sys.executable

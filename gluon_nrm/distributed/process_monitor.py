@@ -1,7 +1,7 @@
-"""Ending a process of a job when another one is gone, or does not come.
+"""End a process of a job when another process dies or does not join.
 
-MXNet 1.9.1 waits without end for what a dead process was to send, inside the library, where Python cannot
-interrupt it. So threads listen on links of their own. A process that dies, however it dies, breaks its link.
+MXNet 1.9.1 waits without end for the messages of a dead process, inside the library, where Python cannot
+interrupt it. So a thread listens on a connection to each process: it breaks when that process dies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gluon_nrm.console.display import say
 
 #: Exit code of a process that ends because another one is gone.
 LEFT_ALONE = 74
-#: Exit code of worker 0 where others have not come; that of every user's error.
+#: Exit code of worker 0 when processes did not join, that of a user's error.
 NOT_ALL = 2
 
 BYE = b"bye"
@@ -24,13 +24,13 @@ BYE = b"bye"
 ARRIVED = b"in"
 
 
-class Watch:
-    """Listens for the end of other processes, and for their arrival.
+class ProcessMonitor:
+    """Listen for the arrival and the death of other processes.
 
     Args:
-        links: by name; on the hub to all others, elsewhere to the hub alone.
-        titles: what messages call those processes.
-        own: what they call this one.
+        links: connections by name: to all others on the hub, to the hub elsewhere.
+        titles: names and hosts of those processes, for messages.
+        own: name and host of this process.
     """
 
     def __init__(self, links: Dict[str, Connection], titles: Dict[str, str], own: str) -> None:
@@ -42,28 +42,28 @@ class Watch:
             Thread(target=self._listen, args=(name,), name=f"watch {name}", daemon=True).start()
 
     def close(self) -> None:
-        """Take leave: from now on no end of a process ends another."""
+        """Leave the job: from now on the end of a process ends no other."""
         self._closed = True
         self._tell(BYE)
 
     def arrive(self) -> None:
-        """Say that this process has joined MXNet's parameter server."""
+        """Report that this process has joined MXNet's parameter server."""
         self._take("")
         self._tell(ARRIVED)
 
     def limit_arrival(self, seconds: float) -> None:
-        """End the job from the hub, where not all have arrived after so many seconds; returns at once."""
+        """End the job after ``seconds`` unless all have arrived; called on the hub, returns at once."""
         if seconds != float("inf"):
             timer = Timer(seconds, self._give_up, args=(seconds,))
             timer.daemon = True
             timer.start()
 
     def wait_for_all(self) -> None:
-        """Wait, on the hub, until all have arrived; ``limit_arrival`` sets an end to it."""
+        """Wait until all have arrived, on the hub; ``limit_arrival`` sets the time limit."""
         self._complete.wait()
 
     def missing(self) -> List[str]:
-        """What messages call those that have not arrived, in order."""
+        """Titles of the processes that have not arrived, in order."""
         with self._lock:
             return sorted(self._missing.values())
 
@@ -75,10 +75,10 @@ class Watch:
             "slow, or a program that is not of this job took the place;\n"
             "start the job again, or wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
         )
-        self._closed = True  # the end of the others, who are told, is not to end this one first
+        self._closed = True  # or the end of the others would end this one first
         self._tell(message.encode("utf-8"))
         say(f"error: {message}")
-        time.sleep(0.5)  # the others are to read it before the links break
+        time.sleep(0.5)  # so that the others read it before the connections break
         os._exit(NOT_ALL)  # MXNet cannot be interrupted
 
     def _take(self, name: str) -> None:
@@ -100,7 +100,7 @@ class Watch:
             return
         self._tell(message)
         say(f"error: {message.decode('utf-8')}; {self._own.partition(' on ')[0]} ends too")
-        os._exit(LEFT_ALONE)  # in order, MXNet would wait for the dead one
+        os._exit(LEFT_ALONE)  # MXNet's orderly exit would wait for the dead process
 
     def _tell(self, message: bytes) -> None:
         for link in self._links.values():

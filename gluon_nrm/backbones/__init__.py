@@ -1,7 +1,7 @@
-"""Ordinary classifiers, images (B, C, H, W) to logits (B, K), for Max-Min and the NRM to be made of.
+"""Ordinary classifiers, images (B, C, H, W) to logits (B, K), as base networks of Max-Min and the NRM.
 
-Each is a function of its numbers, so that narrow networks for small images come from the same code as the
-published ones. Parameters are initialised by the caller: ``net.initialize(initialiser("he"))``.
+Each function takes the network's sizes, so the same code builds the published networks and narrow ones for
+small images. The caller initialises the parameters: ``net.initialize(initialiser("he"))``.
 """
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401

@@ -1,4 +1,4 @@
-"""What the networks with skip connections are built of: branches, shortcuts, the residual block, the top."""
+"""Blocks of networks with skip connections: branches, shortcuts, the residual block, the classifier."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def convolution(in_channels: int, channels: int, kernel: int, stride: int = 1, g
 
 
 def batch_norm(channels: int) -> nn.BatchNorm:
-    """Build a batch normalisation with the momentum and epsilon of all these papers."""
+    """Build a batch normalisation with the papers' momentum and epsilon."""
     return nn.BatchNorm(momentum=0.9, epsilon=1e-5, in_channels=channels)
 
 
 def activation(slope: float) -> HybridBlock:
-    """Build a ReLU, or a leaky one where ``slope`` is not 0."""
+    """Build a leaky ReLU, or a ReLU if ``slope`` is 0."""
     return nn.LeakyReLU(slope) if slope else nn.Activation("relu")
 
 
 def chain(layers: Iterable[HybridBlock]) -> nn.HybridSequential:
-    """Put layers one after the other."""
+    """Build a sequence of layers."""
     sequence = nn.HybridSequential()
     sequence.add(*layers)
     return sequence
 
 
 def basic_branch(in_channels: int, channels: int, stride: int, slope: float) -> Iterator[HybridBlock]:
-    """Two 3x3 convolutions (He et al. 2016, Figure 5 left), each normalised; no activation at the end."""
+    """Yield two 3x3 convolutions with norms (He et al. 2016, Figure 5 left), without a last activation."""
     yield convolution(in_channels, channels, 3, stride)
     yield batch_norm(channels)
     yield activation(slope)
@@ -51,7 +51,7 @@ def basic_branch(in_channels: int, channels: int, stride: int, slope: float) -> 
 def bottleneck_branch(
     in_channels: int, inner: int, channels: int, stride: int, groups: int, slope: float
 ) -> Iterator[HybridBlock]:
-    """1x1, grouped 3x3 and 1x1 convolutions (Xie et al. 2017, Figure 3c); no activation at the end."""
+    """Yield 1x1, grouped 3x3 and 1x1 convolutions (Xie et al. 2017, Figure 3c), without a last activation."""
     yield convolution(in_channels, inner, 1)
     yield batch_norm(inner)
     yield activation(slope)
@@ -63,23 +63,25 @@ def bottleneck_branch(
 
 
 def projection(in_channels: int, channels: int, stride: int) -> Optional[HybridBlock]:
-    """1x1 convolution and norm where a block changes the shape (He et al. 2016, option B), else None."""
+    """Build a 1x1 convolution with norm (He et al. 2016, option B); None if the shape does not change."""
     if in_channels == channels and stride == 1:
         return None
     return chain([convolution(in_channels, channels, 1, stride), batch_norm(channels)])
 
 
 class BlockShape(NamedTuple):
-    """Where a block stands in its network."""
+    """Position and size of a residual block in its network."""
 
     stage: int
+    #: feature maps of the input
     in_channels: int
+    #: feature maps of the output
     channels: int
     stride: int
 
 
 def block_shapes(in_channels: int, widths: Sequence[int], blocks: Sequence[int]) -> Iterator[BlockShape]:
-    """Go through the blocks of all stages; the first of every stage but the first halves the image."""
+    """Yield the blocks of all stages; the first block of each stage after the first halves the image."""
     for stage, (channels, count) in enumerate(zip(widths, blocks)):
         for place in range(count):
             yield BlockShape(stage, in_channels, channels, 2 if stage > 0 and place == 0 else 1)
@@ -93,7 +95,7 @@ class Residual(HybridBlock):
         branches: layers of every branch.
         shortcut: a block, or None for the identity.
         before: activation before the branches and a shortcut that is not the identity (pre-activation).
-        mix: how two branches become one; None where there is one.
+        mix: block that mixes two branches; None for one branch.
         after: activation of the sum (post-activation).
     """
 
@@ -125,8 +127,8 @@ class ImageClassifier(HybridBlock):
     """Layers, global average pooling and a linear classifier: images (B, C, H, W) to logits (B, K).
 
     Args:
-        layers: an iterator; what it builds is named within the network, so that the names of parameters
-            depend on nothing else.
+        layers: an iterator that builds the layers; it runs in the network's name scope, so that parameter
+            names depend on nothing else.
         channels: feature maps of the last layer.
         classes: K.
     """

@@ -1,25 +1,25 @@
-"""Checks of the numbers that a network is described by."""
+"""Checks of a network's sizes."""
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Sequence
 
 from gluon_nrm.errors import ModelError
 
 
-def check_counts(**counts: Any) -> None:
-    """Every number must be whole and at least 1.
+def check_counts(**counts: object) -> None:
+    """Check that every value is an integer of at least 1.
 
     Raises:
         ModelError: one is not.
     """
     for name, value in counts.items():
         if not _is_count(value):
-            raise ModelError(f"{name}: must be a whole number of at least 1, found {value!r}")
+            raise ModelError(f"{name}: must be an integer of at least 1, found {value!r}")
 
 
-def check_classifier(classes: Any, in_channels: Any, blocks: Sequence[Any], slope: float) -> None:
-    """Check what every network takes: classes, channels of the images, blocks per stage, slope.
+def check_classifier(classes: int, in_channels: int, blocks: Sequence[int], slope: float) -> None:
+    """Check the arguments that all networks share: classes, image channels, blocks per stage, slope.
 
     Raises:
         ModelError: fewer than two classes, no channels, no stage, a stage without blocks, or a slope
@@ -37,5 +37,5 @@ def check_classifier(classes: Any, in_channels: Any, blocks: Sequence[Any], slop
         raise ModelError(f"slope: must be at least 0 (ReLU) and below 1, found {slope}")
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -17,9 +17,9 @@ BOTTLENECK = 4
 ALIGNED = 16
 """Feature maps in a unit of oneDNN's blocked memory layout.
 
-The gradient of a concatenation arrives in that layout, and MXNet 1.9.1 on the CPU cannot cut it within a unit
-("could not construct a sub-memory"). The slice of everything that is put behind such a concatenation returns
-a gradient in the plain layout.
+The gradient of a concatenation arrives in that layout, and MXNet 1.9.1 on the CPU cannot split it within a
+unit ("could not construct a sub-memory"). A slice of all feature maps behind the concatenation returns its
+gradient in the plain layout.
 """
 
 
@@ -73,7 +73,7 @@ def cifar_densenet(
 
 
 class DenseLayer(HybridBlock):
-    """Add feature maps to those there are: (B, C, H, W) to (B, C + growth_rate, H, W)."""
+    """Append ``growth_rate`` feature maps: (B, C, H, W) to (B, C + growth_rate, H, W)."""
 
     def __init__(self, in_channels: int, growth_rate: int, slope: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,7 +99,7 @@ class DenseLayer(HybridBlock):
 
 
 def _transition(in_channels: int, channels: int, slope: float) -> Iterator[HybridBlock]:
-    """Fewer feature maps, of half the size."""
+    """Yield a transition: fewer feature maps, of half the height and width."""
     yield batch_norm(in_channels)
     yield activation(slope)
     yield convolution(in_channels, channels, 1)

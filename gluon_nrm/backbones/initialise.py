@@ -1,13 +1,13 @@
-"""How the parameters of these networks start in the papers' experiments."""
+"""Initialisers of the papers' experiments."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import mxnet as mx
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.typing import Tensor
 
 INITIALISERS = {"he": "out", "he_fan_in": "in"}
 
@@ -17,15 +17,15 @@ class HeNormal(mx.init.Initializer):
 
     n is the fan: filter pixels times output channels (fan "out", Equation 14) or times input channels of a
     group (fan "in", Equation 10). The classifier's weight is from U(-1/sqrt(C), 1/sqrt(C)) for C features,
-    as in the authors' programs, which leave it to Torch. Norms and biases are not its business: they have
-    initialisers of their own (1 and 0).
+    as in the authors' programs, which use Torch's default. Norms and biases have initialisers of their own
+    (1 and 0).
     """
 
     def __init__(self, fan: str = "out", slope: float = 0.0) -> None:
         super().__init__(fan=fan, slope=slope)
         self._fan, self._gain = fan, 2.0 / (1.0 + slope**2)
 
-    def _init_weight(self, _: Any, array: Any) -> None:
+    def _init_weight(self, _: str, array: Tensor) -> None:
         out_channels, in_channels, *window = array.shape
         if not window:
             bound = 1.0 / math.sqrt(in_channels)

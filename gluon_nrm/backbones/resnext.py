@@ -1,6 +1,6 @@
 """ResNeXt (Xie et al. 2017, "Aggregated Residual Transformations for Deep Neural Networks").
 
-And ResNeXt with two branches a block, mixed by Shake-Shake (Gastaldi 2017, Section 2.2).
+Also ResNeXt with two branches in each block, mixed by Shake-Shake (Gastaldi 2017, Section 2.2).
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ def shake_resnext(
     level: str = "image",
     slope: float = 0.0,
 ) -> HybridBlock:
-    """Build a ResNeXt of two branches a block (Gastaldi 2017, Section 2.2), arguments as ``resnext``.
+    """Build a ResNeXt of two branches in each block (Gastaldi 2017, Section 2.2), arguments as ``resnext``.
 
-    Cardinality and width are those of each branch. ``ShakeShake`` mixes the branches and says what
-    ``forward``, ``backward`` and ``level`` are. Shortcuts and activations are those of ``resnext``.
+    Cardinality and width are those of each branch. For ``forward``, ``backward`` and ``level`` see
+    ``ShakeShake``, which mixes the branches. Shortcuts and activations are those of ``resnext``.
 
     Raises:
         ModelError: an argument is out of its range or not one of its choices.

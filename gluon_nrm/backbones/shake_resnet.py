@@ -1,8 +1,8 @@
-"""Residual networks of two branches mixed by chance (Gastaldi 2017, "Shake-Shake regularization").
+"""Residual networks of two randomly mixed branches (Gastaldi 2017, "Shake-Shake regularization").
 
-What the paper leaves open is as in its author's program, by which the published counts of parameters come
-out: no convolution has a bias, the stem has a norm but no activation, and the first block, which widens the
-stem, has the two-path shortcut too, at stride 1.
+Details that the paper leaves open follow its author's program, and give the published numbers of parameters:
+no convolution has a bias, the stem has a norm but no activation, and the first block, which widens the stem,
+has the two-path shortcut with stride 1.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def shake_resnet(
         blocks: blocks of each stage; n in each of three stages are 6n + 2 layers, here 26.
         forward: gates of the forward pass, "shake" or "even", as for ``ShakeShake``.
         backward: gates of the backward pass, "shake" or "even".
-        level: whether gates are drawn for every "image" or every "batch".
+        level: draw gates for each "image" or for each "batch".
         slope: slope of the leaky ReLU below zero; 0 is ReLU.
 
     Raises:
@@ -98,10 +98,10 @@ def shake_resnet26_2x96d(classes: int, **options: Any) -> HybridBlock:
 
 
 class TwoPathShortcut(HybridBlock):
-    """Shortcut that sees more than every second pixel: (B, C_in, H, W) to (B, C, H', W').
+    """Shortcut of two paths over different pixels: (B, C_in, H, W) to (B, C, H', W').
 
-    Each path puts out half of the feature maps by a 1x1 convolution of every ``stride``-th pixel; the second
-    path first moves the image by one pixel to the right and down, with zeros coming in.
+    Each path computes half of the feature maps by a 1x1 convolution of every ``stride``-th pixel. The second
+    path first moves the image by one pixel to the right and down, and fills in zeros.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, **kwargs: Any) -> None:

@@ -1,23 +1,22 @@
-"""Where the Max and the Min branch of a traced network part, and what the Min branch does differently.
+"""The Max and the Min branch of a traced network: what they share, and what the Min branch negates.
 
-The Min branch takes every minimum where the Max branch takes a maximum: NReLU(v) = min(v, 0) = -ReLU(-v), and
-min-pooling is -maxpool(-v) (Section 5). So it is run *mirrored*: with u = -v in place of v, its rectifiers,
-poolings and all else are the network's own operators, u goes through linear layers unchanged, a bias b enters
-as -b, and the class scores are negated at the end. Nothing is computed that the base network would not
-compute, and what the rule does to an operator need not be listed:
+The Min branch takes a minimum wherever the Max branch takes a maximum: NReLU(v) = min(v, 0) = -ReLU(-v), and
+min-pooling is -maxpool(-v) (Section 5). It runs on *negated* features u = -v. On u all operators are the
+network's own: linear layers do not change, a bias b enters as -b, and the class scores are negated at the
+end. Consequences:
 
-- f becomes -f(-v): ReLU, leaky and parametric ReLU, ELU, ReLU6 and tanh their mirror images, max-pooling
-  min-pooling.
-- A **gate**, a non-linearity whose output multiplies a feature map (the sigmoid of a squeeze-and-excitation
-  block or a swish, softmax attention), keeps its sign and is mirrored: f(-v). The product of feature map and
-  gate is then the mirror image of the base network's. The released SE-ResNeXt has -f(-v) (an option).
-- What comes before the first non-linearity is the same in both branches and is computed once, norms included.
-- From there on every normalisation has parameters and statistics of its own in the Min branch; all other
-  parameters are shared. Its running means and betas are those of the negated features.
-- A number added to features is a bias like a learned one, unless it leads into a clip (hard swish): there it
-  is part of the non-linearity.
+- A non-linearity f becomes -f(-v). This holds for ReLU, leaky and parametric ReLU, ELU, ReLU6 and tanh.
+  Max-pooling becomes min-pooling.
+- A **gate** is a non-linearity whose output multiplies a feature map: the sigmoid of a squeeze-and-excitation
+  block or a swish, softmax attention. It becomes f(-v), so that the product with the feature map is negated
+  once. The released SE-ResNeXt has -f(-v) (an option).
+- Everything before the first non-linearity, norms included, is the same in both branches and computed once.
+- Every later normalisation has parameters and statistics of its own in the Min branch, those of the negated
+  features. All other parameters are shared.
+- A number added to features is a bias, unless it leads into a clip (hard swish): there it is part of the
+  non-linearity.
 
-So without biases and norms, logits_min(x) = -logits_max(-x).
+Without biases and norms, logits_min(x) = -logits_max(-x).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry, Graph, Node
 
 NUMBERS_ADDED = ("_plus_scalar", "_minus_scalar", "_rminus_scalar")
-#: What may stand between a number added and its clip, or between a gate and the product.
+#: Operators allowed between an added number and its clip, or between a gate and the product.
 SCALED = ("_mul_scalar", "_div_scalar", *NUMBERS_ADDED)
 SHAPED = (
     "Cast", "Reshape", "SwapAxis", "broadcast_axis", "broadcast_like", "broadcast_to", "expand_dims",
@@ -40,15 +39,15 @@ SHAPED = (
 
 @dataclass(frozen=True)
 class Branches:
-    """What to know of every node of ``graph`` to run it in both branches, by node.
+    """The facts about each node of ``graph`` that both branches need.
 
     Attributes:
-        split: computed in each branch by itself; the others are the same in both and computed once.
-        signal: depends on the image, so its sign changes in the Min branch.
-        biases: inputs that are biases: negated in the Min branch.
+        split: for each node, True if each branch computes it; False if both share one result.
+        signal: for each node, True if it depends on the image, so that the Min branch negates it.
+        biases: for each node, the inputs that are biases; the Min branch negates them.
         numbers: nodes that add a number which is a bias.
         gates: non-linearities whose output multiplies a feature map.
-        norms: variables that the Min branch has of its own.
+        norms: variables of which the Min branch has its own copy.
     """
 
     graph: Graph
@@ -61,20 +60,20 @@ class Branches:
 
 
 def find_branches(graph: Graph, learned: FrozenSet[int]) -> Branches:
-    """Part a graph into what the branches share and what they do not.
+    """Find what the branches of a graph share and what they compute separately.
 
     Args:
         graph: the traced network.
-        learned: variables that are learned parameters, and no constants.
+        learned: variables that are learned parameters, not constants.
 
     Raises:
-        ModelError: an operator is not known, or nothing tells the branches apart.
+        ModelError: an operator is not known, or the branches are the same.
     """
     for node in graph.nodes:
         if not node.variable and node.op not in operators.KNOWN:
             raise ModelError(
                 f"{node}: there is no rule for what this operator is in the Min branch or top-down; "
-                "replace it, or keep it out of the network that is handed over"
+                "replace it, or keep it out of the network"
             )
     consumers = graph.consumers()
     signal, from_learned = _signals(graph, learned)
@@ -98,7 +97,7 @@ def find_branches(graph: Graph, learned: FrozenSet[int]) -> Branches:
 
 
 def _signals(graph: Graph, learned: FrozenSet[int]) -> Tuple[List[bool], List[bool]]:
-    """Whether each node depends on the image, and whether on a learned parameter."""
+    """Mark the nodes that depend on the image, and those that depend on a learned parameter."""
     signal: List[bool] = []
     from_learned: List[bool] = []
     for index, node in enumerate(graph.nodes):
@@ -136,9 +135,9 @@ def _bias_inputs(graph: Graph, index: int, signal: List[bool], from_learned: Lis
 
 
 def _numbers(graph: Graph, signal: List[bool], consumers: Dict[Entry, Tuple[int, ...]]) -> FrozenSet[int]:
-    """Nodes that add a number to features, but for those that lead into a clip.
+    """Nodes that add a number to features, except those that lead into a clip.
 
-    What does not depend on the image, such as the gates of Shake-Shake, is no feature.
+    Values that do not depend on the image, such as the gates of Shake-Shake, are not features.
     """
     return frozenset(
         index
@@ -173,7 +172,7 @@ def _bounded(node: Node) -> bool:
 def _readers(
     graph: Graph, consumers: Dict[Entry, Tuple[int, ...]], index: int, through: Tuple[str, ...]
 ) -> List[int]:
-    """Nodes that a node's outputs reach, directly or through operators named in ``through``."""
+    """Nodes that read a node's outputs, directly or through operators named in ``through``."""
     found: List[int] = []
     pending = [index]
     while pending:

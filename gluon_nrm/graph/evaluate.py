@@ -1,8 +1,8 @@
-"""Running a traced network, branch by branch."""
+"""Run a traced network, branch by branch."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, List, Mapping, Optional, Union
 
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.branches import Branches
@@ -10,24 +10,26 @@ from gluon_nrm.graph.node import Entry, Node
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
-#: Runs one node: its place, its inputs, changes of its arguments; returns its outputs.
-Runner = Callable[[int, List[Tensor], Dict[str, Any]], List[Tensor]]
+#: Arguments of an operator in place of a node's own.
+Changes = Dict[str, Union[float, bool]]
+#: Run one node: its index, its inputs, changed arguments; return its outputs.
+Runner = Callable[[int, List[Tensor], Changes], List[Tensor]]
 
 
 class GraphEvaluation:
     """One pass of a graph over one batch of images, on arrays or symbols.
 
-    What the branches share is computed by whichever branch is asked for first.
+    The first branch that runs computes the nodes that both share.
 
     Args:
         F: the operator module.
-        branches: the graph and where its branches part.
+        branches: the graph with both branches.
         image: (B, C, H, W).
         parameters: value of each variable, by node.
-        own: value of each variable that the Min branch has of its own.
+        own: value of each variable of the Min branch's own, by node.
         runner: runs a node in place of ``operators.run``.
-        released_gates: gates are -f(-v) in the Min branch, as in the released SE-ResNeXt, not f(-v).
-        dtype: precision of layers with weights, where there is no ``runner``.
+        released_gates: gates of the Min branch are -f(-v), as in the released SE-ResNeXt, not f(-v).
+        dtype: precision of layers with weights; unused with a ``runner``.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class GraphEvaluation:
         return scores if which == MAX else -scores
 
     def _operand(self, values: Dict[Entry, Tensor], index: int, place: int, which: int) -> Tensor:
-        """Fetch an input of a node, negated where the Min branch's node reads what both branches share."""
+        """Fetch an input of a node; shared features and biases are negated for the Min branch."""
         entry = self._graph.nodes[index].inputs[place]
         if entry in values:
             return values[entry]
@@ -82,11 +84,11 @@ class GraphEvaluation:
             return self._own[entry.node]
         if not (self._branches.signal[entry.node] or place in self._branches.biases[index]):
             return self._shared[entry]
-        # one negated copy, however many nodes read it
+        # one negated copy for all nodes that read it
         if entry not in self._negated:
             self._negated[entry] = -self._shared[entry]
         return self._negated[entry]
 
 
-def _negated_number(node: Node) -> Dict[str, Any]:
+def _negated_number(node: Node) -> Changes:
     return {"scalar": -float(node.get("scalar", 0.0))}

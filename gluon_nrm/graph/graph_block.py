@@ -1,4 +1,4 @@
-"""Blocks that run a traced network: which parameters there are, and under which names."""
+"""The block that runs a traced network, and the names of its parameters."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gluon_nrm.graph.evaluate import GraphEvaluation
 from gluon_nrm.graph.trace import trace
 from gluon_nrm.typing import Operators, Tensor
 
-#: Prefix of the structural names of the parameters that the Min branch has of its own.
+#: Prefix of the structural names of the Min branch's own parameters.
 OWN = "min."
 
 
 class TracedBranches(NamedTuple):
-    """A network taken apart: its graph, and its parameters by structural name."""
+    """A traced network: its graph with both branches, and its parameters by structural name."""
 
     branches: Branches
     parameters: Dict[str, Parameter]
 
 
 def trace_branches(net: HybridBlock) -> TracedBranches:
-    """Trace a network and part its branches.
+    """Trace a network and find its Max and Min branch.
 
     Raises:
-        ModelError: it cannot be traced, or holds an operator without a rule; the message names it.
+        ModelError: the network cannot be traced, or has an operator without a rule; the message names it.
     """
     graph, parameters = trace(net)
     learned = frozenset(
@@ -37,10 +37,10 @@ def trace_branches(net: HybridBlock) -> TracedBranches:
 
 
 def own_parameters(traced: TracedBranches, pool: ParameterDict) -> Dict[str, Parameter]:
-    """Make the norms' parameters and statistics of the Min branch, in ``pool``.
+    """Make the Min branch's norm parameters and statistics, in ``pool``.
 
-    They start as the network's own do; where the network has been initialised, as a copy. The Min branch runs
-    mirrored, so what is a mean or a shift is copied with its sign changed.
+    They have the initialisers of the network's own norms. For an initialised network they start as copies,
+    with means and shifts negated, because the Min branch runs on negated features.
     """
     graph, found = traced.branches.graph, {}
     for node in graph.nodes:
@@ -66,8 +66,8 @@ class GraphBlock(HybridBlock):
     """A block that runs a traced network.
 
     Args:
-        branches: the graph and where its branches part.
-        parameters: by structural name, those of the Min branch with ``OWN`` before it. The network's own keep
+        branches: the graph with both branches.
+        parameters: by structural name; the Min branch's own have the prefix ``OWN``. The network's own keep
             their names, so files of its parameters load.
     """
 
@@ -80,7 +80,7 @@ class GraphBlock(HybridBlock):
     def evaluation(
         self, F: Operators, x: Tensor, parameters: Mapping[str, Tensor], **options: Any
     ) -> GraphEvaluation:
-        """Prepare a pass over images (B, C, H, W) with the parameters that ``hybrid_forward`` is handed."""
+        """Prepare a pass over images (B, C, H, W) with the parameters of ``hybrid_forward``."""
         names = self.branches.graph.parameters
         values = {index: parameters[name] for index, name in names.items()}
         own = {index: parameters[OWN + names[index]] for index in self.branches.norms if self.has_own}
@@ -88,5 +88,5 @@ class GraphBlock(HybridBlock):
 
     @property
     def has_own(self) -> bool:
-        """Whether the block holds the Min branch's parameters."""
+        """True if the block holds the Min branch's parameters."""
         return any(name.startswith(OWN) for name in self._reg_params)

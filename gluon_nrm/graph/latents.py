@@ -1,4 +1,4 @@
-"""What the inference pass of a traced network leaves behind for rendering, node by node."""
+"""Latents and constants of the inference pass of a traced network, node by node, for rendering."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ RECTIFIERS = ("Activation", "LeakyReLU", "relu")
 
 
 def has_latents(site: Site) -> bool:
-    """Whether a node leaves latents: a state or positions."""
+    """True if inference infers latents at a node: a state or positions."""
     op = site.node.op
     return op in RECTIFIERS or (op == "Pooling" and site.node.get("pool_type", "max") == "max")
 
 
 def has_constants(site: Site) -> bool:
-    """Whether rendering through a node needs constants of the inference pass: a norm's scale, a gate."""
+    """True if rendering through a node needs constants of inference: a norm's scale, a factor."""
     return site.node.op in ("BatchNorm", "elemwise_mul", "broadcast_mul")
 
 
 def record(F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]) -> List[Tensor]:
-    """Latents of a node in a pass: states of a rectifier, positions of a max-pooling, scale of a norm.
+    """Latents or constants of one node in one pass.
 
-    ``outputs`` of a batch norm are its output and the mean and reciprocal standard deviation that it used;
-    what is recorded is the (C,) scale and shift of the affine map that it was.
+    A rectifier has a state, a max-pooling positions, a batch norm scale and shift, (C,) each, a product the
+    factor that does not depend on the image. ``outputs`` of a batch norm are its output, mean and reciprocal
+    standard deviation.
     """
     node = site.node
     if node.op in RECTIFIERS:
@@ -44,7 +45,7 @@ def record(F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]
 def frozen_affine(
     F: Operators, site: Site, inputs: List[Tensor], outputs: List[Tensor]
 ) -> Tuple[Tensor, Tensor]:
-    """Scale and shift, (C,) each, of a batch norm in one pass, constants but for gamma and beta."""
+    """Scale and shift, (C,) each, of a batch norm in one pass; constant except for gamma and beta."""
     scale = F.BlockGrad(outputs[2])
     if not site.node.get("fix_gamma", True):
         scale = inputs[1] * scale
@@ -57,14 +58,14 @@ def _state(F: Operators, site: Site, inputs: List[Tensor], output: Tensor) -> Te
 
 
 def is_parametric(site: Site) -> bool:
-    """Whether a node is a rectifier whose slope is learned."""
+    """True if a node is a rectifier with a learned slope."""
     return site.node.op == "LeakyReLU" and site.node.get("act_type", "leaky") == "prelu"
 
 
 def constant_state(F: Operators, site: Site, output: Tensor) -> Tensor:
-    """State of a rectifier that put out ``output``, as if a slope that is learned were 0 (no gradient)."""
+    """State of a rectifier with this ``output`` (no gradient); a learned slope counts as 0 here."""
     leaky = site.node.op == "LeakyReLU" and not is_parametric(site)
-    # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back into layers that get no gradient
+    # not recorded: eager MXNet 1.9.1 crashes in the backward pass of layers without a gradient
     with mx.autograd.pause():
         return activation.state(F, output, float(site.node.get("slope", 0.25)) if leaky else 0.0)
 

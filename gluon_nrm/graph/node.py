@@ -1,4 +1,4 @@
-"""A traced network as a value: operators in the order in which they run."""
+"""The graph of a traced network: nodes in the order in which they run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Node:
 
     @property
     def variable(self) -> bool:
-        """Whether this is the image or a parameter, and no operator."""
+        """True for the image and for parameters."""
         return self.op == "null"
 
     def get(self, key: str, default: Any) -> Any:
-        """Read an argument as a Python value; texts such as ``relu`` stay texts."""
+        """Read an argument as a Python value; other strings, such as ``relu``, stay strings."""
         text = self.attrs.get(key)
         if text is None or text == "None":
             return default
@@ -42,11 +42,11 @@ class Node:
             return text
 
     def pair(self, key: str, default: int) -> Pair:
-        """Read an argument that is a pair of numbers, or empty."""
+        """Read an argument that is a pair of integers; an empty one is ``default`` twice."""
         return tuple(self.get(key, ())) or (default, default)
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """Name and operator, for messages."""
         return f"{self.name} ({self.op})"
 
 
@@ -54,8 +54,8 @@ class Node:
 class Graph:
     """A network of one image input and one output.
 
-    ``nodes`` are in topological order; ``parameters`` maps the variables among them, but for the image, to
-    their structural names (``features.0.weight``).
+    ``nodes`` are in topological order; ``parameters`` maps all variables except the image to their structural
+    names (``features.0.weight``).
     """
 
     nodes: Tuple[Node, ...]
@@ -64,7 +64,7 @@ class Graph:
     parameters: Mapping[int, str]
 
     def consumers(self) -> Dict[Entry, Tuple[int, ...]]:
-        """Nodes that read each entry; an entry that none reads is left out."""
+        """Nodes that read each entry; entries without readers are left out."""
         found: Dict[Entry, Tuple[int, ...]] = {}
         for index, node in enumerate(self.nodes):
             for entry in dict.fromkeys(node.inputs):

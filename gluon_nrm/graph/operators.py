@@ -1,19 +1,19 @@
-"""What the operators of a traced network are, and how a node is run.
+"""Families of the operators of a traced network, and running a node.
 
-Which branch-wise treatment an operator gets follows from the family it is in (``branches.py``); what it
-becomes top-down is in ``transpose.py``. An operator in none of these families is refused by name.
+An operator's family decides its treatment in the Min branch (``branches.py``). ``transpose.py`` has its
+rendering. An operator outside of these families is refused by name.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.node import Entry, Graph, Node
 from gluon_nrm.rules.precision import reduce, restore
 from gluon_nrm.typing import Operators, Tensor
 
-#: Linear in what they are given of the image, or affine with a bias of their own.
+#: Layers with weights: linear in the features, or affine with a bias.
 WEIGHTED = frozenset({"Convolution", "Deconvolution", "FullyConnected"})
 #: Linear, without parameters: f(-v) = -f(v).
 LINEAR = frozenset({
@@ -24,7 +24,7 @@ LINEAR = frozenset({
     "reverse", "slice", "slice_axis", "slice_like", "space_to_depth", "squeeze", "stack", "sum", "tile",
     "transpose",
 })  # fmt: skip
-#: Of their second input they use the shape alone.
+#: They use only the shape of their second input.
 SHAPED_LIKE = frozenset({"broadcast_like", "reshape_like", "slice_like"})
 #: Sums and differences: a learned summand is a bias.
 SUMS = frozenset({"broadcast_add", "broadcast_sub", "elemwise_add", "elemwise_sub"})
@@ -34,14 +34,14 @@ PRODUCTS = frozenset({
 })  # fmt: skip
 #: Normalisations with parameters (and statistics).
 NORMS = frozenset({"BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm"})
-#: Values that do not depend on the image, whatever they are given.
+#: Operators whose values do not depend on the image.
 SOURCES = frozenset({
     "_arange", "_ones", "_random_normal_like", "_random_uniform", "_random_uniform_like", "_zeros",
     "ones_like", "shape_array", "size_array", "zeros_like",
 })  # fmt: skip
-#: Non-linearities that weigh a feature map where their output multiplies it (``branches.gates``).
+#: Non-linearities that are gates if their output multiplies a feature map (``branches.py``).
 BOUNDED = frozenset({"Activation", "clip", "hard_sigmoid", "sigmoid", "softmax", "tanh"})
-#: All others that are let through.
+#: All other non-linearities.
 NONLINEAR = BOUNDED | frozenset({
     "L2Normalization", "LRN", "LeakyReLU", "Pooling", "SoftmaxActivation", "_maximum", "_maximum_scalar",
     "_minimum", "_minimum_scalar", "_minus_scalar", "_plus_scalar", "_power_scalar", "_rdiv_scalar",
@@ -50,26 +50,26 @@ NONLINEAR = BOUNDED | frozenset({
 })  # fmt: skip
 KNOWN = WEIGHTED | LINEAR | SUMS | PRODUCTS | NORMS | SOURCES | NONLINEAR
 
-#: Arguments that MXNet counts for itself.
+#: Arguments that MXNet fills in by itself.
 COUNTED = ("num_args",)
 
 
 def linear(node: Node) -> bool:
-    """Whether a node's operator commutes with a change of sign of its (one, image-dependent) input."""
+    """True if negating the image-dependent input of a node negates its output."""
     if node.op == "Pooling":
         return bool(node.get("pool_type", "max") in ("avg", "sum"))
     return node.op in LINEAR or node.op == "L2Normalization"
 
 
 def values_read(node: Node) -> Sequence[Entry]:
-    """Inputs of a node whose values matter, not the shape alone."""
+    """Inputs of a node whose values it uses, not only their shapes."""
     if node.op in SOURCES:
         return ()
     return node.inputs[:1] if node.op in SHAPED_LIKE else node.inputs
 
 
 def draws(graph: Graph) -> bool:
-    """Whether a graph draws random numbers in training."""
+    """True if a graph draws random numbers in training."""
     return any(
         "random" in node.op or (node.op == "Dropout" and node.get("p", 0.5) > 0) for node in graph.nodes
     )
@@ -82,8 +82,8 @@ def run(
 
     Args:
         F: the operator module.
-        node: what to run.
-        inputs: its operands.
+        node: the node.
+        inputs: its inputs.
         dtype: precision of layers with weights.
         changes: arguments in place of the node's own.
 
@@ -100,18 +100,18 @@ def run(
     return [result[i] for i in range(len(result))] if _outputs(F, result) > 1 else [result]
 
 
-def _outputs(F: Operators, result: Any) -> int:
+def _outputs(F: Operators, result: Tensor) -> int:
     return len(result) if hasattr(result, "list_outputs") else 1
 
 
-def _function(F: Operators, node: Node) -> Any:
-    """Find an operator by the name that graphs give it."""
+def _function(F: Operators, node: Node) -> Callable[..., Tensor]:
+    """Find an operator by its name in graphs."""
     places = [(F, node.op), (F._internal, node.op)]
     for prefix, module in (("_contrib_", F.contrib), ("_linalg_", F.linalg), ("_random_", F.random)):
         if node.op.startswith(prefix):
             places.append((module, node.op[len(prefix) :]))
     for module, name in places:
-        function = getattr(module, name, None)
+        function: Optional[Callable[..., Tensor]] = getattr(module, name, None)
         if function is not None:
             return function
     raise ModelError(f"{node}: this build of MXNet has no such operator")

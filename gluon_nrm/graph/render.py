@@ -16,11 +16,11 @@ class GraphRendering(NamedTuple):
 
     #: (B, C, H, W), before its norm
     image: Tensor
-    #: h(l) at each feature of the plan, before its norm
+    #: h(l) at each feature of the plan, before its norm, (B, C, H, W)
     features: List[Tensor]
-    #: what is rendered onto each paired convolution's own output, where the pair has no feature
+    #: rendering onto the output of each matched convolution without a feature, (B, C, H, W), by node
     own: Dict[int, Tensor]
-    #: what is rendered where each bias of the plan is added: t(l) . s(l) . h(l)
+    #: rendering where each bias of the plan is added, t(l) . s(l) . h(l), (B, C, H, W)
     routed: List[Tensor]
 
 
@@ -39,14 +39,14 @@ def render_graph(
 
     Args:
         F: the operator module.
-        plan: the network's.
-        code: what is rendered onto the class scores.
-        latents: of each node that left latents or constants.
-        weights: of each node that has one.
-        normalise: the rendering norm at the feature of that number.
+        plan: the network's rendering plan.
+        code: the class code.
+        latents: latents or constants of each node that has some.
+        weights: weight of each node that has one.
+        normalise: apply the rendering norm of a feature, given its number.
         scaled: multiply by the frozen scale of inference's norms.
-        zero: it is the zero image's path, of batch size 1 until it meets what an image left behind; nothing
-            is dropped.
+        zero: render the zero image's path, without dropout; its batch size is 1 down to the first latents of
+            the images.
         dtype: precision of convolutions.
     """
     graph = plan.branches.graph

@@ -1,4 +1,4 @@
-"""A traced network seen from the top: where it is rendered through, normalised and compared."""
+"""The plan of a traced network's rendering pass: its nodes, latents, features, biases and matched layers."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from gluon_nrm.graph.node import Entry, Graph
 from gluon_nrm.graph.transpose import Shape, Site
 from gluon_nrm.graph.transpose_checks import check
 
-#: Between a convolution and its rectifier.
+#: Operators allowed between a convolution and its rectifier.
 AFFINE = operators.NORMS | operators.SUMS | {"Cast", "Dropout", "_copy", "_plus_scalar", "_minus_scalar"}
-#: What a layer does after its rectifier: pooling and dropout.
+#: Operators of a layer behind its rectifier: pooling and dropout.
 POOLS = frozenset({"Dropout", "Pooling", "_contrib_AdaptiveAvgPooling2D"})
 
 
 class NodeBias(NamedTuple):
-    """A bias b(l): what inference adds at a node, and rendering weighs the path by."""
+    """A bias b(l) that inference adds at a node; the prior score weighs the rendering there by it."""
 
     node: int
-    #: the input that holds it; None for a number
+    #: index of the input that holds it; None for a number
     place: Optional[int]
-    #: whether it is subtracted
+    #: True if it is subtracted
     subtracted: bool
-    #: whether a normalisation follows, which takes it out again
+    #: True if a normalisation follows, which removes it
     redundant: bool
 
 
 class MatchedConvolution(NamedTuple):
-    """A convolution, and what is rendered onto its layer: a feature, or (None) its own output."""
+    """A convolution whose output moment matching compares with a rendering."""
 
     convolution: int
+    #: number of the feature that it is compared with; None: the rendering onto the convolution's own output
     feature: Optional[int]
 
 
 class RenderingPlan(NamedTuple):
-    """How a graph is rendered through.
-
-    ``features`` are the places h(l) where a layer is entered from above, from the image upwards: the output
-    of each rectifier with the pooling and dropout that follow it alone. Rendering norms stand there.
-    """
+    """The plan of a graph's rendering pass; nodes are given by their index."""
 
     branches: Branches
+    #: nodes that are rendered through
     sites: Dict[int, Site]
-    #: rectifiers and max-poolings, which leave latents, in order
+    #: rectifiers and max-poolings, which have latents, in order
     latents: Tuple[int, ...]
-    #: norms and products, whose constants rendering takes, in order
+    #: norms and products, whose constants rendering needs, in order
     frozen: Tuple[int, ...]
+    #: features h(l), from the image upwards: the output of each rectifier, after the pooling and dropout that
+    #: only it feeds; rendering norms are applied there
     features: Tuple[Entry, ...]
     #: shape of each feature, (1, C, H, W) or (1, C)
     shapes: Tuple[Shape, ...]
     pairs: Tuple[MatchedConvolution, ...]
     biases: Tuple[NodeBias, ...]
-    #: the classifier's bias, log pi_y: the one that reaches the output as it is
+    #: the classifier's bias, log pi_y, if it is added to the class scores
     class_bias: Optional[NodeBias]
 
     @property
     def recorded(self) -> Tuple[int, ...]:
-        """All nodes of which inference records something."""
+        """Nodes whose latents or constants inference records."""
         return self.latents + self.frozen
 
 
@@ -100,7 +100,7 @@ def plan_rendering(branches: Branches, shapes: Mapping[Entry, Shape]) -> Renderi
 
 
 def _rendered_through(branches: Branches) -> Set[int]:
-    """Nodes by which the image acts on the class scores."""
+    """Nodes on a path from the image to the class scores."""
     graph = branches.graph
     found: Set[int] = set()
     pending = [graph.output.node]
@@ -114,7 +114,7 @@ def _rendered_through(branches: Branches) -> Set[int]:
 
 
 def _above_all_weights(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]]) -> Set[int]:
-    """Nodes from which no further layer with weights is passed on the way to the output."""
+    """Nodes with no layer with weights between them and the output."""
     top: Set[int] = set()
     for index in reversed(range(len(graph.nodes))):
         after = [reader for entry, nodes in readers.items() if entry.node == index for reader in nodes]
@@ -137,7 +137,7 @@ def _pairs(
     places: Mapping[int, int],
     top: Set[int],
 ) -> Tuple[MatchedConvolution, ...]:
-    """Convolutions, each with the rectifier that it feeds; one that feeds none (in a dense block) alone."""
+    """Match each convolution with its rectifier's feature, or with None (in a dense block)."""
     pairs = []
     for index, site in sites.items():
         if site.node.op != "Convolution" or index in top:
@@ -151,7 +151,7 @@ def _pairs(
 
 
 def _rectifier(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], index: int) -> Optional[int]:
-    """Return the first rectifier that a node's output meets through sums and norms alone."""
+    """Find the first rectifier that a node's output reaches through sums and norms alone."""
     pending, seen = [index], {index}
     while pending:
         after = readers.get(Entry(pending.pop(0)), ())
@@ -189,7 +189,7 @@ def _bias_places(site: Site) -> List[int]:
 
 
 def _ends_in_scores(graph: Graph, readers: Mapping[Entry, Tuple[int, ...]], index: int) -> bool:
-    """Whether a node's output is the class scores, but for their shape."""
+    """True if a node's output is the class scores, apart from their shape."""
     while index != graph.output.node:
         after = readers.get(Entry(index), ())
         if len(after) != 1 or graph.nodes[after[0]].op not in ("Flatten", "Reshape"):

@@ -1,11 +1,11 @@
-"""Shapes of everything in a traced network."""
+"""Shapes of all arrays in a traced network."""
 
 from __future__ import annotations
 
 import re
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 import mxnet as mx
 from mxnet.gluon.parameter import Parameter
@@ -13,12 +13,13 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry, Graph
+from gluon_nrm.typing import Tensor
 
 Shape = Tuple[int, ...]
 
 
 def map_size(shape: Shape) -> Tuple[int, int]:
-    """Height and width of feature maps (B, C, H, W); of features (B, C), one pixel."""
+    """Height and width of feature maps (B, C, H, W); (1, 1) for features (B, C)."""
     height, width = shape[2:] or (1, 1)
     return height, width
 
@@ -26,7 +27,7 @@ def map_size(shape: Shape) -> Tuple[int, int]:
 def infer_shapes(
     graph: Graph, parameters: Mapping[str, Parameter], input_shape: Tuple[int, ...]
 ) -> Dict[Entry, Shape]:
-    """Infer the shape of every entry for one image (batch 1); nothing is set.
+    """Infer the shape of every entry for one image (batch size 1), without changing any parameter.
 
     Args:
         graph: the traced network.
@@ -34,7 +35,7 @@ def infer_shapes(
         input_shape: channels, height and width of the images.
 
     Raises:
-        ModelError: images of this shape do not go through the network.
+        ModelError: the network cannot process images of this shape.
     """
     entries, symbols = _symbols(graph, parameters)
     group = mx.sym.Group(symbols)
@@ -43,7 +44,7 @@ def infer_shapes(
         if parameter.shape is not None and all(length > 0 for length in parameter.shape):
             given[parameter.name] = parameter.shape
     try:
-        with redirect_stdout(StringIO()):  # where MXNet prints what it was given before it raises
+        with redirect_stdout(StringIO()):  # MXNet prints its arguments before it raises
             _, outputs, _ = group.infer_shape(**given)
     except mx.base.MXNetError as problem:
         raise ModelError(
@@ -56,7 +57,7 @@ def infer_shapes(
 def complete_parameters(
     graph: Graph, parameters: Mapping[str, Parameter], shapes: Mapping[Entry, Shape]
 ) -> None:
-    """Set the shapes of parameters that were left open; the network now takes images of that size."""
+    """Set the shapes of parameters that are not known yet."""
     for index, name in graph.parameters.items():
         parameters[name].shape = shapes[Entry(index)]
 
@@ -65,7 +66,7 @@ def check_scores(shape: Shape, classes: int) -> None:
     """Check that a network's output, of ``shape`` for one image, is class scores.
 
     Raises:
-        ModelError: it is something else.
+        ModelError: it has another shape.
     """
     if tuple(shape[1:]) != (classes,):
         raise ModelError(
@@ -74,8 +75,8 @@ def check_scores(shape: Shape, classes: int) -> None:
         )
 
 
-def _symbols(graph: Graph, parameters: Mapping[str, Parameter]) -> Tuple[List[Entry], List[Any]]:
-    values: Dict[Entry, Any] = {
+def _symbols(graph: Graph, parameters: Mapping[str, Parameter]) -> Tuple[List[Entry], List[Tensor]]:
+    values: Dict[Entry, Tensor] = {
         Entry(index): parameters[name].var() for index, name in graph.parameters.items()
     }
     values[Entry(graph.image)] = mx.sym.var(graph.nodes[graph.image].name)
@@ -87,7 +88,7 @@ def _symbols(graph: Graph, parameters: Mapping[str, Parameter]) -> Tuple[List[En
 
 
 def _reason(problem: Exception) -> str:
-    """MXNet's own words, without its stack of addresses, the time and its source file."""
+    """MXNet's message without stack addresses, time and source file."""
     lines = [line.strip() for line in str(problem).splitlines()]
     telling = [line for line in lines if "Check failed" in line or "Error in" in line]
     return re.sub(r"\[[\d:]+\] \S+: ", "", (telling or lines)[0].split("Error: ")[-1])

@@ -1,4 +1,4 @@
-"""From a Gluon network to its graph."""
+"""Trace a Gluon network to a graph."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.node import Entry, Graph, Node
+from gluon_nrm.typing import Tensor
 
 IMAGE = "data"
 
@@ -19,10 +20,11 @@ def trace(net: HybridBlock) -> Tuple[Graph, Dict[str, Parameter]]:
     """Trace a classifier of images to its graph, and list its parameters by structural name.
 
     Args:
-        net: any network that can be hybridised, with one input and one output; initialised or not.
+        net: any network that can be hybridised, with one input and one output, initialised or not.
 
     Raises:
-        ModelError: it cannot be traced, has several outputs or inputs, or a variable that is no parameter.
+        ModelError: the network cannot be traced, has several inputs or outputs, or uses a variable that is
+            not a parameter.
     """
     symbol = _symbol(net)
     parameters: Dict[str, Parameter] = net._collect_params_with_prefix()
@@ -31,18 +33,18 @@ def trace(net: HybridBlock) -> Tuple[Graph, Dict[str, Parameter]]:
         by_name.setdefault(parameter.name, structural)
     graph = _read(json.loads(symbol.tojson()), by_name, _name(net))
     used = {parameters[name].name for name in graph.parameters.values()}
-    # a parameter of several layers keeps all its names: so do files of it
+    # a parameter of several layers keeps all its names, as in parameter files
     return graph, {name: parameter for name, parameter in parameters.items() if parameter.name in used}
 
 
-def _symbol(net: HybridBlock) -> Any:
+def _symbol(net: HybridBlock) -> Tensor:
     if not isinstance(net, HybridBlock):
         raise ModelError(
             f"{_name(net)} is not a HybridBlock, so it cannot be traced; derive it from gluon.HybridBlock"
         )
     try:
         symbol = net(mx.sym.var(IMAGE))
-    except Exception as problem:  # whatever the user's own forward function raises
+    except Exception as problem:  # the user's own forward function may raise anything
         reason = (str(problem).strip().splitlines() or [""])[0]
         raise ModelError(
             f"{_name(net)} cannot be traced to a symbol ({type(problem).__name__}: {reason});\n"
@@ -82,6 +84,6 @@ def _read(description: Dict[str, Any], by_name: Dict[str, str], net: str) -> Gra
     return Graph(tuple(nodes), image, Entry(source, output), parameters)
 
 
-def _name(net: Any) -> str:
+def _name(net: object) -> str:
     name = getattr(net, "name", "")
     return f"{type(net).__name__} {name!r}" if name else type(net).__name__

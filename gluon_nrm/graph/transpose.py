@@ -1,9 +1,8 @@
-"""What every operator of a traced network becomes top-down, by the rules of ``gluon_nrm.rules``.
+"""The transpose of each operator of a traced network, by the rules of ``gluon_nrm.rules``.
 
-A rule takes what is rendered onto a node's output and returns what that renders onto each of its inputs. Most
-operators are linear once the latents are frozen; what they need of the inference pass is recorded by
-``latents.record``. What has no rule, or is used in a way that its rule does not cover, is refused when the
-network is built (``limits.py``).
+A rule takes the rendering onto a node's output, and returns the rendering onto each of its inputs. Operators
+are linear once the latents are frozen; ``latents.record`` records latents and constants during inference.
+``transpose_checks.py`` refuses operators without a rule when the network is built.
 """
 
 from __future__ import annotations
@@ -17,17 +16,19 @@ from gluon_nrm.rules.linear import transpose_fully_connected
 from gluon_nrm.typing import Operators, Tensor
 
 Shape = Tuple[int, ...]
-#: Rendered onto each input of a node; None where nothing is.
+#: Rendering onto each input of a node; None for an input that does not depend on the image.
 PerInput = List[Optional[Tensor]]
 
 
 class Site(NamedTuple):
-    """A node and what is known of it before any image is seen; shapes are for one image."""
+    """A node with its shapes, for one image."""
 
     node: Node
+    #: shapes of its inputs
     inputs: Sequence[Shape]
+    #: shape of its output
     output: Shape
-    #: which inputs (of those whose values are read) depend on the image
+    #: for each input whose values are used, True if it depends on the image
     signal: Sequence[bool]
 
     @property
@@ -37,15 +38,15 @@ class Site(NamedTuple):
 
 
 class RuleInputs(NamedTuple):
-    """What a rule is given besides the rendering."""
+    """Inputs of a rule besides the rendering."""
 
-    #: recorded in the inference pass (``latents.record``)
+    #: recorded during inference (``latents.record``)
     latents: List[Tensor]
-    #: the node's own weight, where it has one
+    #: the node's own weight, if it has one
     weight: Optional[Tensor]
-    #: whether rendering multiplies by the frozen scale of inference's norms
+    #: multiply by the frozen scale of inference's norms
     scaled: bool
-    #: whether rendering drops values where inference does
+    #: apply dropout as in inference
     drops: bool
     #: precision of layers with weights
     dtype: str
@@ -55,7 +56,7 @@ Rule = Callable[[Operators, Site, Tensor, RuleInputs], PerInput]
 
 
 def windows_of(site: Site) -> windows.Windows:
-    """Read where a Pooling node looks."""
+    """Read the window geometry of a Pooling node."""
     node = site.node
     return windows.Windows(
         node.pair("kernel", 1), node.pair("stride", 1), node.pair("pad", 0),
@@ -175,7 +176,7 @@ def _over_number(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerI
 
 
 def _product(F: Operators, site: Site, h: Tensor, given: RuleInputs) -> PerInput:
-    """Multiply by the operand that does not depend on the image, which the inference pass recorded."""
+    """Multiply by the factor that does not depend on the image, which inference recorded."""
     rendered = F.broadcast_mul(h, given.latents[0])
     return [rendered if depends else None for depends in site.signal]
 

@@ -1,4 +1,4 @@
-"""What cannot be rendered through, said before anything is built."""
+"""Refuse networks that cannot be rendered through, when they are built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_STATES = "is not piecewise linear: it has no states to render by"
 
 
 class Limit(NamedTuple):
-    """A use of some operators that their rules do not cover, and the words for it."""
+    """A use of some operators that their rules do not cover, and its description for the message."""
 
     operators: Tuple[str, ...]
     exceeded: Callable[[Site], bool]
@@ -97,7 +97,7 @@ def check(site: Site) -> None:
     """Refuse a node that cannot be rendered through.
 
     Raises:
-        ModelError: there is no rule for it, or none for the way in which it is used.
+        ModelError: its operator has no rule, or the rule does not cover its arguments.
     """
     if site.node.op not in RULES:
         raise ModelError(f"{site.node} has no transpose, so the network cannot render through it;\n{REMEDY}")

@@ -33,7 +33,7 @@ def lenet_small() -> Architecture:
 
 @register_model
 def lenet_small_256() -> Architecture:
-    """MNIST with all labels, and Figure 4: as ``lenet_small`` with 256 last feature maps."""
+    """MNIST with all labels, and Figure 4: as ``lenet_small``, with 256 feature maps in the last layer."""
     return _lenet(256)
 
 

@@ -1,10 +1,11 @@
-"""Networks of gluon's and GluonCV's model zoos, by name."""
+"""Networks of Gluon's and GluonCV's model zoos, by name."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from typing import Any, Callable
+from types import ModuleType
+from typing import Callable, List
 
 from mxnet.gluon import HybridBlock
 
@@ -14,16 +15,17 @@ ZOOS = {"gluon": "mxnet.gluon.model_zoo.vision", "gluoncv": "gluoncv.model_zoo"}
 
 
 def zoo_builder(zoo: str, name: str) -> Callable[[int, int], HybridBlock]:
-    """Return what builds a zoo's network from a number of classes; the images' channels it finds out itself.
+    """Return a function that builds a zoo's network from the numbers of classes and channels.
 
-    Raises:
-        ModelError: the zoo is not installed or has no such network; raised when the builder is called.
+    The network infers the number of channels itself. When called, the function raises ``ModelError`` if the
+    zoo is not installed or has no such network.
     """
 
     def build(classes: int, _: int) -> HybridBlock:
         module = _import(zoo)
         try:
-            return module.get_model(name, classes=classes)
+            net: HybridBlock = module.get_model(name, classes=classes)
+            return net
         except (ValueError, KeyError) as problem:
             names = getattr(module, "get_model_list", list)() or _names(problem)
             close = difflib.get_close_matches(name, list(names), n=3)
@@ -33,7 +35,7 @@ def zoo_builder(zoo: str, name: str) -> Callable[[int, int], HybridBlock]:
     return build
 
 
-def _import(zoo: str) -> Any:
+def _import(zoo: str) -> ModuleType:
     try:
         return importlib.import_module(ZOOS[zoo])
     except ImportError as problem:
@@ -42,6 +44,6 @@ def _import(zoo: str) -> Any:
         ) from problem
 
 
-def _names(problem: Exception) -> "list[str]":
-    """Gluon lists what it has in its error only."""
+def _names(problem: Exception) -> List[str]:
+    """Read the names of Gluon's networks from its error message, the only place that lists them."""
     return [word.strip() for word in str(problem).splitlines()[1:]]

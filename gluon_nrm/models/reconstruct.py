@@ -1,4 +1,4 @@
-"""What a network sees in an image, drawn layer by layer (Figure 4)."""
+"""Reconstruct images through their own latents, layer by layer (Figure 4)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Reconstruction(NamedTuple):
 
     #: scores of the classes, (B, K)
     logits: Tensor
-    #: the class code that was rendered, (B, K)
+    #: the rendered class, one-hot, (B, K)
     code: Tensor
-    #: for each branch, Max first, the rendered image (B, C, H, W)
+    #: rendered image of each branch, Max first, (B, C, H, W)
     images: List[Tensor]
-    #: for each branch, h(l) entering each layer from above, l = 1..L
+    #: h(l) of each layer l = 1..L, for each branch, (B, C, H, W)
     features: List[List[Tensor]]
 
 
 class Reconstructor(NamedBlock):
-    """Reconstruct images: called with them (B, *input_shape) and labels (B,), -1 for the predicted class."""
+    """Reconstruct images (B, *input_shape) from labels (B,); label -1 stands for the predicted class."""
 
     result_type = Reconstruction
 

@@ -1,4 +1,4 @@
-"""Names of architectures and networks, and what is built from one."""
+"""Registry of architectures and networks by name, and ``get_model``, which builds one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gluon_nrm.models.model_zoos import ZOOS, zoo_builder
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 
-#: Builds a base network from the number of classes and of the images' channels.
+#: Build a base network from the number of classes and of image channels.
 Builder = Callable[[int, int], HybridBlock]
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
 
-#: Options about the layers of a list; any other network has its own.
+#: Options of networks built from a list of layers; other networks have their own layers.
 OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
 
 
@@ -39,7 +39,7 @@ def register_model(function: Callable[[], Architecture]) -> Callable[[], Archite
 
 
 def register_network(function: Builder) -> Builder:
-    """Register a function from the numbers of classes and channels to a network (decorator).
+    """Register a function that builds a network from the numbers of classes and channels (decorator).
 
     Raises:
         ModelError: the name is taken.
@@ -60,7 +60,7 @@ def list_models(pattern: str = "*") -> List[str]:
 
 
 def get_architecture(name: str) -> Architecture:
-    """Look an architecture up by name.
+    """Look up an architecture by name.
 
     Raises:
         ModelError: there is no such model; the message names the closest ones.
@@ -84,7 +84,7 @@ def get_model(
     channels: Optional[Sequence[Union[int, str]]] = None,
     **options: Any,
 ) -> Network:
-    """Build a network; it still has to be initialised (``gluon_nrm.models.initialise``).
+    """Build a network, not yet initialised (see ``gluon_nrm.models.initialise``).
 
     Args:
         name: a registered architecture or network (``list_models``), or any network of a model zoo by the
@@ -95,8 +95,8 @@ def get_model(
         options: fields of ``NRMOptions``.
 
     Raises:
-        ModelError: unknown name or option, a list that cannot be read, contradicting options, options that do
-            not go with the network, images too small.
+        ModelError: an unknown name or option, an invalid list, options that contradict each other or do not
+            apply to the network, images too small.
     """
     known = [field.name for field in fields(NRMOptions)]
     unknown = sorted(set(options) - set(known))
@@ -120,7 +120,7 @@ def get_model(
 
 
 def _network_builder(name: str) -> Builder:
-    """Look up what builds a network's base, by its own name or by a zoo's.
+    """Look up the function that builds a base network, registered or of a model zoo.
 
     Raises:
         ModelError: there is no such network.

@@ -1,7 +1,7 @@
-"""Networks with skip connections by name: those of the papers, and narrow ones for the embedded digits.
+"""Registered networks with skip connections: those of the papers, and narrow ones for the digits.
 
-Each is a function from the numbers of classes and of the images' channels to a classifier without a Min
-branch and without a rendering pass, which ``get_model`` puts on it.
+Each function builds a plain classifier from the numbers of classes and of image channels; ``get_model`` adds
+the Min branch and the rendering pass.
 """
 
 from __future__ import annotations

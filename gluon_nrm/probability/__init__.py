@@ -1,4 +1,4 @@
-"""The NRM as a probability model: its rendering paths, their prior, draws from it, counts over images."""
+"""The NRM as a probability model: rendering paths, their prior, Gibbs sampling, path counts of images."""
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401
 from gluon_nrm.probability.enumeration import Enumeration

@@ -1,8 +1,8 @@
-"""Between a network and the probability model: free latents as discrete variables, all else frozen.
+"""Convert between a network's ``Inference`` and the probability model's discrete variables.
 
-Inference leaves latents that are free, the z of the model, and constants: the affine maps that norms are at
-their running statistics, and the biases. A bridge takes both out of an ``Inference``, and puts other values
-of z back in their place, to be rendered. It runs on arrays and on traced symbols alike.
+An ``Inference`` holds the latents, the z of the model, and constants: the affine maps of norms with running
+statistics, and the biases. A bridge reads both, and renders through other values of z. It runs on arrays and
+on traced symbols.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Bridge:
     Attributes:
         latents: the blocks of free latents, from the image upwards.
         biases: number of biases b(l).
-        normalised: whether inference has norms, which are then frozen.
+        normalised: True if inference has norms, which are frozen.
 
     Raises:
         ModelError: the network does not render, or has no such branch.
@@ -50,7 +50,7 @@ class Bridge:
         self.biases, self.normalised = net.bias_count, net.normalised
 
     def maps(self, F: Operators, inference: Inference) -> List[Tensor]:
-        """The inferred latents, one map (B, *shape) a block; of pixels that tie in a window several win."""
+        """Inferred latents, one map (B, *shape) for each block; all tied pixels of a window are kept."""
         maps = []
         for block in self._blocks:
             found = [
@@ -62,7 +62,7 @@ class Bridge:
         return maps
 
     def constants(self, F: Operators, inference: Inference) -> List[Tensor]:
-        """All else that rendering needs of an inference, and last the biases (``biases`` of them)."""
+        """Constants of the rendering pass, followed by the ``biases`` biases, (C,) each."""
         return [array for entry in inference.frozen for array in entry] + inference.shifts
 
     def render(
@@ -91,7 +91,7 @@ class Bridge:
 
 
 def _joined(F: Operators, maps: List[Tensor]) -> Tensor:
-    """One map of a latent that takes several."""
+    """Join the maps of one latent."""
     return F.stack(*maps, axis=2) if len(maps) > 1 else maps[0]
 
 
@@ -107,7 +107,7 @@ def _latent(block: FreeLatents) -> Latent:
 
 
 def _inside(block: FreeLatents) -> np.ndarray:
-    """Mask of the window places that lie on the image, (places, windows)."""
+    """Mask of the pooling positions that lie inside the image, (places, windows)."""
     assert block.windows is not None
     where, (height, width) = block.windows, block.shape[1:]
     rows, columns = where.output_size((height, width))

@@ -1,7 +1,7 @@
-"""Every rendering path of a tiny model: exact priors, the theorems, the `exact` form of RPN.
+"""Enumerate every rendering path of a tiny model: exact priors and the terms of Theorem 3.3a.
 
-A configuration (s, t) in which a ReLU renders nothing in a window is one of k that render the same, as t is
-free; they are enumerated once, with weight k.
+If a ReLU's state is 0 in a window of k pixels, nothing is rendered there, whatever t is. These k
+configurations (s, t) are enumerated as one path of weight k.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import Path, RenderingModel
 from gluon_nrm.typing import Tensor
 
-#: Most paths that are enumerated.
+#: Largest number of paths to enumerate.
 LIMIT = 2**18
 
 
 class Bound(NamedTuple):
-    """Theorem 3.3a for images (B,): ``cross_entropy`` - ``conditional`` = ``gap`` >= 0."""
+    """Terms of Theorem 3.3a for B images: ``cross_entropy`` - ``conditional`` = ``gap`` >= 0."""
 
-    #: H(q) = -g(y, z*_y) + log sum_y' exp max_z g(y', z), with the maxima over all paths
+    #: H(q) = -g(y, z*_y) + log sum_y' exp max_z g(y', z), with the maxima over all paths, (B,)
     cross_entropy: np.ndarray
-    #: -log p(y | x, z*_y)
+    #: -log p(y | x, z*_y), (B,)
     conditional: np.ndarray
+    #: (B,)
     gap: np.ndarray
 
 
 def enumerate_outcomes(latents: Sequence[Latent]) -> List[np.ndarray]:
-    """Outcomes of every path, (paths, V) a block.
+    """Outcomes of every path, (paths, V) for each block.
 
     Raises:
-        ModelError: there are more than ``LIMIT``.
+        ModelError: there are more than ``LIMIT`` paths.
     """
     log2 = sum(latent.log2_paths for latent in latents)
     if log2 > np.log2(LIMIT) + 1e-6:
@@ -58,7 +59,7 @@ def enumerate_outcomes(latents: Sequence[Latent]) -> List[np.ndarray]:
 
 
 def _possible(latent: Latent, numbers: np.ndarray) -> np.ndarray:
-    """Outcomes from their numbers among those that a variable has."""
+    """Outcomes from their numbers among the possible outcomes of each variable."""
     if np.isfinite(latent.log_weights).all():
         return numbers
     order = np.argsort(~np.isfinite(latent.log_weights), axis=1, kind="stable")
@@ -66,7 +67,7 @@ def _possible(latent: Latent, numbers: np.ndarray) -> np.ndarray:
 
 
 def log_weights(latents: Sequence[Latent], outcomes: Sequence[np.ndarray]) -> np.ndarray:
-    """Log of how many configurations (s, t) each path stands for, (paths,)."""
+    """Log of the number of configurations (s, t) of each path, (paths,)."""
     total = np.zeros(len(outcomes[0]))
     for latent, found in zip(latents, outcomes):
         weights = np.broadcast_to(latent.log_weights, (latent.variables, latent.log_weights.shape[1]))
@@ -78,15 +79,15 @@ class Enumeration:
     """All paths of a tiny model, as one batch.
 
     Args:
-        model: the model; when its parameters have changed, ``model.freeze()`` is all that is needed.
+        model: the model; call ``model.freeze()`` when its parameters have changed.
 
     Attributes:
-        outcomes: (paths, V) a block.
-        paths: the same as maps.
-        log_weights: log of how many configurations (s, t) a path stands for, (paths,).
+        outcomes: outcomes of all paths, (paths, V) for each block.
+        paths: the same paths as maps, (paths, *shape) for each block.
+        log_weights: log of the number of configurations (s, t) of each path, (paths,).
 
     Raises:
-        ModelError: the model has too many paths; the message says how many.
+        ModelError: the model has too many paths; the message gives their number.
     """
 
     def __init__(self, model: RenderingModel) -> None:
@@ -113,12 +114,12 @@ class Enumeration:
         return float(_log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights))
 
     def log_prior(self, label: int) -> np.ndarray:
-        """Log probability of every path, (paths,), all configurations that it stands for together."""
+        """Log probability of every path, (paths,): of all its configurations together."""
         weighted = self.eta(label) / self.model.temperature + self.log_weights
         return weighted - _log_sum_exp(weighted)
 
     def bound(self, x: Tensor, y: Sequence[int]) -> Bound:
-        """Theorem 3.3a, for images (B, C, H, W) and their classes (B,); pi_y is the classifier's bias."""
+        """Terms of Theorem 3.3a for images (B, C, H, W) and classes (B,)."""
         every = np.stack([self.scores(x, label) for label in range(self.model.net.classes)], axis=1)
         g = every / self.model.temperature + self.model.log_class_prior().reshape((1, -1, 1))
         rows, label = np.arange(len(g)), np.asarray(y, dtype=int)

@@ -1,4 +1,4 @@
-"""Images drawn from a trained network's prior, beside the paths of real ones (Algorithm 1, Figure 4)."""
+"""Draw images from a trained network's prior, and render along given paths (Algorithm 1, Figure 4)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ from gluon_nrm.probability.rendering_model import Path, RenderingModel, check_cl
 
 
 class PathRenderings(NamedTuple):
-    """Renderings of N classes along as many paths; ``features`` from the image upwards."""
+    """Renderings of N classes along N paths."""
 
-    labels: np.ndarray  # (N,)
-    images: np.ndarray  # (N, C, H, W), h(0), with pixel noise where that was asked for
-    features: List[np.ndarray]  # h(l), (N, C, H, W) each
-    eta: np.ndarray  # (N,)
-    predicted: np.ndarray  # (N,), the class that the network sees in the image
+    #: (N,)
+    labels: np.ndarray
+    #: h(0), with pixel noise if requested, (N, C, H, W)
+    images: np.ndarray
+    #: h(l) of each layer, from the image upwards, (N, C, H, W) each
+    features: List[np.ndarray]
+    #: prior score, (N,)
+    eta: np.ndarray
+    #: class that the network predicts for the rendered image, (N,)
+    predicted: np.ndarray
 
 
 def parse_classes(text: str, classes: int) -> List[int]:
     """Read a list of classes such as ``0-9`` or ``0,3,5-7``.
 
     Raises:
-        ModelError: the text cannot be read, or a class is out of range.
+        ModelError: the list cannot be read, or a class is out of range.
     """
     found: List[int] = []
     for entry in text.split(","):
@@ -58,18 +63,18 @@ def draw(
     """Draw images of each class: a path from the prior by Gibbs sampling, then its rendering.
 
     Args:
-        model: what to draw from, at its temperature.
-        classes: numbers of the classes.
-        samples: images of each class; the first ones of each chain come first.
-        chains: of each class, side by side; None: one an image.
+        model: the model, at its temperature.
+        classes: class numbers.
+        samples: images of each class; the first image of every chain comes first.
+        chains: chains of each class; None: one for each image.
         burn_in: sweeps before the first image of a chain.
-        thin: sweeps from one image of a chain to the next.
+        thin: sweeps between images of a chain.
         noise: add the pixel noise N(0, sigma^2).
-        seed: of all draws.
+        seed: random seed.
         progress: counts the sweeps (``sweeps`` of them).
 
     Raises:
-        ModelError: a class out of range, a number below its least, or more chains than images.
+        ModelError: a class or number out of range, or more chains than images.
     """
     chains = samples if chains is None else chains
     sweeps(samples, chains, burn_in, thin)
@@ -109,7 +114,7 @@ def render_along(model: RenderingModel, labels: np.ndarray, path: Path) -> PathR
 
 
 def _by_class(parts: Sequence[Any], chains: int, samples: int) -> Any:
-    """Bring what was drawn round by round, (classes x chains, ...) each, into the order of the classes."""
+    """Reorder rounds of arrays (classes * chains, ...), or of lists of them, to (classes * samples, ...)."""
     if isinstance(parts[0], list):
         return [_by_class(each, chains, samples) for each in zip(*parts)]
     rounds = np.stack([part.reshape(-1, chains, *part.shape[1:]) for part in parts], axis=1)

@@ -1,8 +1,8 @@
 """Exact block Gibbs sampling of rendering paths, the Monte Carlo step of Algorithm 1.
 
-eta is linear in the latents of one layer, so given all others these are independent, and drawing them from
-softmax(worth / sigma^2) (``latents.py``) is an exact Gibbs step: it leaves pi(z|y) as it is. A sweep does
-this layer by layer, from the top down. Every draw is possible in every step, so the chain reaches all paths.
+eta is linear in the latents of one layer. Given all other layers they are therefore independent, and drawing
+them from softmax(worth / sigma^2) (``latents.py``) is an exact Gibbs step, which keeps pi(z|y). A sweep draws
+layer by layer, from the top down. Every outcome has positive probability, so the chain reaches all paths.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import Path, RenderingModel
 
-#: Scores up to which exp keeps clear of the ends of float32.
+#: Largest absolute score for which exp stays well inside float32's range.
 LARGE = 60.0
 
 
 class GibbsSampler:
-    """Chains of rendering paths z | y, one a class given, side by side in one batch.
+    """Chains of rendering paths z | y, one for each given class, in one batch.
 
     Args:
-        model: the model; its temperature is the chains'.
+        model: the model, at its temperature.
         classes: class of each chain, (B,).
-        seed: of the draws; a sampler of the same model, classes and seed draws the same.
-        start: path to start from, of batch size B or 1; None draws every latent evenly.
+        seed: random seed; equal models, classes and seeds give equal draws.
+        start: initial path, of batch size B or 1; None draws every latent uniformly.
 
     Attributes:
-        path: where the chains are.
-        outcomes: the same as outcomes, (B, V) a block.
+        path: current path of each chain.
+        outcomes: the current path as outcomes, (B, V) for each block.
 
     Raises:
         ModelError: a class out of range, or no class at all.
@@ -55,7 +55,8 @@ class GibbsSampler:
         """Draw every block once, given all others, from the top down.
 
         Args:
-            temperature: in place of the model's; at 0 every latent takes its best value, so eta never falls.
+            temperature: temperature in place of the model's; at 0 every latent takes its best value, so eta
+                never falls.
         """
         temperature = self.model.temperature if temperature is None else temperature
         for block in reversed(range(len(self.model.latents))):
@@ -71,16 +72,16 @@ class GibbsSampler:
     def run(
         self, samples: int, burn_in: int = 0, thin: int = 1, progress: Optional[ProgressBar] = None
     ) -> Iterator[List[np.ndarray]]:
-        """Yield the chains' outcomes, (B, V) a block, ``samples`` times.
+        """Yield the chains' outcomes, (B, V) for each block, ``samples`` times.
 
         Args:
-            samples: draws of every chain that are kept.
-            burn_in: sweeps before the first one.
-            thin: sweeps from one to the next.
+            samples: number of draws of every chain.
+            burn_in: sweeps before the first draw.
+            thin: sweeps between draws.
             progress: counts the sweeps.
 
         Raises:
-            ModelError: less than 1 sample or sweep between samples, or less than 0 to burn in.
+            ModelError: ``samples`` or ``thin`` below 1, or ``burn_in`` below 0.
         """
         for name, value, least in (("samples", samples, 1), ("burn-in", burn_in, 0), ("thinning", thin, 1)):
             if value < least:

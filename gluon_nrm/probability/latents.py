@@ -1,17 +1,17 @@
-"""The latents of a layer as discrete variables: which values they have, and what each is worth to the prior.
+"""The latents of a layer as discrete variables: their outcomes, and each outcome's contribution to eta.
 
-A layer's latents are one block of variables that, all other layers fixed, are independent of each other: eta
-is linear in the map v by which the layer multiplies its rendering. A variable owns a few pixels of v, so with
-g = d eta / d v the part of eta that an outcome decides is a sum of g over the pixels that it sets:
+A layer multiplies its rendering by a map v of its latents. The prior score eta is linear in v, so the latents
+of one layer are independent if all other layers are fixed. With g = d eta / d v, the *worth* of an outcome is
+its contribution to eta, a sum of g over the pixels that it sets:
 
-- a pixel that is not pooled is s in {a, 1} (a: slope of the leaky ReLU, 0 for ReLU): worth a g or g;
-- a pixel that pools has s in {a, 1} and t in its window of k places: v is s at place t and 0 elsewhere, worth
-  s g_t. That is one categorical variable of 2k outcomes, drawn at once. With ReLU the k outcomes of s = 0
-  render the same, nothing: they are kept as one outcome, of weight k;
-- where windows overlap, or no rectifier stands directly before the pooling, s and t are blocks of their own,
-  and t alone is worth g_t.
+- A pixel without pooling has a state s in {a, 1} (a: slope of the leaky ReLU, 0 for ReLU), worth a g or g.
+- A pooling window of k places has a state s in {a, 1} and a position t: v is s at place t and 0 elsewhere,
+  worth s g_t. This is one variable of 2k outcomes. With ReLU, the k outcomes of s = 0 all render nothing;
+  they are one outcome of weight k.
+- If windows overlap, or no rectifier is directly before the pooling, s and t are separate blocks, and t is
+  worth g_t.
 
-So exact Gibbs sampling draws a block from softmax((worth / sigma^2) + log weight), variable by variable.
+Exact Gibbs sampling draws each variable of a block from softmax((worth / sigma^2) + log weight).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Latent:
     Attributes:
         shape: shape of the map of one image.
         variables: number of variables V.
-        log_weights: (V, n) or (1, n), log of how many configurations (s, t) an outcome stands for; -inf where
-            a variable has no such outcome.
+        log_weights: log of the number of configurations (s, t) of each outcome, (V, n) or (1, n); -inf for
+            an outcome that a variable does not have.
     """
 
     shape: Tuple[int, ...]
@@ -39,11 +39,11 @@ class Latent:
     log_weights: Array
 
     def worth(self, gradient: Array) -> Array:
-        """Part of eta that each outcome decides, (B, V, n), from d eta / d map, (B, *shape)."""
+        """Contribution of each outcome to eta, (B, V, n), from d eta / d map, (B, *shape)."""
         raise NotImplementedError
 
     def encode(self, maps: Array) -> Array:
-        """Outcome of every variable, (B, V) of small integers, from maps (B, *shape); of ties the first."""
+        """Outcome of every variable, (B, V), from maps (B, *shape); the first one of ties."""
         raise NotImplementedError
 
     def decode(self, outcomes: Array) -> Array:
@@ -58,16 +58,16 @@ class Latent:
 
     @property
     def log2_paths(self) -> float:
-        """Log2 of the number of values that the block can have."""
+        """Log2 of the number of joint outcomes of the block."""
         return float(np.log2(self.outcomes).sum())
 
 
 class States(Latent):
-    """Pixels that are rendered (outcome 1) or not (outcome 0, which multiplies by the slope).
+    """States of pixels: 1 (outcome 1) or the slope (outcome 0).
 
     Args:
-        shape: of one image's map.
-        slope: a, one number or one a feature map (parametric ReLU).
+        shape: shape of one image's map.
+        slope: slope a of the leaky ReLU, one number or one for each feature map, (C,) (parametric ReLU).
     """
 
     def __init__(self, shape: Sequence[int], slope: Union[float, Array] = 0.0) -> None:
@@ -92,12 +92,12 @@ class States(Latent):
 
 
 class TiledWindows(Latent):
-    """Pixels that pool over windows which tile the image; rows and columns in no window render nothing.
+    """States and positions of pooling windows that tile the image; pixels outside all windows render nothing.
 
     Args:
-        shape: channels, height and width of the pooled map.
+        shape: channels, height and width of the pooling's input.
         kernel: height and width of a window.
-        slope: of the rectifier before the pooling; None: s is no part of this block.
+        slope: slope of the rectifier before the pooling; None: the block has positions only.
     """
 
     def __init__(self, shape: Sequence[int], kernel: Pair, slope: Optional[float] = None) -> None:
@@ -137,14 +137,14 @@ class TiledWindows(Latent):
         return self._scatter(table[outcomes])
 
     def _gather(self, maps: Array) -> Array:
-        """(B, C, H, W) to what is in each window, (B, V, places)."""
+        """Rearrange maps (B, C, H, W) into windows (B, V, places)."""
         (rows, columns), (height, width) = self._kernel, self._size
         inside = maps[:, :, : height * rows, : width * columns]
         blocks = inside.reshape(len(maps), self.shape[0], height, rows, width, columns)
         return blocks.transpose(0, 1, 2, 4, 3, 5).reshape(len(maps), self.variables, self._places)
 
     def _scatter(self, values: Array) -> Array:
-        """The inverse; zeros in no window."""
+        """Rearrange windows (B, V, places) into maps (B, C, H, W), with zeros outside all windows."""
         (rows, columns), (height, width) = self._kernel, self._size
         blocks = values.reshape(len(values), self.shape[0], height, width, rows, columns)
         maps = np.zeros((len(values), *self.shape), dtype=np.float32)
@@ -154,11 +154,11 @@ class TiledWindows(Latent):
 
 
 class OverlappingWindows(Latent):
-    """Positions t of max-pooling over any windows; the map is 1 where a window's winner is, (C, places, n).
+    """Positions t of max-pooling over n windows of any kind; the map (C, places, n) is 1 at each maximum.
 
     Args:
         channels: feature maps C.
-        inside: (places, n), whether that place of that window lies on the image.
+        inside: True for each place of each window that lies inside the image, (places, n).
     """
 
     def __init__(self, channels: int, inside: Array) -> None:
@@ -183,5 +183,5 @@ class OverlappingWindows(Latent):
 
 
 def _integers(outcomes: int) -> type:
-    """The smallest type that holds the number of an outcome."""
+    """Smallest integer type for ``outcomes`` outcomes."""
     return np.uint8 if outcomes <= 256 else np.uint16 if outcomes <= 65536 else np.uint32

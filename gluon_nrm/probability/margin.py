@@ -7,9 +7,9 @@ margin gamma in (0, 1] at once, with probability 1 - delta over n labelled image
                 + sqrt(log(2 / delta) / (2 n)),
     complexity = 4 K (2K - 1) (active paths) (R^2 + 1) (|log gamma_bar| + 1).
 
-"Active paths" stands for (ratio of active paths) (number of all paths). Chosen, where the paper leaves it
-open: the margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm
-of an image; gamma_bar is the smallest class prior pi_y; delta is 0.05.
+"Active paths" is (ratio of active paths) (number of all paths). The paper leaves some choices open. Here the
+margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm of an
+image; gamma_bar is the smallest class prior pi_y; delta is 0.05.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ GAMMAS = np.linspace(0.01, 1.0, 100)
 
 
 class MarginBound(NamedTuple):
-    """The bound at its best margin, term by term; natural logarithm where a number may be huge."""
+    """The bound at its best margin, term by term; large numbers as natural logarithms."""
 
     gamma: float
-    #: share of images whose margin is at most gamma
+    #: share of images with a margin of at most gamma
     empirical: float
     log_complexity_term: float
-    #: the two square roots together
+    #: sum of the two square roots
     confidence: float
     #: log of the whole bound on P(error)
     log_bound: float
-    #: whether it says nothing: 1 or more
+    #: True if the bound is 1 or more
     vacuous: bool
 
 
@@ -48,7 +48,7 @@ def margins(posterior: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def margin_curve(found: np.ndarray, gammas: Sequence[float] = tuple(GAMMAS)) -> np.ndarray:
-    """Share of images whose margin is at most gamma, at each gamma."""
+    """Share of images with a margin of at most gamma, for each gamma."""
     return np.array([(found <= gamma).mean() for gamma in gammas])
 
 
@@ -71,9 +71,9 @@ def margin_bound(found: np.ndarray, log_complexity: float, delta: float = 0.05) 
     """Compute the bound at the margin where it is smallest.
 
     Args:
-        found: margins of the labelled images that were trained on, (n,).
-        log_complexity: see the function of that name.
-        delta: probability with which the bound may fail.
+        found: margins of the labelled training images, (n,).
+        log_complexity: result of ``log_complexity``.
+        delta: probability that the bound fails.
 
     Raises:
         DataError: there is no image.

@@ -1,10 +1,9 @@
-"""The prior's most probable path of a class, as well as it can be found.
+"""Search for the prior's most probable path of a class.
 
-By Theorem 3.2 it is the zero image's path, where the rendering is non-negative along it. In a trained network
-of filters of both signs it is not, and often far from it. There the best path is searched for: by annealing,
-Gibbs sweeps at a falling temperature, and from the zero image's path, both followed by sweeps that take the
-best value of every latent until nothing changes. What is found is a maximum among the paths that differ from
-it in one block; whether there is a better one is not known but for tiny models.
+By Theorem 3.2 it is the zero image's path if the rendering is non-negative along it. In a trained network,
+with filters of both signs, it is often far from it. The search starts from annealing (Gibbs sweeps at a
+falling temperature) and from the zero image's path. Sweeps that take the best value of every latent follow,
+until nothing changes. The result is a local maximum: no path that differs in one block only is better.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ import numpy as np
 from gluon_nrm.probability.gibbs import GibbsSampler
 from gluon_nrm.probability.rendering_model import Path, RenderingModel
 
-#: Annealed chains of each class, their sweeps, and the share to which the temperature falls.
+#: Annealed chains of each class, their sweeps, and the factor by which the temperature falls.
 CHAINS, SWEEPS, COOLING = 4, 60, 1e-3
-#: Most sweeps of ascent.
+#: Largest number of sweeps of ascent.
 ASCENT = 50
 
 
 def most_probable_path(model: RenderingModel, classes: Sequence[int], seed: int = 0) -> Path:
-    """Search the path of the largest eta of each class, batch size as many classes.
+    """Search for the path with the largest eta of each class; the batch size is the number of classes.
 
     It is never less probable than the zero image's path.
 

@@ -1,8 +1,8 @@
-"""Which rendering paths a set of images takes: how many distinct ones, layer by layer and all in all.
+"""Count the distinct rendering paths of a set of images, for each layer and for the whole network.
 
-Of every image only a hash of its path is kept, 8 bytes a layer, and of every latent how often each of its
-outcomes was inferred, so memory does not grow with the latents times the images. (Two different paths share a
-hash of 64 bits with a probability below 1e-9 among 100,000 images.)
+A path is stored as a hash of 8 bytes for each image and layer, and a latent as the number of times that each
+outcome was inferred, so memory does not grow with latents times images. Among 100,000 images, two different
+paths share a hash with a probability below 1e-9.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from gluon_nrm.errors import DataError
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import RenderingModel
 
-#: In place of a layer's number: the whole path.
+#: Name of the whole path in place of a layer's number.
 JOINT = "joint"
 
 
 class LayerPaths(NamedTuple):
-    """Rendering paths of one layer, or of the whole network, that a set of images takes."""
+    """Counts of the rendering paths of a set of images, in one layer or in the whole network."""
 
-    #: number of the block of latents from the image upwards, from 1, or ``JOINT``
+    #: number of the block of latents, from 1 at the image, or ``JOINT``
     layer: str
     images: int
     #: distinct paths
     active: int
-    #: log2 of the number of all paths, and of the share of them that is active
+    #: log2 of the number of all paths
     log2_all: float
+    #: log2 of (distinct paths / all paths)
     log2_ratio: float
-    #: images whose path another image takes too; and, of these, those that share it with another class
+    #: images that share their path with another image
     sharing: int
+    #: images that share their path with an image of another class
     across_classes: int
     #: distinct paths of images of one class, mean over the classes
     active_per_class: float
-    #: sum of the entropies of the single latents, in bits: no set of images with these frequencies can take
-    #: paths of a larger entropy, so 2 to this power bounds the effective number of paths
+    #: sum of the entropies of the single latents, in bits; an upper bound of the entropy of the paths
     entropy_bits: float
 
 
@@ -59,7 +60,7 @@ class PathCounter:
         self._labels: List[np.ndarray] = []
 
     def add(self, outcomes: Sequence[np.ndarray], labels: np.ndarray) -> None:
-        """Count a batch: outcomes (B, V) a block, and classes (B,)."""
+        """Count a batch: outcomes (B, V) for each block, and classes (B,)."""
         hashes = [_hashes(latent, found) for latent, found in zip(self._latents, outcomes)]
         self._hashes.append(np.stack(hashes, axis=1))
         self._labels.append(np.asarray(labels, dtype=np.int64))
@@ -68,7 +69,7 @@ class PathCounter:
                 counts[:, outcome] += np.count_nonzero(found == outcome, axis=0)
 
     def layers(self) -> List[LayerPaths]:
-        """Count up: each block from the image upwards, then the whole path.
+        """Compute the counts of each block, from the image upwards, then of the whole path.
 
         Raises:
             DataError: there was no image.
@@ -81,7 +82,7 @@ class PathCounter:
             _count(str(number), hashes[:, number - 1], labels, latent.log2_paths, entropy)
             for number, (latent, entropy) in enumerate(zip(self._latents, entropies), start=1)
         ]
-        # paths that are equal in every layer are equal: a hash of the layers' hashes is enough
+        # a path is hashed from the hashes of its layers
         joint = np.array([_hash(row.tobytes()) for row in hashes], dtype=np.uint64)
         log2_all = sum(latent.log2_paths for latent in self._latents)
         return [*found, _count(JOINT, joint, labels, log2_all, sum(entropies))]
@@ -92,11 +93,11 @@ def count_paths(
     batches: Iterable[Tuple[np.ndarray, np.ndarray]],
     progress: Optional[ProgressBar] = None,
 ) -> List[LayerPaths]:
-    """Infer the path of every image and count.
+    """Infer the path of every image, and count.
 
     Args:
-        model: whose paths.
-        batches: normalised images (B, C, H, W) and classes (B,); read one after the other.
+        model: the model.
+        batches: normalised images (B, C, H, W) and classes (B,).
         progress: counts the images.
 
     Raises:

@@ -2,16 +2,15 @@
 
     y ~ pi_y,   z | y ~ softmax(eta(y, z) / sigma^2),   x | z, y ~ N(h(0), sigma^2 I)
 
-A network is frozen as it stands: with batch norms in the inference pass, each is the affine map that it is at
-its running statistics, so the model is that of the network with its norms folded into filters and biases. The
-theorems hold for it as they do without norms. Norms of the rendering pass are another matter: they too are
-affine maps then, but rendering is no longer the transpose of inference. eta is then computed from the
-normalised renderings: a surrogate, a distribution over paths of its own, of which Theorem 3.2 says nothing.
+The model freezes the network. Each batch norm of the inference pass is its affine map with running
+statistics, as if folded into filters and biases; the theorems hold as they do without norms. With norms in
+the rendering pass, rendering is not the transpose of inference. eta is then computed from the normalised
+renderings. This surrogate is a distribution over paths, but Theorem 3.2 does not apply to it.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -30,11 +29,11 @@ Path = List[Tensor]
 
 
 class InferredPath(NamedTuple):
-    """The most probable class and path given an image (Theorem 3.2)."""
+    """The most probable class and path of an image (Theorem 3.2)."""
 
     #: class, (B,)
     label: Tensor
-    #: its latents z*
+    #: its latents z*, (B, *shape) each
     path: Path
     #: class scores mu_y^T psi(L) + log pi_y of this branch, (B, K)
     logits: Tensor
@@ -45,14 +44,14 @@ class RenderedPath(NamedTuple):
 
     #: h(0), (B, C, H, W)
     image: Tensor
-    #: h(l) entering each layer from above, from the image upwards
+    #: h(l) of each layer, from the image upwards, (B, C, H, W) each
     features: List[Tensor]
     #: prior score of the path, (B,)
     eta: Tensor
 
 
 class _Inference(QuietBlock):
-    """Images to [logits], the maps of all latents, and the constants, in one flat list."""
+    """Images to one flat list: the logits, the maps of all latents, the constants."""
 
     def __init__(self, net: Network, bridge: Bridge, branch: int) -> None:
         super().__init__()
@@ -64,13 +63,13 @@ class _Inference(QuietBlock):
         return [
             inference.logits,
             *self._bridge.maps(F, inference),
-            # a graph's output must not be a parameter itself
+            # a parameter cannot be an output of a graph
             *[constant + 0 for constant in self._bridge.constants(F, inference)],
         ]
 
 
 class _Rendering(QuietBlock):
-    """Class codes, maps and constants to eta, and, where ``whole``, to the image and the features too."""
+    """Class codes, maps and constants to eta and, if ``whole``, to the image and the features."""
 
     def __init__(self, net: Network, bridge: Bridge, whole: bool) -> None:
         super().__init__()
@@ -86,16 +85,16 @@ class _Rendering(QuietBlock):
 
 
 class RenderingModel:
-    """The probability model of a network, a snapshot of its norms and biases (see ``freeze``).
+    """The probability model of a network, with a snapshot of its norms and biases (see ``freeze``).
 
-    The network is hybridised, and images are seen as in evaluation: without dropout, by running statistics.
-    With norms in the rendering pass this is a surrogate, as the module says; ``note`` explains it.
+    Inference runs as in evaluation: without dropout, with running statistics. With norms in the rendering
+    pass the model is a surrogate; ``note`` explains it.
 
     Args:
-        net: a network that renders, initialised.
-        branch: 0 Max, 1 Min. The prior is the same model's; what differs are frozen norms and ``infer``.
+        net: an initialised network that renders.
+        branch: 0 Max, 1 Min; they differ in ``infer`` and in the frozen norms.
         temperature: sigma^2, above 0.
-        device: where to compute.
+        device: the device to compute on; None: the current one.
 
     Attributes:
         latents: the blocks of latents, from the image upwards.
@@ -104,7 +103,13 @@ class RenderingModel:
         ModelError: the network does not render, has no such branch, or the temperature is not above 0.
     """
 
-    def __init__(self, net: Network, branch: int = 0, temperature: float = 1.0, device: Any = None) -> None:
+    def __init__(
+        self,
+        net: Network,
+        branch: int = 0,
+        temperature: float = 1.0,
+        device: Optional[mx.Context] = None,
+    ) -> None:
         self.net, self.temperature = net, check_temperature(temperature)
         self.device = device or mx.current_context()
         self._bridge = Bridge(net, branch)
@@ -117,7 +122,7 @@ class RenderingModel:
         self.freeze()
 
     def freeze(self) -> None:
-        """Take the network's present norms and biases; needed whenever its parameters have changed."""
+        """Read the network's norms and biases; call it again when its parameters have changed."""
         zero = mx.nd.zeros((1, *self.net.input_shape), ctx=self.device)
         self._constants = self._inference(zero)[1 + len(self.latents) :]
 
@@ -128,7 +133,7 @@ class RenderingModel:
 
     @property
     def note(self) -> str:
-        """What is sampled where the network has norms; empty where it has none."""
+        """Explanation of the sampled distribution for a network with norms; empty without norms."""
         if self.net.options.render_norm != "none":
             return (
                 "the rendering pass has norms (model.render_norm), frozen at their running statistics: what "
@@ -145,28 +150,27 @@ class RenderingModel:
     def infer(self, x: Tensor) -> InferredPath:
         """Joint maximum a posteriori inference of class and path, from images (B, C, H, W).
 
-        Of pixels that tie in a pooling window the first is taken. The class is the one of the largest
-        posterior (``posterior``).
+        If pixels tie in a pooling window, the first one is taken. The class has the largest ``posterior``.
         """
         logits, *maps = self._inference(x)[: 1 + len(self.latents)]
         path = self.path_of([latent.encode(map_.asnumpy()) for latent, map_ in zip(self.latents, maps)])
         return InferredPath(mx.nd.argmax(self.log_posterior_of(logits), axis=1), path, logits)
 
     def outcomes(self, x: Tensor) -> List[np.ndarray]:
-        """The inferred path as outcomes of each block's variables, (B, V) of small integers."""
+        """Inferred path of images (B, C, H, W) as outcomes, (B, V) for each block."""
         maps = self._inference(x)[1 : 1 + len(self.latents)]
         return [latent.encode(map_.asnumpy()) for latent, map_ in zip(self.latents, maps)]
 
     def path_of(self, outcomes: Sequence[np.ndarray]) -> Path:
-        """The path of given outcomes, (B, V) a block."""
+        """Path of given outcomes, (B, V) for each block."""
         return [self.path_of_block(block, each) for block, each in enumerate(outcomes)]
 
     def path_of_block(self, block: int, outcomes: np.ndarray) -> Tensor:
-        """The map of one block, (B, *shape), of given outcomes (B, V)."""
+        """Map of one block, (B, *shape), of given outcomes (B, V)."""
         return self._array(self.latents[block].decode(outcomes))
 
     def even_outcomes(self, batch: int, rng: np.random.Generator) -> List[np.ndarray]:
-        """Draw every latent evenly over its configurations: (B, V) a block."""
+        """Draw every latent uniformly over its configurations: (B, V) for each block."""
         found = []
         for latent in self.latents:
             weights = np.exp(latent.log_weights)
@@ -176,14 +180,14 @@ class RenderingModel:
         return found
 
     def even_path(self, batch: int, rng: np.random.Generator) -> Path:
-        """A path as ``even_outcomes`` draws them."""
+        """Draw a path with latents uniform over their configurations."""
         return self.path_of(self.even_outcomes(batch, rng))
 
     def zero_path(self) -> Path:
-        """The path of a zero image, batch size 1.
+        """Path of a zero image, batch size 1.
 
-        By Theorem 3.2 at x = 0 it is the prior's most probable one, of every class, where the rendering is
-        non-negative along it; elsewhere see ``mode.most_probable_path``.
+        By Theorem 3.2 it is the prior's most probable path of every class, if the rendering is non-negative
+        along it; otherwise see ``most_probable_path``.
         """
         return self.infer(mx.nd.zeros((1, *self.net.input_shape), ctx=self.device)).path
 
@@ -197,7 +201,7 @@ class RenderingModel:
         return self._score(self.code(y), path, self._constants)[0]
 
     def gradient(self, code: Tensor, path: Path, block: int) -> np.ndarray:
-        """D eta / d map of one block, (B, *shape), from class codes (B, K)."""
+        """Gradient of eta with respect to the map of one block, (B, *shape), for class codes (B, K)."""
         latent = path[block].copy()
         with autograd.record(train_mode=False):
             autograd.mark_variables([latent], [mx.nd.empty(latent.shape, ctx=latent.context)])
@@ -212,10 +216,10 @@ class RenderingModel:
         path: Path,
         log_partition: Union[float, Tensor] = 0.0,
     ) -> Tensor:
-        """Log of pi_y pi(z|y) N(x; h(0), sigma^2 I), with log pi(z|y) = eta / sigma^2 - log sum: (B,).
+        """Log of pi_y pi(z|y) N(x; h(0), sigma^2 I), (B,), with log pi(z|y) = eta / sigma^2 - log_partition.
 
-        The sum over all paths (``enumeration.Enumeration.log_partition``) is known for tiny models only; left
-        out, the result is up to a constant of y.
+        ``Enumeration.log_partition`` computes the log-partition of tiny models. Without it the result is
+        correct up to a constant that depends on y.
         """
         y = self._array(y)
         rendering = self.render(y, path)
@@ -226,12 +230,12 @@ class RenderingModel:
         return mx.nd.pick(self._log_prior(len(y)), y) + log_path - noise
 
     def log_class_prior(self) -> np.ndarray:
-        """Log pi_y, (K,): the log-softmax of the classifier's bias; uniform where it has none."""
+        """Log pi_y, (K,): log-softmax of the classifier's bias; uniform without a bias."""
         bias = self.class_bias()
         return bias - _log_sum_exp(bias)
 
     def class_bias(self) -> np.ndarray:
-        """The classifier's bias, (K,): log pi_y up to a constant; zeros where it has none."""
+        """The classifier's bias, (K,): log pi_y up to a constant; zeros without a bias."""
         bias = self.net.class_bias
         return np.zeros(self.net.classes, np.float32) if bias is None else bias.data(self.device).asnumpy()
 
@@ -240,7 +244,7 @@ class RenderingModel:
         return mx.nd.softmax(self.log_posterior_of(self._inference(x)[0]))
 
     def log_posterior_of(self, logits: Tensor) -> Tensor:
-        """Log q(y|x) up to a constant, (B, K), from class scores that hold the bias log pi_y."""
+        """Log q(y|x) up to a constant, (B, K), from class scores (B, K) that include the bias log pi_y."""
         bias = self._array(self.class_bias().reshape((1, -1)))
         scores = mx.nd.broadcast_sub(logits, bias) / self.temperature
         return mx.nd.broadcast_add(scores, self._array(self.log_class_prior().reshape((1, -1))))
@@ -256,7 +260,7 @@ class RenderingModel:
     def _log_prior(self, batch: int) -> Tensor:
         return self._array(np.tile(self.log_class_prior(), (batch, 1)))
 
-    def _array(self, values: Any) -> Tensor:
+    def _array(self, values: Union[Tensor, np.ndarray, Sequence[int]]) -> Tensor:
         return mx.nd.array(values, ctx=self.device)
 
 

@@ -36,11 +36,11 @@ class Network(NamedBlock):
     Args:
         classes: number of classes K, at least 2.
         input_shape: channels, height and width of the images.
-        options: the switches.
+        options: the network's options.
 
     Attributes:
-        stochastic: whether training draws random numbers (dropout, gates).
-        renders: whether there is a rendering pass; False leaves the methods and properties about it empty.
+        stochastic: True if training draws random numbers (dropout, gates).
+        renders: True if there is a rendering pass.
 
     Raises:
         ModelError: fewer than two classes.
@@ -86,15 +86,15 @@ class Network(NamedBlock):
         render: bool = True,
         zero_states: Optional[Tensor] = None,
     ) -> JointPass:
-        """Infer, then render each image's class: its label where it has one, else the predicted class.
+        """Infer, then render each image's class: its label or, without a label, the predicted class.
 
         Args:
             F: the operator module.
             x: images (B, *input_shape).
-            label: class indices (B,), -1 where there is none.
-            render: False skips everything top-down.
-            zero_states: as ``ZeroStates`` returns them, to render the zero image's path as well, for
-                ``layerwise`` path normalisation; it is neither inferred nor rendered without.
+            label: class indices (B,), -1 for no label.
+            render: False skips the rendering pass.
+            zero_states: result of ``ZeroStates``, (1, N), for ``layerwise`` path normalisation; None: do not
+                render the zero image's path.
         """
         inferences = self.infer(x)
         prediction = self.predict(inferences)
@@ -107,27 +107,27 @@ class Network(NamedBlock):
         return JointPass(prediction, code, inferences, renderings, masked, logits)
 
     def infer_zero(self, F: Operators, zeros: Tensor) -> List[Tensor]:
-        """Infer the state at every layer of an image of zeros (1, *input_shape), in the Max branch.
+        """Infer the Max branch's states of an image of zeros (1, *input_shape), of ``zero_shapes``.
 
-        They have the ``zero_shapes``. Only for a network built for ``layerwise`` path normalisation.
+        Only for a network built for ``layerwise`` path normalisation.
         """
         raise NotImplementedError
 
     def render_zero(self, F: Operators, states: Tensor, inference: Inference) -> List[Tensor]:
-        """Render the sum of all class templates through a zero image's states and the images' positions.
+        """Render the sum of all class templates through the zero image's states and the images' positions.
 
         Args:
             F: the operator module.
-            states: as ``ZeroStates`` returns them, (1, N).
-            inference: the Max branch's, of the images.
+            states: result of ``ZeroStates``, (1, N).
+            inference: the Max branch's inference of the images.
 
         Returns:
-            s0(l) . h0(l) at each of ``path_biases``, to compare with ``Rendering.masked``.
+            s0(l) . h0(l), (B, C, H, W), at each of ``path_biases``, to compare with ``Rendering.masked``.
         """
         raise NotImplementedError
 
     def score_zero(self, F: Operators, x: Tensor, inference: Inference) -> Tensor:
-        """Score a zero image shaped like those of ``x``, through the norms as they were for them: (1, K)."""
+        """Score a zero image in the Max branch, (1, K), through the norms of the images' ``inference``."""
         raise NotImplementedError
 
     @property
@@ -147,12 +147,12 @@ class Network(NamedBlock):
 
     @property
     def class_bias(self) -> Optional[Parameter]:
-        """The classifier's bias log pi_y, (K,), where there is one."""
+        """The classifier's bias log pi_y, (K,); None without one."""
         return None
 
     @property
     def normalised(self) -> bool:
-        """Whether inference has norms, which rendering takes as frozen affine maps."""
+        """True if inference has norms, which rendering treats as frozen affine maps."""
         return False
 
     @property

@@ -1,4 +1,4 @@
-"""Results of a network's passes: Inference bottom-up, Rendering top-down, JointPass for the losses."""
+"""Results of a network: bottom-up ``Inference``, top-down ``Rendering``, and ``JointPass`` of both."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ Shape = Tuple[int, ...]
 
 
 class Prediction(NamedTuple):
-    """Class scores before the softmax, (B, K) each; ``logits`` is what predicts."""
+    """Class scores before the softmax, (B, K) each."""
 
+    #: scores to predict from: those of the branches, mixed by their weights
     logits: Tensor
     logits_max: Tensor
+    #: None without a Min branch
     logits_min: Optional[Tensor] = None
 
 
 class Inference(NamedTuple):
     """Bottom-up result of one branch; lists go from the image upwards.
 
-    A network that does not render has the class scores alone.
+    A network that does not render returns the class scores only.
     """
 
     #: class scores, (B, K)
     logits: Tensor
-    #: state s(l) or position t(l) at each place that leaves one; a position may take several maps
+    #: state s(l) of each rectifier, position t(l) of each max-pooling (one or more maps), (B, C, H, W) each
     latents: List[List[Tensor]] = []
-    #: constants of the rendering pass: scale and shift, (C,) each, of each frozen norm; values of gates
+    #: constants of the rendering pass: scale and shift, (C,) each, of each norm; the factor of each product
     frozen: List[List[Tensor]] = []
     #: output of each matched convolution, before any norm, (B, C, H, W); negated in the Min branch where
     #: ``MatchedLayer.negated``
@@ -66,14 +68,14 @@ class PriorTerms(NamedTuple):
 
 
 class MatchedLayer(NamedTuple):
-    """A layer whose rendered maps shall have the moments of the inferred ones."""
+    """A layer in which moment matching compares rendered and inferred feature maps."""
 
     channels: int
     #: pixels of a rendered map
     rendered: int
     #: pixels of an inferred map
     inferred: int
-    #: whether the Min branch infers a negated map of its own; if not, one map serves both branches
+    #: True if the Min branch infers a negated map of its own; False if both branches share one map
     negated: bool
 
 
@@ -88,7 +90,7 @@ class FreeLatents(NamedTuple):
     shape: Shape
     #: slope of the rectifier, one number or one a feature map, (C,); None: the block has no state
     slope: Union[float, np.ndarray, None]
-    #: where the pooling looks; None: the block has no position
+    #: windows of the pooling; None: the block has no position
     windows: Optional[Windows]
     #: index of the state in ``Inference.latents``
     state: Optional[int] = None
@@ -96,7 +98,7 @@ class FreeLatents(NamedTuple):
     position: Optional[int] = None
 
 
-#: What is rendered onto each layer and its convolution's output, (B, C, H, W) each, in the same order.
+#: Rendered maps and inferred maps of the matched layers, (B, C, H, W) each, in the same order.
 Matched = Tuple[List[Tensor], List[Tensor]]
 
 
@@ -107,10 +109,10 @@ class JointPass(NamedTuple):
     """
 
     prediction: Prediction
-    #: the class that was rendered, one-hot, (B, K)
+    #: the rendered class, one-hot, (B, K)
     code: Tensor
     inferences: List[Inference]
-    #: empty where nothing was rendered
+    #: empty if nothing was rendered
     renderings: List[Rendering] = []
     #: s0(l) . h0(l) of the zero image's path, for ``layerwise`` path normalisation
     zero_masked: Optional[List[Tensor]] = None

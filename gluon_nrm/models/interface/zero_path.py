@@ -1,8 +1,7 @@
-"""The path of an image of zeros, with which ``layerwise`` path normalisation compares every image's.
+"""The rendering path of an image of zeros, the reference of ``layerwise`` path normalisation.
 
-Its states depend on the parameters alone. So they are inferred once for both streams of a training step, and
-outside of the recorded graph: nothing learns through them, but inside it MXNet would go all the way back
-through their inference, with zeros.
+Its states depend on the parameters only, and carry no gradient. A training step infers them once for both
+streams, and outside of the recorded graph: inside, MXNet would run the whole backward pass with zeros.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ Shape = Tuple[int, ...]
 
 
 class ZeroStates(QuietBlock):
-    """The states of a zero image at every layer: images (B, C, H, W), for their shape alone, to one (1, N).
+    """Infer the zero image's states of all layers, as one array (1, N), which ``Network.joint`` takes.
 
-    ``Network.joint`` takes them in this form.
+    Called with images (B, C, H, W), of which only the shape is used.
 
     Args:
         net: the network, built for ``layerwise`` path normalisation.
@@ -39,19 +38,19 @@ class ZeroStates(QuietBlock):
 
 
 def zero_image(F: Operators, x: Tensor) -> Tensor:
-    """One image of zeros shaped like those of ``x``: (1, C, H, W)."""
+    """An image of zeros (1, C, H, W), for images ``x`` (B, C, H, W)."""
     return F.zeros_like(F.slice_axis(x, axis=0, begin=0, end=1))
 
 
 def every_class(F: Operators, logits: Tensor) -> Tensor:
-    """The code of all classes at once, from which the zero image is rendered: ones, (1, K)."""
-    # not recorded when run eagerly: MXNet 1.9.1 crashes on its way back to what gets no gradient
+    """Class code of all classes together, ones (1, K), from which the zero image's path is rendered."""
+    # not recorded: eager MXNet 1.9.1 crashes in the backward pass of an array without a gradient
     with mx.autograd.pause():
         return F.ones_like(F.slice_axis(logits, axis=0, begin=0, end=1))
 
 
 def unpack(F: Operators, states: Tensor, shapes: Sequence[Shape]) -> List[Tensor]:
-    """Take states (1, N) apart, in order, into those of the layers; ``shapes`` are (1, C, H, W) or (1, C)."""
+    """Split states (1, N) into those of the layers, of ``shapes`` (1, C, H, W) or (1, C)."""
     found, begin = [], 0
     with mx.autograd.pause():  # as above
         for shape in shapes:

@@ -1,1 +1,1 @@
-"""Networks made from the traced graph of any CNN: as a classifier, or as an NRM."""
+"""Networks built from the traced graph of any CNN: Max-Min, classifier, NRM."""

@@ -1,4 +1,4 @@
-"""Any CNN as a classifier, with or without its Min branch; it does not render."""
+"""A classifier from any CNN, with or without a Min branch, without a rendering pass."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class ReducedClassifier(GraphBlock):
 
 
 class TracedClassifier(Network):
-    """A network that classifies, with its Min branch where ``options.maxmin`` asks for it.
+    """A network that classifies only; ``options.maxmin`` adds the Min branch.
 
     Args:
         net: any network that can be hybridised and returns class scores.
         classes: number of classes K.
         input_shape: channels, height and width of the images.
-        options: the switches; those about rendering do not apply.
+        options: the network's options; those about rendering do not apply.
 
     Raises:
-        ModelError: as for ``maxmin``; or the network has not ``classes`` outputs, or images of this size do
-            not go through it.
+        ModelError: as for ``maxmin``, or the network does not return ``classes`` scores, or it cannot process
+            images of this size.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TracedClassifier(Network):
     ) -> None:
         super().__init__(classes, input_shape, options, **kwargs)
         plain = not options.maxmin and options.dtype == "float32"
-        # a plain network is only looked at, so it may hold operators that have no rule here
+        # a plain network runs as it is, so it may have operators without a rule
         traced = None if plain else trace_branches(net)
         graph, parameters = trace(net) if traced is None else (traced.branches.graph, traced.parameters)
         shapes = infer_shapes(graph, parameters, input_shape)

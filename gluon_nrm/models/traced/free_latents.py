@@ -1,9 +1,10 @@
-"""The free latents of a traced network: a block a rectifier, a block a max-pooling, or one of both."""
+"""The free latents of a traced network: one block for each rectifier and each max-pooling, or for both."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Dict, List, Mapping, Optional, Union
 
+import numpy as np
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph.latents import RECTIFIERS
@@ -17,12 +18,12 @@ from gluon_nrm.rules.windows import Windows
 def free_latents(plan: RenderingPlan, parameters: Mapping[str, Parameter]) -> List[FreeLatents]:
     """List the blocks of a plan, from the image upwards.
 
-    A max-pooling over windows that tile its input, directly behind a rectifier that nothing else reads, makes
-    one block with it.
+    A max-pooling whose windows tile its input, and the rectifier directly before it, are one block if nothing
+    else reads the rectifier.
 
     Args:
-        plan: the network's.
-        parameters: the network's, by structural name; learned slopes are read.
+        plan: the network's rendering plan.
+        parameters: the network's parameters, by structural name, for learned slopes.
     """
     place = {index: number for number, index in enumerate(plan.latents)}
     rectifiers = {index for index in plan.latents if plan.sites[index].node.op in RECTIFIERS}
@@ -39,9 +40,9 @@ def free_latents(plan: RenderingPlan, parameters: Mapping[str, Parameter]) -> Li
             blocks.append(FreeLatents(site.output[1:], slope, None, state=place[index]))
             continue
         rectifier = before.get(index)
-        slope = None if rectifier is None else _slope(plan, rectifier, parameters)
+        fused_slope = None if rectifier is None else _slope(plan, rectifier, parameters)
         state = None if rectifier is None else place[rectifier]
-        blocks.append(FreeLatents(site.inputs[0][1:], slope, _windows(site), state, place[index]))
+        blocks.append(FreeLatents(site.inputs[0][1:], fused_slope, _windows(site), state, place[index]))
     return blocks
 
 
@@ -50,7 +51,7 @@ def _windows(site: Site) -> Windows:
 
 
 def _fused_rectifier(plan: RenderingPlan, pool: int, parameters: Mapping[str, Parameter]) -> Optional[int]:
-    """Return the rectifier that a pooling makes one block with, if there is one."""
+    """Return the rectifier that forms one block with a pooling, or None."""
     sites, readers = plan.sites, plan.branches.graph.consumers()
     source = sites[pool].node.inputs[0].node
     while source in sites and sites[source].node.op == "Dropout":
@@ -61,12 +62,13 @@ def _fused_rectifier(plan: RenderingPlan, pool: int, parameters: Mapping[str, Pa
     return source if isinstance(_slope(plan, source, parameters), float) else None
 
 
-def _slope(plan: RenderingPlan, index: int, parameters: Mapping[str, Parameter]) -> Any:
-    """Slope of a rectifier: a number, or an array of one a feature map where it is learned."""
+def _slope(plan: RenderingPlan, index: int, parameters: Mapping[str, Parameter]) -> Union[float, np.ndarray]:
+    """Slope of a rectifier: a number or, if it is learned, one for each feature map, (C,)."""
     node = plan.sites[index].node
     if node.op != "LeakyReLU":
         return 0.0
     if node.get("act_type", "leaky") == "leaky":
         return float(node.get("slope", 0.25))
     name = plan.branches.graph.parameters[node.inputs[1].node]
-    return parameters[name].data().asnumpy()
+    slopes: np.ndarray = parameters[name].data().asnumpy()
+    return slopes

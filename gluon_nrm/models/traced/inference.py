@@ -1,12 +1,13 @@
-"""Inference of a traced network: scores, latents, and what the losses want to know, of each branch."""
+"""Inference of a traced network: class scores, latents and the inputs of losses, for each branch."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.graph import operators
+from gluon_nrm.graph.evaluate import Changes
 from gluon_nrm.graph.graph_block import GraphBlock
 from gluon_nrm.graph.latents import RECTIFIERS, constant_state, record
 from gluon_nrm.graph.rendering_plan import NodeBias, RenderingPlan
@@ -21,7 +22,7 @@ ZERO = "zero."
 
 
 class _Recorder:
-    """Runs the nodes of one pass and keeps what they leave behind; shared nodes serve both branches."""
+    """Run the nodes of one pass, and record latents, constants, matched maps and biases."""
 
     def __init__(self, F: Operators, plan: RenderingPlan, dtype: str) -> None:
         self._F, self._plan, self._dtype = F, plan, dtype
@@ -33,8 +34,8 @@ class _Recorder:
         self._convolved: Dict[int, Tensor] = {}
         self._shifts: Dict[NodeBias, Tensor] = {}
 
-    def run(self, index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
-        """Run one node, and keep what rendering and the losses want of it."""
+    def run(self, index: int, inputs: List[Tensor], changes: Changes) -> List[Tensor]:
+        """Run one node, and record what rendering and losses need from it."""
         F, node = self._F, self._plan.branches.graph.nodes[index]
         if node.op == "BatchNorm":
             changes = {**changes, "output_mean_var": True}
@@ -47,8 +48,8 @@ class _Recorder:
             self._shifts[bias] = self._shift(bias, inputs, outputs[0], changes)
         return outputs[:1] if node.op == "BatchNorm" else outputs
 
-    def _shift(self, bias: NodeBias, inputs: List[Tensor], output: Tensor, changes: Dict[str, Any]) -> Tensor:
-        """What a node adds to each feature map, (C,)."""
+    def _shift(self, bias: NodeBias, inputs: List[Tensor], output: Tensor, changes: Changes) -> Tensor:
+        """Bias that a node adds to each feature map, (C,)."""
         F, node = self._F, self._plan.branches.graph.nodes[bias.node]
         if node.op == "BatchNorm":
             return self._recorded[bias.node][1]
@@ -61,7 +62,7 @@ class _Recorder:
         return -shift if bias.subtracted else shift
 
     def branch(self, which: int, logits: Tensor) -> Inference:
-        """Collect a branch that has just been run; shifts that ran mirrored are turned back."""
+        """Collect the results of the branch that ran last; negated biases get their sign back."""
         plan, split = self._plan, self._plan.branches.split
         convolved = [self._convolved[pair.convolution] for pair in plan.pairs]
         shifts = [
@@ -98,11 +99,11 @@ class TracedInference(GraphBlock):
 
 
 class TracedZero(GraphBlock):
-    """The path of one zero image in the Max branch, without dropout.
+    """Inference of the zero image in the Max branch, without dropout.
 
-    Called with it, (1, C, H, W), and, where it has no norms of its own, with the Max branch's
-    ``Inference.frozen`` of images: then it goes through their affine maps. Its own norms are instance norms,
-    of fixed gamma and the network's betas. Returns the scores (1, K) and the ``constant_state`` at every
+    Called with the zero image (1, C, H, W). With ``own_norms``, batch norms become instance norms with fixed
+    gammas and the network's betas. Otherwise it is also called with the images' ``Inference.frozen``, and
+    applies their affine maps. Returns the class scores (1, K), and a list of the ``constant_state`` of every
     rectifier.
     """
 
@@ -119,11 +120,11 @@ class TracedZero(GraphBlock):
 
     def hybrid_forward(
         self, F: Operators, zeros: Tensor, frozen: Optional[List[List[Tensor]]] = None, **parameters: Tensor
-    ) -> List[Any]:
+    ) -> List[Union[Tensor, List[Tensor]]]:
         affine = {} if frozen is None else dict(zip(self._plan.frozen, frozen))
         states: Dict[int, Tensor] = {}
 
-        def run(index: int, inputs: List[Tensor], changes: Dict[str, Any]) -> List[Tensor]:
+        def run(index: int, inputs: List[Tensor], changes: Changes) -> List[Tensor]:
             node = self._plan.branches.graph.nodes[index]
             if node.op == "Dropout":
                 return inputs
@@ -153,6 +154,6 @@ class TracedZero(GraphBlock):
 
 
 def zero_gamma(plan: RenderingPlan, index: int) -> str:
-    """Structural name of the fixed gamma of a norm's counterpart in the zero image's path."""
+    """Structural name of the fixed gamma of a norm in the zero image's path."""
     graph = plan.branches.graph
     return ZERO + graph.parameters[graph.nodes[index].inputs[1].node]

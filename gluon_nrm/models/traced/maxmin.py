@@ -23,7 +23,7 @@ class Scores(NamedTuple):
 
 
 class MaxMin(NamedBlock, GraphBlock):
-    """A network, taken apart, and its Min branch: images (B, C, H, W) to ``Scores``. ``maxmin`` builds it."""
+    """A traced network with its Min branch: images (B, C, H, W) to ``Scores``. Build it with ``maxmin``."""
 
     result_type = Scores
 
@@ -41,7 +41,7 @@ class MaxMin(NamedBlock, GraphBlock):
         self._seen: Set[Tuple[int, ...]] = set()
 
     def __call__(self, x: Tensor) -> Scores:
-        """Run both branches; the first call with images of a new size checks that they fit."""
+        """Run both branches; the first call with a new image size checks that the network can process it."""
         shape = getattr(x, "shape", None)
         if shape is not None and shape[1:] not in self._seen:
             shapes = infer_shapes(self.branches.graph, self._network, shape[1:])
@@ -55,25 +55,25 @@ class MaxMin(NamedBlock, GraphBlock):
 
 
 def maxmin(net: HybridBlock, gates: str = "negated", dtype: str = "float32") -> MaxMin:
-    """Put Max-Min on a network: the same filters once with maxima, once with minima.
+    """Add a Min branch to a network: the same filters, with minima in place of maxima.
 
         net = maxmin(gluon.model_zoo.vision.resnet18_v1(classes=10))
         net.initialize()
         net(images).logits_max, net(images).logits_min
 
-    The result shares every parameter of ``net`` but the normalisations after the first non-linearity, which
-    the Min branch has of its own (structural names with ``min.`` before them). It initialises, trains,
-    hybridises, saves, loads and exports like any block; a file of ``net``'s own parameters loads with
-    ``allow_missing=True``. What each operator becomes: ``gluon_nrm.graph.branches``.
+    The result shares all parameters of ``net``. The Min branch has its own normalisations after the first
+    non-linearity (structural names with prefix ``min.``). It initialises, trains, hybridises, saves, loads
+    and exports like any block; a file of ``net``'s parameters loads with ``allow_missing=True``. For the Min
+    form of each operator see ``gluon_nrm.graph.branches``.
 
     Args:
-        net: any network of images that can be hybridised and returns class scores (B, K); initialised or not.
-        gates: what the sigmoid of a squeeze-and-excitation block and its like are in the Min branch:
-            "negated", f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
-        dtype: precision of convolutions and fully connected layers; parameters and all else are float32.
+        net: any network of images that can be hybridised and returns class scores (B, K), initialised or not.
+        gates: form of gates (the sigmoid of a squeeze-and-excitation block) in the Min branch: "negated",
+            f(-v), or "released", -f(-v) as in the authors' SE-ResNeXt.
+        dtype: precision of convolutions and fully connected layers; everything else is float32.
 
     Raises:
-        ModelError: the network cannot be traced, has several outputs, no non-linearity, or an operator
-            without a rule (named).
+        ModelError: the network cannot be traced, has several outputs or no non-linearity, or has an operator
+            without a rule; the message names it.
     """
     return MaxMin(trace_branches(net), gates, dtype)

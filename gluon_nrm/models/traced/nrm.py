@@ -28,8 +28,8 @@ from gluon_nrm.typing import Operators, Tensor
 class TracedNRM(Network):
     """A network of any kind that also renders. Build it with ``nrm``; as a block it is a ``Network``.
 
-    The layers of this model are the rectifiers of the network, each with what leads to it and the pooling
-    behind it; their biases b(l) are those of its norms (or, without norms, of its convolutions).
+    A layer of this model is a rectifier, with the convolution and norm before it and the pooling behind it.
+    The biases b(l) are the betas of norms or, without norms, the biases of convolutions.
     """
 
     renders = True
@@ -84,7 +84,7 @@ class TracedNRM(Network):
         return TracedZero(self.plan, parameters, own_norms, self.options.dtype)
 
     def infer(self, x: Tensor) -> List[Inference]:
-        """Infer the latents of every branch; what comes before the first non-linearity runs once."""
+        """Infer the latents of every branch; nodes before the first non-linearity run once for both."""
         return [Inference(*each) for each in self.inference(x)]
 
     def render(self, F: Operators, code: Tensor, inference: Inference, branch: int = 0) -> Rendering:
@@ -117,11 +117,11 @@ class TracedNRM(Network):
 
     @property
     def network_parameters(self) -> Mapping[str, Parameter]:
-        """The parameters of the network itself, without those of rendering, by structural name."""
+        """Parameters of the base network, without those of rendering, by structural name."""
         return self._network
 
     def _parameter(self, bias: NodeBias) -> Optional[Parameter]:
-        """Return the learned parameter b(l) that a bias is; None for one that a norm takes out again."""
+        """Return the learned parameter of a bias b(l); None if there is none, or if a norm removes it."""
         if bias.place is None or bias.redundant:
             return None
         graph = self.plan.branches.graph
@@ -131,7 +131,7 @@ class TracedNRM(Network):
 
     @property
     def matched_layers(self) -> List[MatchedLayer]:
-        """Every paired convolution; what runs in each branch by itself is negated in the Min branch."""
+        """Every matched convolution; those that each branch runs itself are negated in the Min branch."""
         layers = []
         for pair in self.plan.pairs:
             own = self.plan.sites[pair.convolution].output
@@ -148,7 +148,7 @@ class TracedNRM(Network):
 
     @property
     def class_bias(self) -> Optional[Parameter]:
-        """The classifier's bias, where its scores are the network's output."""
+        """The classifier's bias; None if the network changes the classifier's scores."""
         return None if self.plan.class_bias is None else self._parameter(self.plan.class_bias)
 
     @property
@@ -163,7 +163,7 @@ class TracedNRM(Network):
 
     @property
     def frozen_sizes(self) -> List[int]:
-        """Scale and shift of a norm; one array of each gate."""
+        """Two arrays (scale, shift) for a norm, one for a product."""
         return [2 if self.plan.sites[index].node.op == "BatchNorm" else 1 for index in self.plan.frozen]
 
     @property
@@ -181,13 +181,13 @@ def nrm(net: HybridBlock, classes: int, input_shape: Tuple[int, int, int], **opt
 
     Args:
         net: any network of convolutions, norms, ReLUs, poolings, sums and concatenations that can be
-            hybridised and returns class scores; initialised or not.
+            hybridised and returns class scores, initialised or not.
         classes: number of classes K.
         input_shape: channels, height and width of the images.
         options: fields of ``NRMOptions``; those about single layers do not apply.
 
     Raises:
-        ModelError: the network cannot be traced or rendered through (the node is named), images of this size
-            do not go through it, or options contradict each other.
+        ModelError: the network cannot be traced or rendered through (the message names the node) or cannot
+            process images of this size, or options contradict each other.
     """
     return TracedNRM(net, classes, input_shape, NRMOptions(**options))

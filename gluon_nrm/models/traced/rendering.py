@@ -1,4 +1,4 @@
-"""Rendering of a traced network, of one branch or of the zero image's path."""
+"""Rendering of a traced network, for one branch or for the zero image's path."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.models.interface.passes import Rendering
 from gluon_nrm.typing import Operators, Tensor
 
-#: In place of a branch: the zero image's path.
+#: Number for the zero image's path in place of a branch.
 ZERO_PATH = -1
 
 
 class TracedRendering(HybridBlock):
-    """Class codes (B, K), ``latents`` and ``frozen`` of an ``Inference`` to the fields of a ``Rendering``.
+    """Render class codes (B, K) through ``latents`` and ``frozen`` of an ``Inference``, to a ``Rendering``.
 
-    Of the zero image's path ``matched`` is empty, and the image is not normalised.
-
-    The states of the zero image's path come without the slopes that are learned, and get them here.
+    In the zero image's path ``matched`` is empty, the image is not normalised, and learned slopes are put
+    into the states.
 
     Args:
-        plan: the network's.
-        parameters: the network's, by structural name; the filters and class templates are shared.
-        norms: of each feature, then of the image.
+        plan: the network's rendering plan.
+        parameters: the network's parameters, by structural name; filters and class templates are shared.
+        norms: rendering norms of each feature, then of the image.
         branch: 0 Max, 1 Min, or ``ZERO_PATH``.
-        learned: which of the plan's biases are ``Network.path_biases``.
+        learned: indices of the plan's biases that are ``Network.path_biases``.
         scaled: multiply by the frozen scale of inference's norms.
         dtype: precision of convolutions.
     """

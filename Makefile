@@ -39,7 +39,7 @@ help:
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
-	@echo 'make doctor   look at the set-up and say what has to be mended'
+	@echo 'make doctor   check the set-up; print the command that solves each problem'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
 install: $(INSTALLED)

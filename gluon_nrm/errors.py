@@ -1,8 +1,7 @@
-"""Errors meant for people.
+"""Errors that a user can cause and solve.
 
-Every message says what is wrong, where (file, key, value) and what to do about it, in one or two lines. The
-command-line tools print it without a traceback and leave with ``exit_code``; anything that is not an
-``NRMError`` is a defect of ours.
+A message says in one or two lines what is wrong, where (file, key, value), and what to do. The tools print it
+without a traceback and end with ``exit_code``. Any other exception is a defect of this package.
 """
 
 from __future__ import annotations
@@ -10,23 +9,23 @@ from __future__ import annotations
 import re
 
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-# Line breaks of our own messages end a clause, or are followed by an indented line.
+# A line break of our own messages follows a punctuation mark or precedes an indented line.
 _OWN_BREAK = re.compile(r"(?<=[;:.,])\n|\n(?=  )")
-#: Characters of a line of a message.
+#: Largest number of characters in a line of a message.
 LONGEST_LINE = 1000
 
 
 def visible(text: str) -> str:
-    r"""Write what a terminal obeys or does not show as escapes, such as ``\n`` and ``\x1b``.
+    r"""Replace every unprintable character by an escape such as ``\n`` or ``\x1b``.
 
-    That is every character that is not printable: control characters, other line ends, marks that turn text
-    around, halves of characters (bytes of a file name that are not UTF-8), letters without a meaning.
+    Unprintable are control characters, line ends, marks of writing direction, surrogates (bytes of a file
+    name that are not UTF-8) and unassigned code points.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
-    """Escape of one character."""
+    """Return the escape of one character."""
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -36,19 +35,19 @@ def _escape(character: str) -> str:
 
 
 def _cut(line: str) -> str:
-    """Leave the middle out of a line that quotes something endless; what to do stands at the end."""
+    """Cut the middle out of a line that is too long; its end says what to do."""
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 300]} ... {line[-290:]}"
 
 
 class NRMError(Exception):
-    """Base of all errors a user can cause and mend; the message is safe to print, whatever it quotes."""
+    """Base of all errors that a user can cause and solve; the message is safe to print."""
 
     exit_code = 2
     #: Lines of a message at most.
     most_lines = 2
 
     def __str__(self) -> str:
-        """The message on ``most_lines`` lines at most, none endless, unprintable characters as escapes."""
+        """Return the message: at most ``most_lines`` lines of limited length, all characters printable."""
         lines = _OWN_BREAK.split(super().__str__())
         if len(lines) > self.most_lines:
             last = self.most_lines - 1
@@ -61,15 +60,15 @@ class SetupError(NRMError):
 
 
 class RecipeError(NRMError):
-    """A recipe or an override of it cannot be understood."""
+    """A recipe or an override of one is wrong."""
 
 
 class DataError(NRMError):
-    """A data set, split or image is missing, damaged or too small for what was asked."""
+    """A data set, split or image is missing, damaged or too small."""
 
 
 class MissingData(DataError):
-    """The files of a known data set are not there yet; the message holds the command that gets them."""
+    """The files of a known data set are missing; the message has the command that fetches them."""
 
 
 class ChangedData(DataError):
@@ -93,11 +92,11 @@ class DeployError(NRMError):
 
 
 class DeviceError(NRMError):
-    """A device or kvstore does not exist here or does not fit the batch."""
+    """A device or kvstore does not exist here, or does not suit the batch."""
 
 
 class DistributedError(NRMError):
-    """A job of several processes cannot start, or its processes do not fit together."""
+    """A job of several processes cannot start, or its processes differ in code, recipe or data."""
 
 
 class NonFiniteLoss(NRMError):
@@ -107,7 +106,7 @@ class NonFiniteLoss(NRMError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the process to stop; ``exit_code`` is the one a shell reports for that signal."""
+    """A signal asked the process to stop; ``exit_code`` is a shell's code for that signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

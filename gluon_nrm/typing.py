@@ -1,12 +1,12 @@
-"""The one alias every block's signature uses."""
+"""Type aliases for MXNet's untyped objects."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: An ``mx.nd.NDArray`` when a block runs eagerly, an ``mx.sym.Symbol`` while it is traced. MXNet ships no
-#: type information, so a checker sees ``Any``; the shape is in the comment beside each argument.
+#: An ``mx.nd.NDArray`` when a block runs eagerly, an ``mx.sym.Symbol`` while it is traced. MXNet has no
+#: types, so a checker sees ``Any``; docstrings state the shapes.
 Tensor = Any
 
-#: The module of operators a block is handed: ``mx.nd`` or ``mx.sym``.
+#: MXNet's operator module that a block gets as ``F``: ``mx.nd`` or ``mx.sym``.
 Operators = Any

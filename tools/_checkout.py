@@ -1,10 +1,10 @@
-"""What every tool that needs MXNet imports first: finds ``gluon_nrm``; one line where it cannot run.
+"""Find ``gluon_nrm`` and check that MXNet works; every tool that needs MXNet imports this first.
 
     import _checkout  # noqa: F401  (first: finds gluon_nrm)
 
     from gluon_nrm.console.tool import run_tool
 
-``_package`` does the rest.
+See ``_package``.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Look at this machine's set-up: what is there, what is missing, the line that mends it, one convolution.
+"""Check this machine's set-up: print versions and problems, the command for each, and run a convolution.
 
     python tools/doctor.py [--time-limit SECONDS]
 
-Exit code 0 where training would work, 2 where something has to be mended first.
+Exit code 0 if training would work, 2 if there is a problem.
 """
 
 from __future__ import annotations
 
 import os
 
-# The doctor has to look at set-ups in which the package refuses to be imported.
+# The doctor also checks set-ups in which the package cannot be imported.
 os.environ["GLUON_NRM_SKIP_CHECK"] = "1"
 
 import _checkout  # noqa: F401  (first: finds gluon_nrm)
@@ -24,7 +24,7 @@ from gluon_nrm.system.environment import describe_environment
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the environment and the findings; 0 where there is no problem, else 2."""
+    """Print the environment and the findings; return 0 without a problem, else 2."""
     options = _parser().parse_args(arguments)
     for name, value in describe_environment().items():
         print(f"{name.replace('_', ' '):>20}  {_readable(value)}")
@@ -33,12 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     for finding in diagnose(options.time_limit):
         problems += finding.level == PROBLEM
         print(f"{finding.level:>20}  {finding.text}", flush=True)
-    print("\n" + (f"{problems} to be mended" if problems else "healthy"))
+    print("\n" + (f"problems: {problems}"))
     return 2 if problems else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ToolParser(description="Look at this machine's set-up and say what has to be mended.")
+    parser = ToolParser(description="Check this machine's set-up; print what solves each problem.")
     parser.add_argument(
         "--time-limit",
         type=float,
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _readable(value: object) -> str:
-    """A value of the environment as a person would write it."""
+    """Format a value of the environment."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

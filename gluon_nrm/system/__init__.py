@@ -1,1 +1,1 @@
-"""The machine and the set-up: versions, processor, memory, GPUs, CUDA libraries, devices, job variables."""
+"""The machine and the set-up: versions, CUDA libraries, devices, GPUs; threads and memory of the process."""

@@ -1,9 +1,9 @@
-"""The libraries of MXNet's CUDA build, found in pip's ``nvidia-*-cu11`` wheels.
+"""Load the libraries of MXNet's CUDA build from pip's ``nvidia-*-cu11`` wheels.
 
-The wheel ``mxnet-cu112`` holds none of the CUDA libraries it is linked to. NVIDIA ships them as wheels, in
-folders where the loader does not look; once a library is in the process, though, the loader takes it for any
-later one that asks for its soname. So we load them, in an order in which each finds what it needs, before
-MXNet is imported: no CUDA toolkit and no LD_LIBRARY_PATH is needed.
+The wheel ``mxnet-cu112`` contains none of the CUDA libraries it is linked to. NVIDIA's wheels put them into
+folders that the loader does not search. A library that is in the process already is found by its soname, so
+we load all of them, each after those it needs, before MXNet is imported. No CUDA toolkit and no
+LD_LIBRARY_PATH is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gluon_nrm.system.wheels import CPU_BUILD, CUDA_BUILD, has_cuda_build, insta
 
 
 class CudaWheel(NamedTuple):
-    """One wheel of NVIDIA's and what is taken from its folder ``nvidia/<folder>/lib``, in loading order."""
+    """A wheel of NVIDIA's and the libraries to load from its folder ``nvidia/<folder>/lib``, in order."""
 
     name: str
     version: str
@@ -39,8 +39,7 @@ CUDA_WHEELS = (
     CudaWheel("nvidia-cusparse-cu11", "11.7.5.86", "cusparse", ("libcusparse.so.11",)),
     CudaWheel("nvidia-cusolver-cu11", "11.4.1.48", "cusolver", ("libcusolver.so.11",)),
     CudaWheel("nvidia-nccl-cu11", "2.21.5", "nccl", ("libnccl.so.2",)),
-    # cuDNN 8 is a thin front that opens its parts by name at the first convolution, and aborts where it finds
-    # none.
+    # cuDNN 8 opens its parts by name at the first convolution, and aborts if it cannot find them.
     CudaWheel(
         "nvidia-cudnn-cu11",
         "8.9.6.50",
@@ -57,15 +56,15 @@ CUDA_WHEELS = (
     ),
 )
 
-# Comes with NVIDIA's driver and from nowhere else; MXNet's CUDA build cannot be imported without it.
+# Part of NVIDIA's driver alone; MXNet's CUDA build cannot be imported without it.
 DRIVER_LIBRARY = "libcuda.so.1"
 
 
 def preload_cuda() -> None:
-    """Load the CUDA libraries of the installed NVIDIA wheels, where the CUDA build of MXNet is installed.
+    """Load the CUDA libraries of the installed NVIDIA wheels. Do nothing for the CPU build of MXNet.
 
-    What is not installed, or does not load, is passed over: it may be found by the loader's own search (a
-    system CUDA), and ``missing_cuda_libraries`` names it otherwise. Does nothing for the CPU build.
+    A library that is missing or does not load is skipped: the loader may find it elsewhere (a system CUDA),
+    and ``missing_cuda_libraries`` names it otherwise.
     """
     if not (has_cuda_build() and sys.platform.startswith("linux")):
         return
@@ -74,9 +73,9 @@ def preload_cuda() -> None:
 
 
 def missing_cuda_libraries() -> List[str]:
-    """What MXNet's CUDA build needs and this process cannot load, as lines ``soname: remedy``.
+    """List the libraries that MXNet's CUDA build needs and this process cannot load: ``soname: remedy``.
 
-    None where the CPU build is installed.
+    The list is empty for the CPU build.
     """
     if not (has_cuda_build() and sys.platform.startswith("linux")):
         return []
@@ -96,10 +95,10 @@ def missing_cuda_libraries() -> List[str]:
 
 
 def check_cuda() -> None:
-    """Make MXNet's CUDA build importable, or say why it is not.
+    """Load the libraries that MXNet's CUDA build needs.
 
     Raises:
-        SetupError: A library is missing; the first one is named, with the line that mends it.
+        SetupError: a library is missing; names the first one and the command that installs it.
     """
     missing = missing_cuda_libraries()
     if missing:
@@ -110,8 +109,8 @@ def check_cuda() -> None:
 
 
 def _wheel_files() -> Iterator[Path]:
-    """Files of the installed NVIDIA wheels, in loading order."""
-    # A package spread over many wheels, so possibly over several folders.
+    """Yield the library files of the installed NVIDIA wheels, in loading order."""
+    # many wheels share this package, perhaps in several folders
     spec = util.find_spec("nvidia")
     roots = list(spec.submodule_search_locations or ()) if spec is not None else []
     for wheel in CUDA_WHEELS:
@@ -123,13 +122,13 @@ def _wheel_files() -> Iterator[Path]:
 
 
 def _pip_line(wheel: CudaWheel) -> str:
-    """The command that brings a wheel's libraries; pip passes over what it takes to be installed already."""
+    """Return the pip command for a wheel; ``--force-reinstall`` where pip takes it for installed."""
     again = "--force-reinstall --no-deps " if installed_version(wheel.name) == wheel.version else ""
     return f"pip install {again}{wheel.name}=={wheel.version}"
 
 
 def _loads(library: str) -> bool:
-    """Whether a library, given by path or soname, is in the process or can be brought in."""
+    """Load a library by its path or soname; False if that fails."""
     try:
         ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     except OSError:

@@ -1,4 +1,4 @@
-"""Devices and kvstores: which there are, and how a global batch is dealt out to them."""
+"""Devices and kvstores: read their names, and check that they suit the precision and the batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ENTRY = re.compile(r"(cpu|gpu)(?:\((\d+)(?:-(\d+))?\))?")
 
 
 def parse_devices(text: Optional[str]) -> List[Any]:
-    """Read a list such as ``cpu(0),cpu(1)`` or ``gpu(0-3)``; None takes every GPU there is, or the CPU.
+    """Read a list such as ``cpu(0),cpu(1)`` or ``gpu(0-3)``; None: all GPUs, or the CPU if there is none.
 
     Raises:
-        DeviceError: the text cannot be read, names a device twice, or names a GPU that is not there.
+        DeviceError: the list cannot be read, names a device twice, or names a GPU that does not exist.
     """
     gpus = mx.context.num_gpus()
     if text is None:
@@ -65,8 +65,7 @@ def check_dtype(dtype: str, devices: List[Any]) -> None:
     """Check that the devices compute in a precision.
 
     Raises:
-        DeviceError: float16 on a CPU, or bfloat16 on a GPU or a CPU without AVX-512, none of which MXNet
-            1.9.1 has.
+        DeviceError: MXNet 1.9.1 lacks it: float16 on a CPU, bfloat16 on a GPU or a CPU without AVX-512.
     """
     for low, kind, other in (("float16", "gpu", "bfloat16"), ("bfloat16", "cpu", "float16")):
         for device in devices:

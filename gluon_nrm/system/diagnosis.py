@@ -1,7 +1,7 @@
-"""What is wrong with a set-up, and the line that mends it: what ``tools/doctor.py`` prints.
+"""Diagnose the set-up: problems, and the command that solves each, for ``tools/doctor.py``.
 
 Imports neither MXNet nor numpy. The convolution runs in a process of its own under a time limit, because a
-CUDA library that does not fit may hang or abort the process it is in.
+wrong CUDA library may hang or abort its process.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 
 class Finding(NamedTuple):
-    """One thing looked at: ``level`` is ok, note (works, could be better) or problem (has to be mended)."""
+    """Result of one check. ``level``: ok, note (works, could be better) or problem (must be solved)."""
 
     level: str
     text: str
 
 
 def diagnose(time_limit: float = 120.0) -> Iterator[Finding]:
-    """Look at everything, the cheap first; ``time_limit`` (seconds) is for each convolution.
+    """Run all checks, the cheap ones first, and yield their findings; ``time_limit``: seconds a convolution.
 
-    Yields findings as they are made. No convolution is tried on a set-up that is known not to import MXNet.
+    The convolutions are skipped if MXNet cannot be imported.
     """
     found = [*_software(), *_cuda_libraries()]
     yield from found
@@ -55,7 +55,7 @@ def _software() -> Iterator[Finding]:
         yield Finding(OK, "Python, MXNet and numpy fit together")
     builds = mxnet_builds()
     if len(builds) > 1:
-        # They write the same files, so what is there is a mixture.
+        # both write the same files, so the installed ones are a mixture
         mend = f"pip uninstall -y {' '.join(builds)}, then pip install -r requirements.txt (or -gpu.txt)"
         yield Finding(PROBLEM, f"{' and '.join(builds)} are installed over one another: {mend}")
 
@@ -97,7 +97,7 @@ def _gpu(gpu: Gpu) -> Finding:
 
 
 def try_convolution(device: str, time_limit: float) -> Finding:
-    """Run one convolution on ``device`` (``cpu(0)``, ``gpu(0)``) in another process and say how it ended."""
+    """Run one convolution on ``device`` (``cpu(0)``, ``gpu(0)``) in another process."""
     code = f"from gluon_nrm.system.diagnosis import convolve; convolve({device!r})"
     started = time.monotonic()
     try:
@@ -119,7 +119,7 @@ def try_convolution(device: str, time_limit: float) -> Finding:
 
 
 def convolve(device: str) -> None:
-    """One convolution whose result is known; leaves with a message where the result is another."""
+    """Run one convolution; raise SystemExit with a message if the result is wrong."""
     import mxnet as mx
 
     kind, _, index = device.rstrip(")").partition("(")
@@ -131,7 +131,7 @@ def convolve(device: str) -> None:
 
 
 def _child_environment() -> Dict[str, str]:
-    """This process's environment, with the checks on and this package importable."""
+    """Copy the environment, with the checks on and this package importable."""
     environment = {name: value for name, value in os.environ.items() if name != SKIP_CHECK}
     root = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
@@ -147,7 +147,7 @@ def _how_it_ended(child: subprocess.CompletedProcess[str]) -> str:
 
 
 def _mend(device: str) -> str:
-    """What to do about a convolution that failed on a set-up in which nothing is missing."""
+    """Return advice for a convolution that failed although nothing is missing."""
     if device.startswith("gpu"):
         return (
             "NVIDIA's driver has to be 450.80 or later; pip install --force-reinstall -r requirements-gpu.txt"

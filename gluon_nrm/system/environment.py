@@ -1,4 +1,4 @@
-"""What this process runs on: checked before MXNet is imported, and described for a run's ``env.json``."""
+"""Check Python, MXNet and numpy before MXNet is imported; describe the machine for ``env.json``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from gluon_nrm.system.tune import describe_tuning
 from gluon_nrm.system.wheels import installed_version, mxnet_builds, mxnet_version, release
 from gluon_nrm.version import __version__
 
-# Set to 1, the package imports without any check: for tools/doctor.py, which has to look at a set-up that is
-# broken, and for those who build an MXNet of their own.
+# Set to 1, the package imports without checks: for tools/doctor.py, and for an MXNet built from source.
 SKIP_CHECK = "GLUON_NRM_SKIP_CHECK"
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 11)
@@ -31,7 +30,7 @@ def prepare_for_mxnet() -> None:
     Importing ``gluon_nrm.system.needs_mxnet`` calls it.
 
     Raises:
-        SetupError: MXNet would not import or not work; says in one line what to install.
+        SetupError: MXNet would not import or not work; says what to install.
     """
     if os.environ.get(SKIP_CHECK) != "1":
         check_environment()
@@ -42,7 +41,7 @@ def check_environment() -> None:
     """Check Python, MXNet and numpy without importing any of them.
 
     Raises:
-        SetupError: One is missing or of the wrong version; says in one line what to install.
+        SetupError: one is missing or of the wrong version; says what to install.
     """
     if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
         raise SetupError(
@@ -76,9 +75,9 @@ def _check_numpy(version: Optional[str]) -> None:
 
 
 def describe_environment() -> Dict[str, Any]:
-    """What a result may depend on, as JSON values: software, processor, GPUs, and the commit of a checkout.
+    """Describe as JSON values what a result may depend on: software, tuning, processor, GPUs, commit.
 
-    Holds nothing that names the machine, its user or a folder on it.
+    Nothing in it names the machine, its user or a folder.
     """
     commit = _git("rev-parse", "HEAD") if _is_tracked() else None
     return {
@@ -101,7 +100,7 @@ def describe_environment() -> Dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    """The processor's name as the system gives it; "unknown" where it gives none."""
+    """Return the processor's name; "unknown" if the system does not give one."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -111,12 +110,12 @@ def _cpu_model() -> str:
 
 
 def _is_tracked() -> bool:
-    """Whether the package lies in its own checkout, and not merely in a folder of some other repository."""
+    """Return True if git tracks the package, so that the commit found is that of the package."""
     return bool(_git("ls-files", "--error-unmatch", "__init__.py"))
 
 
 def _git(*arguments: str) -> Optional[str]:
-    """Output of a git command run in the package's folder; None where git is absent or the command fails."""
+    """Run a git command in the package's folder; return its output, None if git is absent or fails."""
     command = ["git", "-C", str(Path(__file__).resolve().parents[1]), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)

@@ -13,7 +13,7 @@ SERVER = "GLUON_NRM_SERVER"
 COMMAND = "GLUON_NRM_COMMAND"
 #: Workers on the same machine, which share its cores.
 NEIGHBOURS = "GLUON_NRM_WORKERS_HERE"
-#: Seconds that a process waits for the others when a job starts; 0: without end.
+#: Seconds that a process waits for the others when a job starts; 0: without limit.
 PATIENCE = "GLUON_NRM_PATIENCE"
 #: ADDRESS:PORT of the hub, which is worker 0.
 HUB = "GLUON_NRM_HUB"
@@ -24,15 +24,15 @@ PLACES = "GLUON_NRM_PLACES"
 #: Set to 1 where public addresses are allowed.
 PUBLIC = "GLUON_NRM_ALLOW_PUBLIC"
 
-#: Seconds, where the user has not said.
+#: Seconds, if the user sets none.
 DEFAULT_PATIENCE = 120.0
 
 
 def patience() -> float:
-    """Read how many seconds to wait for the other processes; infinity where there is no limit.
+    """Read how many seconds to wait for the other processes; infinity without a limit.
 
     Raises:
-        DistributedError: the variable holds no number from 0 on.
+        DistributedError: the variable is not a number of at least 0.
     """
     text = os.environ.get(PATIENCE, "")
     try:

@@ -1,7 +1,7 @@
-"""Where arrays lie in memory: freed memory is kept for the next ones, and all of it is in huge pages.
+"""Tune glibc's allocator: keep freed memory for the next arrays, and put the heap into huge pages.
 
-A training step passes over hundreds of feature maps that no cache holds. Only glibc and Linux let themselves
-be told; elsewhere, and where the environment tunes glibc already, nothing is done.
+A training step reads and writes hundreds of feature maps that no cache can hold. This needs glibc and Linux.
+Elsewhere, and if the environment tunes glibc already, nothing is done.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, List, Tuple
 # mallopt(3) of glibc, and madvise(2)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _HUGE_PAGES = 14
-#: Where the heap is full, arrays up to this size come from it all the same; glibc allows no more.
+#: A full heap grows for arrays up to this size, the most that glibc allows; larger ones are mapped.
 LARGEST = 32 * 2**20
-#: Free memory that the heap keeps at its end, where it is not in huge pages.
+#: Free memory that the heap keeps at its end, unless it is in huge pages.
 KEPT = 512 * 2**20
-#: glibc's own limit of the number of larger ones.
+#: Largest number of mapped arrays, glibc's default.
 _MAPPINGS = 65536
 #: The usual page, in bytes.
 PAGE = 4096
-#: What the heap becomes at once, or half of the machine's memory where that is less.
+#: Bytes by which the heap grows at once, at most half of the machine's memory.
 HEAP = 16 * 2**30
 
 OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
@@ -32,31 +32,30 @@ MAPS = Path("/proc/self/maps")
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep freed arrays for the next ones; False where the library is another or tuned already.
+    """Let glibc keep freed arrays for the next ones; False for another library or one tuned already.
 
-    A training step allocates some of its feature maps anew. By itself glibc hands their memory back to the
-    system, which clears every page and maps it again a moment later. Where the environment has a MALLOC_
-    variable, that stands.
+    A training step allocates some feature maps anew. By default glibc returns their memory to the system,
+    which clears every page and maps it again a moment later. A MALLOC_ variable in the environment turns
+    this off.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
-    # one heap, or every thread of MXNet's keeps free memory to itself
+    # one heap for all threads, or each thread of MXNet keeps its own free memory
     settings = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, LARGEST), (_TRIM_THRESHOLD, KEPT))
     return all(_libc().mallopt(*setting) == 1 for setting in settings)
 
 
 def use_huge_pages() -> bool:
-    """Have the heap in huge pages, once ``keep_freed_memory`` is True; False where that is not to be had.
+    """Put the heap into huge pages, after ``keep_freed_memory`` returned True; False if that is impossible.
 
-    The processor finds the 2 MB of a huge page by one entry of its page tables, where pages of 4 kB take 512.
-    Linux hands huge pages to whoever asks (its usual setting, ``madvise``), but glibc asks only if it was
-    told to before the program began (its tunable ``glibc.malloc.hugetlb``), and only as its heap grows. So
-    the heap is made large at once, and asked for as a whole: addresses, which take no memory before they are
-    used. Where the system counts them all the same (strict overcommit), it is left alone; where the
-    environment has GLIBC_TUNABLES, they stand.
+    A huge page of 2 MB takes one entry of the processor's page tables; pages of 4 kB take 512. By its usual
+    setting (``madvise``) Linux gives huge pages on request. glibc requests them only if its tunable
+    ``glibc.malloc.hugetlb`` was set before the program began. So we grow the heap at once and request huge
+    pages for all of it; it takes addresses, and memory only when it is used. Under strict overcommit, which
+    counts addresses as memory, and with GLIBC_TUNABLES in the environment, nothing is changed.
     """
     page = os.sysconf("SC_PAGE_SIZE")
-    # of larger pages the huge ones are hundreds of megabytes
+    # with larger pages, a huge page has hundreds of megabytes
     if "GLIBC_TUNABLES" in os.environ or _read(OVERCOMMIT).strip() == "2" or page != PAGE:
         return False
     _grow_heap(min(HEAP, os.sysconf("SC_PHYS_PAGES") * page // 2))
@@ -73,20 +72,20 @@ def _libc() -> Any:
 
 
 def _grow_heap(size: int) -> None:
-    """Let the heap reach ``size`` bytes further, for good; no further, if there are no addresses for it."""
+    """Grow the heap by ``size`` bytes for good; leave it if there are no addresses for that."""
     libc = _libc()
-    # else so large a block would not come from the heap
+    # no mappings, so that the block comes from the heap
     libc.mallopt(_MMAP_MAX, 0)
     block = libc.malloc(size)
     libc.mallopt(_MMAP_MAX, _MAPPINGS)
     if block is not None:
-        # else the heap would not stay so large
+        # no trimming, so that the heap stays this large
         libc.mallopt(_TRIM_THRESHOLD, -1)
         libc.free(block)
 
 
 def _heap() -> List[Tuple[int, int]]:
-    """First and last address of each part of the heap; none where the system does not say."""
+    """Return first and last address of each part of the heap; none if the system does not tell."""
     parts = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) .*\[heap\]$", _read(MAPS), re.MULTILINE)
     return [(int(start, 16), int(end, 16)) for start, end in parts]
 

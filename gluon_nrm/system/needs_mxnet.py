@@ -1,6 +1,6 @@
-"""Imported first by every part of the package that imports MXNet, so that it is checked before.
+"""Check the set-up when imported. Each folder that needs MXNet imports this module first.
 
-Raises a one-line ``SetupError`` that says what to install where MXNet would not import or not work.
+Raises a ``SetupError`` of one line that says what to install if MXNet would not import or not work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How MXNet uses the processor: every core, every operator, and the matrix tiles that make bfloat16 fast."""
+"""Processor settings of MXNet: cores, threads of operators, and matrix tiles for bfloat16."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Dict, Set
 
 from gluon_nrm.system.job_variables import NEIGHBOURS
 
-# Linux on x86-64 lends out the registers of AMX on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
+# Linux on x86-64 permits AMX's registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
-#: Limits the instruction sets of MXNet's convolutions, where it is set.
+#: Environment variable that limits the instruction sets of MXNet's convolutions.
 INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
 
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -33,7 +33,7 @@ def thread_defaults() -> Dict[str, str]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: perhaps fewer than there are; halves of cores do not count."""
+    """Count the physical cores that this process may run on."""
     if sys.platform != "linux":
         return os.cpu_count() or 1
     cores: Set[str] = set()
@@ -46,12 +46,12 @@ def usable_cores() -> int:
 
 
 def allow_matrix_tiles() -> bool:
-    """Let MXNet's convolutions in bfloat16 use AMX, where the processor has it; True where they now may.
+    """Let MXNet's convolutions in bfloat16 use AMX; True if the processor has it and Linux permits it.
 
-    The oneDNN in MXNet 1.9.1 neither asks Linux for the tiles nor uses them unless it is told to, and its
-    other kernels for bfloat16 are slower than those for float32. It is told by a variable that it reads once,
-    at its first operator: call this before that. The variable does not stay: a program started from here
-    would die of it, for want of the permission.
+    The oneDNN of MXNet 1.9.1 does not request AMX's tiles, and uses them only if an environment variable says
+    so; its other bfloat16 kernels are slower than float32. It reads the variable once, at its first operator,
+    so call this before any. The variable is removed afterwards: child processes lack the permission and would
+    crash with it.
     """
     if INSTRUCTIONS in os.environ or not has_instructions("amx_bf16") or not _ask_for_tiles():
         return False
@@ -67,7 +67,7 @@ def allow_matrix_tiles() -> bool:
 
 
 def has_instructions(name: str) -> bool:
-    """Whether Linux on x86-64 lists the processor's flag ``name``; False on any other system."""
+    """Return True if Linux on x86-64 lists the processor's flag ``name``; False on any other system."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
     try:
@@ -77,5 +77,5 @@ def has_instructions(name: str) -> bool:
 
 
 def _ask_for_tiles() -> bool:
-    """Ask for this process and those it forks; kernels before 5.16 know no such request."""
+    """Request the tiles for this process and its forks; kernels before 5.16 refuse."""
     return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0

@@ -21,9 +21,9 @@ QUIET = {"MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
 class Tuning(NamedTuple):
     """Changes that ``tune`` has made to this process."""
 
-    #: environment variables that were set; those that the user has set stay
+    #: environment variables that were set; those of the user stay
     variables: Dict[str, str]
-    #: environment variables that were not set, because MXNet was imported before and reads them only then
+    #: environment variables that were left, because MXNet reads them when it is imported, and that was before
     too_late: List[str]
     #: whether glibc keeps freed arrays for the next ones
     keeps_freed_memory: bool

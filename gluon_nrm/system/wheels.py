@@ -1,7 +1,7 @@
-"""Which MXNet is installed, found without importing it.
+"""Find the installed MXNet and its version without importing it.
 
-Importing MXNet with the wrong numpy, or with a CUDA library missing, ends in a traceback that does not name
-the remedy. So whatever has to be known beforehand is read from the installed packages' metadata.
+With a wrong numpy or a missing CUDA library, importing MXNet ends in a traceback that names no remedy. So
+versions are read from the metadata of installed packages.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CUDA_BUILD = "mxnet-cu112"
 
 
 def installed_version(distribution: str) -> Optional[str]:
-    """Version of an installed pip package, or None where it is not installed."""
-    # Python 3.7 lacks it: the check of the Python version is to say so, and not a traceback of an import.
+    """Return the version of an installed pip package, or None."""
+    # Python 3.7 lacks it; the check of Python's version then says what is wrong
     try:
         from importlib import metadata
     except ImportError:
@@ -29,19 +29,19 @@ def installed_version(distribution: str) -> Optional[str]:
 
 
 def mxnet_builds() -> List[str]:
-    """Names of the MXNet wheels that pip knows here: none, one, or (by accident) both."""
+    """Return the names of the installed MXNet wheels: none, one, or by accident both."""
     return [name for name in (CUDA_BUILD, CPU_BUILD) if installed_version(name) is not None]
 
 
 def has_cuda_build() -> bool:
-    """Whether the MXNet that would be imported is the CUDA 11.2 wheel."""
+    """Return True if the installed MXNet is the CUDA 11.2 wheel."""
     return CUDA_BUILD in mxnet_builds()
 
 
 def mxnet_version() -> Optional[str]:
-    """Version of the importable MXNet, or None where there is none.
+    """Return the version of the importable MXNet, or None.
 
-    An MXNet built from source has no metadata; its version then stands in its file ``libinfo.py``.
+    An MXNet built from source has no metadata; its version is in ``libinfo.py``.
     """
     spec = util.find_spec("mxnet")
     if spec is None:
@@ -51,7 +51,7 @@ def mxnet_version() -> Optional[str]:
 
 
 def _version_in_source(origin: Optional[str]) -> str:
-    """The version written in ``libinfo.py`` beside a module's file; "unknown" where it is not to be read."""
+    """Read the version in ``libinfo.py`` beside a module's file; "unknown" if that fails."""
     try:
         text = (Path(origin or "").parent / "libinfo.py").read_text(encoding="utf-8")
     except OSError:
@@ -61,5 +61,5 @@ def _version_in_source(origin: Optional[str]) -> str:
 
 
 def release(version: str) -> Tuple[int, ...]:
-    """The first two numbers of a version, for comparing: ``release("1.23.5") == (1, 23)``."""
+    """Return the first two numbers of a version: ``release("1.23.5") == (1, 23)``."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])

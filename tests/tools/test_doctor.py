@@ -38,7 +38,7 @@ def test_a_healthy_machine(tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert re.search(r"^ +mxnet  1\.9\.1$", ended.stdout, re.MULTILINE)
     assert re.search(r"^ +ok  one convolution on cpu\(0\)", ended.stdout, re.MULTILINE)
-    assert ended.stdout.endswith("\nhealthy\n")
+    assert ended.stdout.endswith("\nproblems: 0\n")
     assert ended.stderr == ""
 
 
@@ -49,7 +49,7 @@ def test_a_wrong_numpy(tmp_path):
         r'^ +problem  numpy 1\.26\.4 .*pip install "numpy==1\.23\.5"', ended.stdout, re.MULTILINE
     )
     assert "convolution" not in ended.stdout
-    assert ended.stdout.endswith("\n1 to be mended\n")
+    assert ended.stdout.endswith("\nproblems: 1\n")
     assert ended.stderr == ""
 
 

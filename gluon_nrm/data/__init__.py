@@ -25,7 +25,7 @@ from gluon_nrm.data.readers import (
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.registry import (
     DatasetSpec,
-    Source,
+    DataSource,
     data_folder,
     dataset_spec,
     list_datasets,
@@ -41,7 +41,7 @@ __all__ = [
     "DatasetSpec",
     "ImageSet",
     "RandomCrops",
-    "Source",
+    "DataSource",
     "Split",
     "Step",
     "Streams",

@@ -13,8 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.storage import files
-from gluon_nrm.storage.json_io import Source as JsonSource
-from gluon_nrm.storage.json_io import read_json, read_value
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
 MANIFEST = "model.json"
 REMEDY = "export the run again"
@@ -180,7 +179,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise DeployError(
             f"{path} is of version {version}, and this package reads version {VERSION}; export the run again"
         )
-    manifest: Manifest = read_value(Manifest, value, "", JsonSource(str(path), DeployError, REMEDY))
+    manifest: Manifest = read_value(Manifest, value, "", SourceFile(str(path), DeployError, REMEDY))
     _check(manifest, str(path))
     return manifest
 

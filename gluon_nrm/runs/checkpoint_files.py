@@ -27,7 +27,7 @@ import numpy as np
 
 from gluon_nrm.storage import files
 from gluon_nrm.errors import CheckpointError
-from gluon_nrm.storage.json_io import Source, read_json, read_value
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 from gluon_nrm.storage.npz_io import read_npz
 from gluon_nrm.runs.metrics import plain
 
@@ -120,7 +120,7 @@ def read_folder(path: Path) -> Checkpoint:
 def _read_state(path: Path) -> Body:
     if not files.is_file(path, CheckpointError):
         raise CheckpointError(f"{path} is missing")
-    source = Source(str(path), CheckpointError, "")
+    source = SourceFile(str(path), CheckpointError, "")
     body = read_json(path, CheckpointError, remedy="")
     if body.pop("sha256", None) != _body_hash(body):
         source.damaged("its contents do not match their SHA-256")

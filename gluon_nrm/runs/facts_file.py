@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RunError
-from gluon_nrm.storage.json_io import Source, read_json, read_value
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
 FORMAT = 1
 #: Most bytes of a file; the names of 50,000 images take two million.
@@ -35,7 +35,7 @@ def read_facts(path: Path) -> Optional[Facts]:
     if not files.exists(path, RunError):
         return None
     body = read_json(path, RunError, largest=LARGEST)
-    source = Source(str(path), RunError)
+    source = SourceFile(str(path), RunError)
     found, version = body.pop("sha256", None), body.pop("format", None)
     if isinstance(version, int) and version > FORMAT:
         raise RunError(f"{path} has format {version}, and this version reads {FORMAT}; use a newer gluon_nrm")
@@ -55,7 +55,7 @@ def facts_to_plain(facts: Facts) -> Dict[str, Any]:
 
 def facts_from_plain(value: Mapping[str, Any]) -> Facts:
     """Convert the values of ``facts_to_plain`` back to facts."""
-    facts: Facts = read_value(Facts, dict(value), "", Source("worker 0's facts", RunError))
+    facts: Facts = read_value(Facts, dict(value), "", SourceFile("worker 0's facts", RunError))
     return facts
 
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.storage.files import open_file, os_errors, read_bounded, read_file, write_bytes
-from gluon_nrm.storage.json_io import Source, parse_json
+from gluon_nrm.storage.json_io import SourceFile, parse_json
 
 Row = Dict[str, Any]
 
@@ -100,7 +100,7 @@ def _read_lines(path: Path) -> List[Tuple[Row, bytes]]:
 
 def _parse(line: bytes, path: Path, number: int, before: int) -> Row:
     """Parse one row: an object with an epoch greater than ``before``."""
-    source = Source(f"{path}:{number}: this line", RunError, "mend or remove it")
+    source = SourceFile(f"{path}:{number}: this line", RunError, "mend or remove it")
     row = parse_json(line, source)
     if not isinstance(row, dict):
         source.damaged("it holds no JSON object")

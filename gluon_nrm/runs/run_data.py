@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional, Union
 
 from gluon_nrm.data import (
     Dataset,
-    Source,
+    DataSource,
     Split,
     data_folder,
     dataset_spec,
@@ -59,7 +59,7 @@ def noise_data(recipe: Recipe) -> RunData:
 
 def with_facts(data: RunData, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
     """Add the facts of the data, taken from the files as they are now."""
-    source = Source(data_folder(data_dir), recipe.data.path)
+    source = DataSource(data_folder(data_dir), recipe.data.path)
     return data._replace(facts=describe_data(data.dataset, data.split, source, recipe.data.labels is None))
 
 
@@ -71,7 +71,7 @@ def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] =
     return RunData(StoredDataset(facts, source), split, facts)
 
 
-def moved(facts: Facts, source: Source) -> Facts:
+def moved(facts: Facts, source: DataSource) -> Facts:
     """Return the facts with the present path of the data."""
     path = None if source.path is None else str(absolute(Path(source.path)))
     return replace(facts, path=path, data_dir=str(absolute(source.data_dir)))

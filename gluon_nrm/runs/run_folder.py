@@ -23,7 +23,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RecipeError, RunError
-from gluon_nrm.storage.json_io import Source, read_json, read_keys
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.runs import metrics
@@ -106,7 +106,7 @@ class RunFolder:
         Raises:
             RunError: the file cannot be read or is damaged.
         """
-        source = Source(str(self.env_path), RunError)
+        source = SourceFile(str(self.env_path), RunError)
         env = read_keys(read_json(self.env_path, RunError), {}, source, optional=ENV_KEYS)
         for place, change in enumerate(env.get("resumed", [])):
             read_keys(change, {}, source, optional=ENV_KEYS, key=f"resumed.{place}")

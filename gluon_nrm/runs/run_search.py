@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from gluon_nrm.storage import files
 from gluon_nrm.errors import RunError
-from gluon_nrm.storage.json_io import Source, read_json, read_keys
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.recipe.yaml_io import read_plain
 from gluon_nrm.runs.continuing import EPOCHS, PATH, Change, refused, value_of
 from gluon_nrm.runs.run_folder import RunFolder, json_text
@@ -157,7 +157,7 @@ def _identity(run: RunFolder) -> Optional[Tuple[str, str]]:
     """Read a run's first folder name and its identity; None if it has none."""
     if not files.is_file(run.identity_path, RunError):
         return None
-    source = Source(str(run.identity_path), RunError, "remove it")
+    source = SourceFile(str(run.identity_path), RunError, "remove it")
     found = read_json(run.identity_path, RunError, remedy="remove it")
     read_keys(found, {"folder": str, "id": str}, source, optional={})
     if found["folder"] != os.path.basename(found["folder"]):

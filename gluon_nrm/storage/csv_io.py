@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 from gluon_nrm.errors import NRMError
 from gluon_nrm.storage.files import read_bounded
-from gluon_nrm.storage.json_io import PUT_BACK, Source
+from gluon_nrm.storage.json_io import PUT_BACK, SourceFile
 
 #: Largest file in bytes.
 LARGEST = 16 * 2**20
@@ -38,7 +38,7 @@ def read_csv(
         NRMError: of the given class; the file is missing, unreadable, too large or damaged. The message names
             the line and the column.
     """
-    source = Source(str(path), error, remedy)
+    source = SourceFile(str(path), error, remedy)
     data = read_bounded(path, error, LARGEST)
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
@@ -55,7 +55,7 @@ def read_csv(
         source.damaged(f"it is not CSV ({str(problem)[:80]})")
 
 
-def _check_header(header: List[str], kinds: Mapping[str, Kind], source: Source) -> None:
+def _check_header(header: List[str], kinds: Mapping[str, Kind], source: SourceFile) -> None:
     """Check that no required column is missing and none is repeated."""
     for name in kinds:
         if name not in header:
@@ -65,7 +65,9 @@ def _check_header(header: List[str], kinds: Mapping[str, Kind], source: Source) 
         source.damaged(f"column {repeated[:40]!r} is there twice")
 
 
-def _row(cells: List[str], header: List[str], kinds: Mapping[str, Kind], source: Source) -> Dict[str, Any]:
+def _row(
+    cells: List[str], header: List[str], kinds: Mapping[str, Kind], source: SourceFile
+) -> Dict[str, Any]:
     """Convert the cells of a line."""
     if len(cells) != len(header):
         _refuse(source, f"{len(cells)} cells instead of {len(header)}")
@@ -78,7 +80,7 @@ def _row(cells: List[str], header: List[str], kinds: Mapping[str, Kind], source:
     return row
 
 
-def _refuse(source: Source, what: str) -> NoReturn:
+def _refuse(source: SourceFile, what: str) -> NoReturn:
     raise source.error(f"{source.where}: {what}; {source.remedy}")
 
 

@@ -45,7 +45,7 @@ PUT_BACK = "put it back as it was"
 _NAMES = {int: "an integer", float: "a number", str: "a string", bool: "a boolean", dict: "an object"}
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """A file for error messages: its path, the class of the error and the remedy."""
 
     where: str
@@ -83,13 +83,13 @@ def read_json(
     Raises:
         NRMError: of the given class; the file is missing, unreadable, too large or damaged.
     """
-    value = parse_json(read_bounded(path, error, largest), Source(str(path), error, remedy))
+    value = parse_json(read_bounded(path, error, largest), SourceFile(str(path), error, remedy))
     if not isinstance(value, dict):
-        Source(str(path), error, remedy).damaged("it holds no JSON object")
+        SourceFile(str(path), error, remedy).damaged("it holds no JSON object")
     return value
 
 
-def parse_json(data: bytes, source: Source) -> Any:
+def parse_json(data: bytes, source: SourceFile) -> Any:
     """Parse JSON text in UTF-8, with or without a byte order mark.
 
     Raises:
@@ -107,7 +107,7 @@ def parse_json(data: bytes, source: Source) -> Any:
     return value
 
 
-def read_value(kind: Any, value: Any, key: str, source: Source) -> Any:
+def read_value(kind: Any, value: Any, key: str, source: SourceFile) -> Any:
     """Convert a parsed JSON value to ``kind``.
 
     Args:
@@ -138,7 +138,7 @@ def read_value(kind: Any, value: Any, key: str, source: Source) -> Any:
 
 
 def read_keys(
-    value: Any, required: Mapping[str, Any], source: Source, *, optional: Mapping[str, Any], key: str = ""
+    value: Any, required: Mapping[str, Any], source: SourceFile, *, optional: Mapping[str, Any], key: str = ""
 ) -> Dict[str, Any]:
     """Check some keys of an object; other keys are not checked.
 
@@ -174,7 +174,7 @@ def _integer(text: str) -> Union[int, _TooLarge]:
     return int(text) if len(text) <= DIGITS + 1 else _TooLarge(text[:12])
 
 
-def _check(value: Any, source: Source) -> None:
+def _check(value: Any, source: SourceFile) -> None:
     """Check depth, repeated keys and numbers of a parsed value, without recursion."""
     levels: List[Iterator[Tuple[Any, Any]]] = [iter([("", value)])]
     names: List[Any] = []
@@ -207,7 +207,7 @@ def _problem(found: Any) -> str:
     return ""
 
 
-def _scalar(kind: Any, value: Any, key: str, source: Source) -> Any:
+def _scalar(kind: Any, value: Any, key: str, source: SourceFile) -> Any:
     """Check a number, string or boolean; an integer is accepted as a number."""
     taken = (int, float) if kind is float else kind
     right = isinstance(value, taken) and (kind is bool) == isinstance(value, bool)
@@ -215,7 +215,7 @@ def _scalar(kind: Any, value: Any, key: str, source: Source) -> Any:
     return kind(value)
 
 
-def _dataclass(kind: Any, value: Any, key: str, source: Source) -> Any:
+def _dataclass(kind: Any, value: Any, key: str, source: SourceFile) -> Any:
     """Make a dataclass of an object with the same keys; fields with a default are optional."""
     source.expect(isinstance(value, dict), "an object", key)
     hints = get_type_hints(kind)

@@ -15,7 +15,7 @@ from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weight
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.runs.network_arrays import load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
-from gluon_nrm.storage.json_io import Source, read_keys
+from gluon_nrm.storage.json_io import SourceFile, read_keys
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.evaluate import error_rates
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
@@ -208,7 +208,7 @@ class Loop:
             load_device_statistics(net, arrays.get(f"{name}_devices", {}), self.workers.rank)
 
     def _restore(self, arrays: Arrays, state: Mapping[str, Any], path: Path) -> None:
-        source = Source(str(path / "state.json"), CheckpointError, REMEDY)
+        source = SourceFile(str(path / "state.json"), CheckpointError, REMEDY)
         read_keys(state, STATE, source, optional={"loss_scale": Dict[str, Any], "training_images": str})
         if "loss_scale" in state:
             numbers = {"value": float, "steps": int}

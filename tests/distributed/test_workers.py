@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from short_runs import FULL, SUPERVISED, TEMPORAL, built, recipe, values
 
-from gluon_nrm.data import Cutout, Source, Split, Step, Streams, draw_split, make_augmentation
+from gluon_nrm.data import Cutout, DataSource, Split, Step, Streams, draw_split, make_augmentation
 from gluon_nrm.data.facts.facts import describe_data
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.distributed import worker_links as links_module
@@ -154,7 +154,7 @@ def test_the_labelled_draw_is_compared(seeds: Any, equal: bool) -> None:
 
     def work(workers: Workers) -> None:
         split = draw_split(data.train.labels, labelled=20, split_seed=seeds[workers.rank], classes=10)
-        facts = describe_data(data, split, Source(Path("data")), everything_labelled=False)
+        facts = describe_data(data, split, DataSource(Path("data")), everything_labelled=False)
         if equal:
             check_data(workers, facts)
             return

@@ -14,9 +14,9 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from gluon_nrm.errors import CheckpointError, NRMError, RunError
-from gluon_nrm.storage.json_io import DEEPEST, Source, parse_json, read_json, read_keys, read_value
+from gluon_nrm.storage.json_io import DEEPEST, SourceFile, parse_json, read_json, read_keys, read_value
 
-SOURCE = Source("x.json", RunError)
+SOURCE = SourceFile("x.json", RunError)
 
 
 @dataclass

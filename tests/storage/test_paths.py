@@ -17,7 +17,7 @@ from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.find_files import find_file
 from gluon_nrm.data.readers.folder import find_parts
 from gluon_nrm.data.readers.recordio import RecordFile
-from gluon_nrm.data.sets.registry import Source, data_folder
+from gluon_nrm.data.sets.registry import DataSource, data_folder
 from gluon_nrm.errors import DataError, NRMError, RunError
 from gluon_nrm.predict.find_images import find_images
 from gluon_nrm.predict.manifest import read_manifest
@@ -53,7 +53,7 @@ USES: Dict[str, Callable[[Path], object]] = {
     "a picture to draw": lambda path: check_picture(path / "a.png", 1),
     "data.path": find_parts,
     "the folder of all data": lambda path: find_file(
-        Source(data_dir=path), "cifar10", ["cifar-10-binary.tar.gz"]
+        DataSource(data_dir=path), "cifar10", ["cifar-10-binary.tar.gz"]
     ),
     "prepare": lambda path: prepare("cifar10", path),
     "the list of files": lambda path: describe_files(path, "svhn"),

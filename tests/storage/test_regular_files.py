@@ -21,7 +21,7 @@ from gluon_nrm.data.readers.mnist import load_mnist
 from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.data.readers.svhn import load_svhn
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
-from gluon_nrm.data.sets.registry import Source
+from gluon_nrm.data.sets.registry import DataSource
 from gluon_nrm.distributed.hosts import read_hosts
 from gluon_nrm.errors import NRMError
 from gluon_nrm.predict.manifest import describe_file
@@ -54,8 +54,8 @@ OPENERS: Dict[str, Callable[[Path], object]] = {
     "an archive": lambda path: read_files(path, "folder", ["a"], 10),
     "a record file": RecordFile,
     "a file to fetch": sha256,
-    "mnist": lambda path: load_mnist(Source(data_dir=path.parent)),
-    "svhn": lambda path: load_svhn(Source(data_dir=path.parent)),
+    "mnist": lambda path: load_mnist(DataSource(data_dir=path.parent)),
+    "svhn": lambda path: load_svhn(DataSource(data_dir=path.parent)),
     "a split": lambda path: read_split(path, DIGITS, labels=1, seed=0),
     "a file of an export": lambda path: describe_file(path, "onnx"),
     "hosts": read_hosts,

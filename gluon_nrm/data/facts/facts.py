@@ -18,7 +18,7 @@ import numpy as np
 from gluon_nrm.data.pipeline.splits import Split
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.identities import MOST_LISTED, Identified
-from gluon_nrm.data.sets.registry import Source
+from gluon_nrm.data.sets.registry import DataSource
 
 TRAIN, TEST = "train", "test"
 PARTS = (TRAIN, TEST)
@@ -102,7 +102,7 @@ class Facts:
         return None
 
 
-def describe_data(dataset: Dataset, split: Split, source: Source, everything_labelled: bool) -> Facts:
+def describe_data(dataset: Dataset, split: Split, source: DataSource, everything_labelled: bool) -> Facts:
     """Take the facts of a data set and a split.
 
     Parameters

@@ -14,7 +14,7 @@ import numpy as np
 from gluon_nrm.data.facts.changes import check_part, compare
 from gluon_nrm.data.facts.facts import PARTS, TEST, TRAIN, Facts, absolute, describe_part, input_shape
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
-from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, data_folder, load_dataset, part_loader
+from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, data_folder, load_dataset, part_loader
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_dir
@@ -29,7 +29,7 @@ class StoredDataset(Dataset):
     source  Present place of the files, from ``find_source``.
     """
 
-    def __init__(self, facts: Facts, source: Source) -> None:
+    def __init__(self, facts: Facts, source: DataSource) -> None:
         given = {
             "name": facts.name,
             "class_names": tuple(facts.class_names),
@@ -45,7 +45,7 @@ class StoredDataset(Dataset):
             object.__setattr__(self, name, value)
 
     facts: Facts
-    source: Source
+    source: DataSource
     _loaded: Dict[str, ImageSet]
     _whole: Optional[Dataset]
     _skipped: SkippedNames
@@ -144,7 +144,7 @@ def find_source(
     *,
     size: Optional[int] = None,
     streamed: Optional[bool] = None,
-) -> Source:
+) -> DataSource:
     """Find the present place of a run's files.
 
     This is ``data_dir`` if it is given; for a run with ``data.path`` the folder of that name in it, or
@@ -159,8 +159,8 @@ def find_source(
     if facts.path is None:
         stored = Path(facts.data_dir)
         if data_dir is None and is_dir(stored, DataError):
-            return Source(stored, None, size, streamed)
-        return Source(data_folder(data_dir), None, size, streamed)
+            return DataSource(stored, None, size, streamed)
+        return DataSource(data_folder(data_dir), None, size, streamed)
     path, folder = Path(facts.path), data_folder(data_dir)
     if data_dir is not None:
         inside = folder / path.name
@@ -168,4 +168,4 @@ def find_source(
             path = inside
         elif folder.name == path.name or not is_dir(path, DataError):
             path = folder
-    return Source(folder, str(path), size, streamed)
+    return DataSource(folder, str(path), size, streamed)

@@ -8,7 +8,7 @@ from typing import List, Optional, TextIO, Union
 from gluon_nrm.data.fetch.download import fetch, sha256
 from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
 from gluon_nrm.data.readers.find_files import search_folders
-from gluon_nrm.data.sets.registry import Source, data_folder, dataset_spec, list_datasets, load_dataset
+from gluon_nrm.data.sets.registry import DataSource, data_folder, dataset_spec, list_datasets, load_dataset
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
 
@@ -38,7 +38,7 @@ def prepare(
     ------
     DataError  A file cannot be downloaded, or is not the official one; the message says what to do.
     """
-    source = Source(data_folder(data_dir))
+    source = DataSource(data_folder(data_dir))
     _verify(name, source)
     try:
         dataset = load_dataset(name, source.data_dir)
@@ -63,7 +63,7 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
     ------
     DataError  There is no such data set.
     """
-    source = Source(data_folder(data_dir))
+    source = DataSource(data_folder(data_dir))
     if name is not None:
         dataset_spec(name)
     lines: List[str] = []
@@ -85,13 +85,13 @@ def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] 
     return "\n".join(lines)
 
 
-def _there(remote: Remote, name: str, source: Source) -> Optional[Path]:
+def _there(remote: Remote, name: str, source: DataSource) -> Optional[Path]:
     """Return the path of a file; None if it is missing."""
     places = (folder / remote.name for folder in search_folders(source, name))
     return next((place for place in places if exists(place, DataError)), None)
 
 
-def _verify(name: str, source: Source) -> None:
+def _verify(name: str, source: DataSource) -> None:
     """Raise DataError for a file with an official name but other contents."""
     for remote in REMOTE.get(name, ()) + BY_HAND.get(name, ()):
         place = _there(remote, name, source)

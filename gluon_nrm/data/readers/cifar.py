@@ -13,7 +13,7 @@ from gluon_nrm.data.readers.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASS
 from gluon_nrm.data.readers.cifar_pickles import read_dictionary
 from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, DataSource, register_dataset
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_dir
 
@@ -102,18 +102,18 @@ CIFAR100 = DatasetSpec(
 
 
 @register_dataset("cifar10", CIFAR10)
-def load_cifar10(source: Source) -> Dataset:
+def load_cifar10(source: DataSource) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images (3, 32, 32) uint8; see ``read_cifar``."""
     return read_cifar(CIFAR10, CIFAR10_FORMS, source)
 
 
 @register_dataset("cifar100", CIFAR100)
-def load_cifar100(source: Source) -> Dataset:
+def load_cifar100(source: DataSource) -> Dataset:
     """Load CIFAR-100: 100 fine classes, numbers and shapes of CIFAR-10; see ``read_cifar``."""
     return read_cifar(CIFAR100, CIFAR100_FORMS, source)
 
 
-def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: Source) -> Dataset:
+def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: DataSource) -> Dataset:
     """Read the first form that exists: archives before folders, binary before python.
 
     Parameters

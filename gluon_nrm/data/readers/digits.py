@@ -8,7 +8,7 @@ import numpy as np
 
 from gluon_nrm.data.pipeline.splits import take_per_class
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, DataSource, register_dataset
 from gluon_nrm.errors import DataError
 
 TEST_PER_CLASS = 50
@@ -29,7 +29,7 @@ SPEC = DatasetSpec(
 
 
 @register_dataset("digits", SPEC)
-def load_digits(source: Source) -> Dataset:
+def load_digits(source: DataSource) -> Dataset:
     """Load the digits: 1,297 training and 500 test images (1, 8, 8) float32, pixel values 0 to 16.
 
     The test set holds 50 images of each class and never changes. The arrays are read-only.

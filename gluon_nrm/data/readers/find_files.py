@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from gluon_nrm.data.sets.registry import Source
+from gluon_nrm.data.sets.registry import DataSource
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
 
@@ -14,7 +14,7 @@ from gluon_nrm.storage.files import exists
 _INNER = {"mnist": ("MNIST/raw", "raw")}
 
 
-def find_file(source: Source, name: str, files: Sequence[str]) -> Optional[Path]:
+def find_file(source: DataSource, name: str, files: Sequence[str]) -> Optional[Path]:
     """Return the first of ``files`` that exists, in the data set's folder or in that of all data sets."""
     for folder in search_folders(source, name):
         for path in map(folder.joinpath, files):
@@ -23,14 +23,14 @@ def find_file(source: Source, name: str, files: Sequence[str]) -> Optional[Path]
     return None
 
 
-def search_folders(source: Source, name: str) -> List[Path]:
+def search_folders(source: DataSource, name: str) -> List[Path]:
     """Return the folders that may hold the files of data set ``name``; they belong in the first."""
     own = source.folder(name)
     usual = [own] if source.path is not None else [own, source.data_dir]
     return usual + [folder / inner for inner in _INNER.get(name, ()) for folder in usual]
 
 
-def missing_file(source: Source, name: str, file: str) -> MissingData:
+def missing_file(source: DataSource, name: str, file: str) -> MissingData:
     """Make the error for a missing file, with the command that gets it."""
     command = ["python", "tools/prepare_data.py", name]
     if source.data_dir != Path("data"):

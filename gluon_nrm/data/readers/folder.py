@@ -16,9 +16,9 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from gluon_nrm.data.images.decoding import centre_square, to_array
-from gluon_nrm.data.readers.folder_layout import TEST_SEED, Parts, find_parts, list_part
+from gluon_nrm.data.readers.folder_layout import TEST_SEED, FolderParts, find_parts, list_part
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.sets.registry import PartFound, Source, Wanted, register_dataset, register_part
+from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, register_dataset, register_part
 from gluon_nrm.data.sets.streamed_images import Pictures, StreamedImages, threads
 from gluon_nrm.errors import DataError
 
@@ -31,7 +31,7 @@ MOST_IN_MEMORY = 4 * 2**30
 
 
 @register_dataset("folder")
-def load_folder(source: Source) -> Dataset:
+def load_folder(source: DataSource) -> Dataset:
     """Load the images in the folder ``data.path``; see the module.
 
     Raises
@@ -48,7 +48,7 @@ def load_folder(source: Source) -> Dataset:
     return streamed("folder", parts, side, *_sample_statistics(StreamedImages(parts.train, side)))
 
 
-def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
+def in_memory(name: str, parts: FolderParts, size: Optional[int]) -> Dataset:
     """Decode all images.
 
     Parameters
@@ -69,7 +69,7 @@ def in_memory(name: str, parts: Parts, size: Optional[int]) -> Dataset:
     return Dataset(name, parts.class_names, train, test, mean, std, parts.skipped, identified)
 
 
-def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarray) -> Dataset:
+def streamed(name: str, parts: FolderParts, side: int, mean: np.ndarray, std: np.ndarray) -> Dataset:
     """Make a data set of images (3, side, side) that are decoded later; ``mean`` and ``std`` are (3,)."""
     train, test = (StreamedImages(pictures, side) for pictures in (parts.train, parts.test))
     return Dataset(
@@ -86,7 +86,7 @@ def streamed(name: str, parts: Parts, side: int, mean: np.ndarray, std: np.ndarr
 
 @register_part("folder")
 @register_part("imagenet")
-def load_part(source: Source, wanted: Wanted) -> ImageSet:
+def load_part(source: DataSource, wanted: Wanted) -> ImageSet:
     """Load one part of a run's images.
 
     Raises

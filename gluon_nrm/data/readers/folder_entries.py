@@ -13,7 +13,7 @@ from gluon_nrm.storage.files import os_errors
 _OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """A file or a folder."""
 
     name: str
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """Reason why it cannot hold images; None if it can."""
 
 
-def visible_entries(folder: Path) -> List[Entry]:
+def visible_entries(folder: Path) -> List[FolderEntry]:
     """List files and folders in a folder, in alphabetical order, without hidden ones.
 
     Raises
@@ -34,16 +34,18 @@ def visible_entries(folder: Path) -> List[Entry]:
     return sorted(entries, key=lambda each: each.name)
 
 
-def _entry(found: os.DirEntry[str]) -> Entry:
+def _entry(found: os.DirEntry[str]) -> FolderEntry:
     try:
         if found.is_dir():
             made_by_system = found.name in _OF_SYSTEMS
-            return Entry(found.name, not made_by_system, "the system made it" if made_by_system else None)
+            return FolderEntry(
+                found.name, not made_by_system, "the system made it" if made_by_system else None
+            )
         if found.is_file():
-            return Entry(found.name, False, None)
+            return FolderEntry(found.name, False, None)
         leads_nowhere = found.is_symlink()
     except OSError:
         if not found.is_symlink():
             raise
         leads_nowhere = True
-    return Entry(found.name, False, "a link that leads nowhere" if leads_nowhere else "no regular file")
+    return FolderEntry(found.name, False, "a link that leads nowhere" if leads_nowhere else "no regular file")

@@ -19,7 +19,7 @@ import numpy as np
 from gluon_nrm.data.images.formats import is_image_name
 from gluon_nrm.data.pipeline.splits import take_per_class
 from gluon_nrm.data.readers.class_folders import ImageFiles, class_names, list_images
-from gluon_nrm.data.readers.folder_entries import Entry, visible_entries
+from gluon_nrm.data.readers.folder_entries import FolderEntry, visible_entries
 from gluon_nrm.data.readers.record_names import record_names
 from gluon_nrm.data.readers.recordio import RecordFile, count_classes
 from gluon_nrm.data.sets.registry import Wanted
@@ -43,7 +43,7 @@ Files = Union[ImageFiles, RecordFile]
 Listed = Tuple[Files, np.ndarray]
 
 
-class Parts(NamedTuple):
+class FolderParts(NamedTuple):
     """Training and test images of a folder, not decoded."""
 
     class_names: Tuple[str, ...]
@@ -54,7 +54,7 @@ class Parts(NamedTuple):
     skipped: Skipped = Skipped()
 
 
-def find_parts(folder: Path) -> Parts:
+def find_parts(folder: Path) -> FolderParts:
     """List the training and the test images in a folder.
 
     Raises
@@ -76,7 +76,7 @@ def find_parts(folder: Path) -> Parts:
         _skip_others(folder, entries, (train, test), f"the images are those of {train} and {test}", skipped)
         names = class_names(folder / train)
         files = list_images(folder / train, names, skipped), list_images(folder / test, names, skipped)
-    return Parts(names, files[0], files[0].labels, files[1], files[1].labels, skipped.record)
+    return FolderParts(names, files[0], files[0].labels, files[1], files[1].labels, skipped.record)
 
 
 def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
@@ -119,7 +119,7 @@ def has_parts(folder: Path) -> bool:
     return any(_part(entries, TRAIN_PARTS, ending) is not None for ending in (RECORDS, ""))
 
 
-def _part(entries: Sequence[Entry], names: Sequence[str], ending: str = "") -> Optional[str]:
+def _part(entries: Sequence[FolderEntry], names: Sequence[str], ending: str = "") -> Optional[str]:
     """Return the folder (or file with ``ending``) called one of ``names``; None without one."""
     found = [
         each.name[: len(each.name) - len(ending)]
@@ -139,7 +139,7 @@ def _is_class(train: Path, test: Optional[str]) -> bool:
     return test is None and any(is_image_name(each.name) for each in inside if not each.folder)
 
 
-def _test_part(folder: Path, entries: Sequence[Entry], train: str) -> str:
+def _test_part(folder: Path, entries: Sequence[FolderEntry], train: str) -> str:
     """Return the name of the folder or file of the test images."""
     ending = RECORDS if train.endswith(RECORDS) else ""
     found = _part(entries, TEST_PARTS, ending)
@@ -150,7 +150,7 @@ def _test_part(folder: Path, entries: Sequence[Entry], train: str) -> str:
     return found
 
 
-def _recorded(folder: Path, entries: List[Entry], records: str, skipped: SkippedNames) -> Parts:
+def _recorded(folder: Path, entries: List[FolderEntry], records: str, skipped: SkippedNames) -> FolderParts:
     """Read the parts of a folder with RecordIO files."""
     other = _test_part(folder, entries, records)
     folders = [each for each in entries if each.folder or each.name.endswith(RECORDS)]
@@ -158,11 +158,11 @@ def _recorded(folder: Path, entries: List[Entry], records: str, skipped: Skipped
     train, test = RecordFile(folder / records), RecordFile(folder / other)
     labels, test_labels = train.labels(), test.labels()
     names = record_names(folder / records, folder / other, count_classes(labels, train.path))
-    return Parts(names, train, labels, test, test_labels, skipped.record)
+    return FolderParts(names, train, labels, test, test_labels, skipped.record)
 
 
 def _skip_others(
-    folder: Path, entries: Sequence[Entry], used: Sequence[str], reason: str, skipped: SkippedNames
+    folder: Path, entries: Sequence[FolderEntry], used: Sequence[str], reason: str, skipped: SkippedNames
 ) -> None:
     for each in entries:
         if each.name not in used:

@@ -8,7 +8,7 @@ from gluon_nrm.data.readers.find_files import missing_file
 from gluon_nrm.data.readers.folder import streamed
 from gluon_nrm.data.readers.folder_layout import find_parts, has_parts
 from gluon_nrm.data.sets.dataset import Dataset
-from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, DataSource, register_dataset
 from gluon_nrm.errors import DataError
 
 IMAGENET = DatasetSpec(
@@ -24,12 +24,12 @@ IMAGENET = DatasetSpec(
 
 
 @register_dataset("imagenet", IMAGENET)
-def load_imagenet(source: Source) -> Dataset:
+def load_imagenet(source: DataSource) -> Dataset:
     """Load ImageNet: 1,281,167 training images, and the 50,000 validation images as its test set."""
     return read_imagenet(IMAGENET, source)
 
 
-def read_imagenet(spec: DatasetSpec, source: Source) -> Dataset:
+def read_imagenet(spec: DatasetSpec, source: DataSource) -> Dataset:
     """Read ``train.rec`` and ``val.rec`` with their indices, or else the folders ``train`` and ``val``.
 
     Images are decoded when they are needed, (3, side, side) uint8; stored images may have any size. Classes

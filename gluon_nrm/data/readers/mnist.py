@@ -11,7 +11,7 @@ import numpy as np
 from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, DataSource, register_dataset
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import open_file
 
@@ -30,7 +30,7 @@ IMAGES, LABELS = 0x0803, 0x0801
 
 
 @register_dataset("mnist", MNIST)
-def load_mnist(source: Source) -> Dataset:
+def load_mnist(source: DataSource) -> Dataset:
     """Load MNIST: 60,000 training and 10,000 test images (1, 28, 28) uint8; see ``read_mnist``.
 
     The 60,000 are the training and validation images of the released experiments.
@@ -38,7 +38,7 @@ def load_mnist(source: Source) -> Dataset:
     return read_mnist(MNIST, source)
 
 
-def read_mnist(spec: DatasetSpec, source: Source) -> Dataset:
+def read_mnist(spec: DatasetSpec, source: DataSource) -> Dataset:
     """Read the four files; ``spec`` holds the expected numbers of images.
 
     Raises
@@ -60,7 +60,7 @@ def read_mnist(spec: DatasetSpec, source: Source) -> Dataset:
     return Dataset(spec.name, spec.class_names, train, test, *channel_statistics(train.images))
 
 
-def _path(spec: DatasetSpec, source: Source, file: str) -> Path:
+def _path(spec: DatasetSpec, source: DataSource, file: str) -> Path:
     """Return the path of a file, gzipped or not; some unpacking programs write a dot before ``idx``."""
     names = (f"{file}.gz", file, file.replace("-idx", ".idx"))
     path = find_file(source, spec.name, names)

@@ -10,7 +10,7 @@ from gluon_nrm.data.images.read_errors import UNREADABLE
 from gluon_nrm.data.readers.find_files import find_file, missing_file
 from gluon_nrm.data.readers.matlab import read_arrays
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
-from gluon_nrm.data.sets.registry import DatasetSpec, Source, register_dataset
+from gluon_nrm.data.sets.registry import DatasetSpec, DataSource, register_dataset
 from gluon_nrm.errors import DataError
 
 SVHN = DatasetSpec(
@@ -28,12 +28,12 @@ LABEL_OF_ZERO = 10
 
 
 @register_dataset("svhn", SVHN)
-def load_svhn(source: Source) -> Dataset:
+def load_svhn(source: DataSource) -> Dataset:
     """Load SVHN: 73,257 training and 26,032 test images (3, 32, 32) uint8; see ``read_svhn``."""
     return read_svhn(SVHN, source)
 
 
-def read_svhn(spec: DatasetSpec, source: Source) -> Dataset:
+def read_svhn(spec: DatasetSpec, source: DataSource) -> Dataset:
     """Read both files; ``spec`` holds the expected numbers of images. The label 10 becomes class 0.
 
     Raises

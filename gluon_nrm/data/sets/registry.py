@@ -45,7 +45,7 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """Folder of a data set's files and the recipe's settings for reading them."""
 
     data_dir: Path
@@ -85,8 +85,8 @@ class Wanted(NamedTuple):
     """Called with the class names and the listed parts before decoding; raises DataError."""
 
 
-Loader = Callable[[Source], Dataset]
-PartLoader = Callable[[Source, Wanted], ImageSet]
+Loader = Callable[[DataSource], Dataset]
+PartLoader = Callable[[DataSource, Wanted], ImageSet]
 _LOADERS: Dict[str, Loader] = {}
 _PART_LOADERS: Dict[str, PartLoader] = {}
 _SPECS: Dict[str, DatasetSpec] = {}
@@ -156,7 +156,7 @@ def load_dataset(
     Parameters
     ----------
     data_dir  Folder of all data sets; None: see ``data_folder``.
-    path, size, streamed  As in ``Source``.
+    path, size, streamed  As in ``DataSource``.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def load_dataset(
     MissingData  The files are missing; the message holds the command that gets them.
     """
     _check_name(name)
-    dataset = _LOADERS[name](Source(data_folder(data_dir), path, size, streamed))
+    dataset = _LOADERS[name](DataSource(data_folder(data_dir), path, size, streamed))
     if size is not None and dataset.input_shape[1:] != (size, size):
         height, width = dataset.input_shape[1:]
         raise DataError(f"data.size: {size}, but the images of '{name}' are {height} x {width}; leave it out")

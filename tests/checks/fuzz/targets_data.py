@@ -29,10 +29,10 @@ def mnist(folder: Path) -> None:
 def read_mnist(folder: Path, rng: random.Random) -> None:
     from official_files import SPECS
 
-    from gluon_nrm.data import Source
+    from gluon_nrm.data import DataSource
     from gluon_nrm.data.readers.mnist import read_mnist as read
 
-    read(SPECS["mnist"], Source(folder))
+    read(SPECS["mnist"], DataSource(folder))
 
 
 def svhn(folder: Path) -> None:
@@ -45,10 +45,10 @@ def svhn(folder: Path) -> None:
 def read_svhn(folder: Path, rng: random.Random) -> None:
     from official_files import SPECS
 
-    from gluon_nrm.data import Source
+    from gluon_nrm.data import DataSource
     from gluon_nrm.data.readers.svhn import read_svhn as read
 
-    read(SPECS["svhn"], Source(folder))
+    read(SPECS["svhn"], DataSource(folder))
 
 
 def cifar(name: str, archived: bool) -> Callable[[Path], None]:
@@ -77,11 +77,11 @@ def read_cifar(name: str) -> Callable[[Path, random.Random], None]:
     def read(folder: Path, rng: random.Random) -> None:
         from official_files import SPECS
 
-        from gluon_nrm.data import Source
+        from gluon_nrm.data import DataSource
         from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, CIFAR100_FORMS
         from gluon_nrm.data.readers.cifar import read_cifar as reader
 
-        reader(SPECS[name], CIFAR10_FORMS if name == "cifar10" else CIFAR100_FORMS, Source(folder))
+        reader(SPECS[name], CIFAR10_FORMS if name == "cifar10" else CIFAR100_FORMS, DataSource(folder))
 
     return read
 

@@ -15,7 +15,7 @@ import pytest
 from picture_files import class_folders, encoded, pixels, record_parts
 from PIL import Image
 
-from gluon_nrm.data import Source, draw_split, load_dataset
+from gluon_nrm.data import DataSource, draw_split, load_dataset
 from gluon_nrm.data.facts.facts import describe_data
 from gluon_nrm.data.facts.stored_dataset import StoredDataset
 from gluon_nrm.data.readers import digits
@@ -254,14 +254,14 @@ def test_facts_come_back_as_they_went_with_names_that_are_no_utf8(tmp_path: Path
     folder = os.fsdecode(b"caf\xe9\n")
     class_folders(tmp_path / "m", {folder: 3, "数字": 3}, height=12, width=12)
     data = new_data(recipe(f"data.path={tmp_path / 'm'}", "data.labels=2"))
-    facts = describe_data(data.dataset, data.split, Source(Path("d"), str(tmp_path / "m")), False)
+    facts = describe_data(data.dataset, data.split, DataSource(Path("d"), str(tmp_path / "m")), False)
     path = tmp_path / "data.json"
     path.write_text(facts_text(facts), encoding="utf-8")
     assert read_facts(path) == facts and set(facts.class_names) == {folder, "数字"}
     json.loads(path.read_text("ascii"))
 
 
-def stored(name: str, source: Source) -> StoredDataset:
+def stored(name: str, source: DataSource) -> StoredDataset:
     """The data set of a run that starts now."""
     dataset = load_dataset(
         name, source.data_dir, path=source.path, size=source.size, streamed=source.streamed
@@ -273,7 +273,7 @@ def stored(name: str, source: Source) -> StoredDataset:
 @pytest.mark.parametrize("streamed", [True, False])
 def test_record_files_are_compared_too(tmp_path: Path, streamed: bool) -> None:
     record_parts(tmp_path)
-    data = stored("folder", Source(tmp_path, str(tmp_path), 16, streamed))
+    data = stored("folder", DataSource(tmp_path, str(tmp_path), 16, streamed))
     assert (data.streamed, len(data.train.labels)) == (streamed, 12)
     assert data.test.labels.tolist() == [0, 1, 2, 0]
     record_parts(tmp_path, test=5)
@@ -287,7 +287,7 @@ def test_record_files_are_compared_too(tmp_path: Path, streamed: bool) -> None:
 def test_streamed_folders_are_compared_before_anything_is_decoded(tmp_path: Path) -> None:
     for part in ("train", "test"):
         class_folders(tmp_path / part, {"a": 4, "b": 4}, height=12, width=12)
-    data = stored("folder", Source(tmp_path, str(tmp_path), 8, True))
+    data = stored("folder", DataSource(tmp_path, str(tmp_path), 8, True))
     (tmp_path / "train" / "a" / "x.png").write_bytes(b"no image")
     assert len(data.test.labels) == 8
     with pytest.raises(ChangedData, match=r"1 added, 0 removed, the first 'a/x\.png'"):
@@ -295,7 +295,7 @@ def test_streamed_folders_are_compared_before_anything_is_decoded(tmp_path: Path
 
 
 def test_known_data_sets_are_told_apart_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = stored("digits", Source(Path("data")))
+    data = stored("digits", DataSource(Path("data")))
     assert data.test.labels.shape == (500,)
     images, labels = digits._read()
     changed = images.copy()

@@ -21,7 +21,7 @@ import pytest
 from fakes import ROOT
 from official_files import SPECS
 
-from gluon_nrm.data import Source
+from gluon_nrm.data import DataSource
 from gluon_nrm.data.fetch import download, prepare
 from gluon_nrm.data.fetch.download import fetch
 from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
@@ -376,4 +376,4 @@ def test_what_cannot_be_prepared(small_mnist: Dict[str, bytes], tmp_path: Path) 
         run()
     with pytest.raises(SystemExit):
         run("mnist", "--splits")
-    assert Source(tmp_path).folder("a") == tmp_path / "a"
+    assert DataSource(tmp_path).folder("a") == tmp_path / "a"

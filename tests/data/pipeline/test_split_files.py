@@ -15,7 +15,7 @@ from fakes import ROOT
 from official_files import SPECS
 from short_runs import SUPERVISED, recipe
 
-from gluon_nrm.data import Dataset, Source, draw_split, load_dataset, read_split, write_splits
+from gluon_nrm.data import Dataset, DataSource, draw_split, load_dataset, read_split, write_splits
 from gluon_nrm.data.pipeline.split_files import TABLE_LABELS
 from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, read_cifar
 from gluon_nrm.errors import DataError, RecipeError
@@ -53,7 +53,7 @@ def test_a_file_of_official_images(include: bool, tmp_path: Path) -> None:
         "cifar-10-batches-bin",
         official.cifar10_binary(SPECS["cifar10"]),
     )
-    data = read_cifar(SPECS["cifar10"], CIFAR10_FORMS, Source(tmp_path))
+    data = read_cifar(SPECS["cifar10"], CIFAR10_FORMS, DataSource(tmp_path))
     (first, second) = write_splits(data, [20], [0, 7], tmp_path / "splits")
     assert (first.name, second.name) == ("cifar10_20_s0.txt", "cifar10_20_s7.txt")
     found = read_split(second, data, labels=20, seed=7, include_labelled=include)

@@ -102,7 +102,7 @@ def test_missing_scikit_learn_names_the_remedy(monkeypatch):
 def test_importing_data_imports_neither_mxnet_nor_scikit_learn():
     code = "import sys, gluon_nrm.data; print([m for m in ('mxnet', 'sklearn') if m in sys.modules])"
     # ``python -c`` finds modules in its folder: the test needs no installed package.
-    folder = pathlib.Path(dataset.__file__).parents[2]
+    folder = pathlib.Path(dataset.__file__).parents[3]
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )

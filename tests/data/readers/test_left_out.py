@@ -13,7 +13,7 @@ import pytest
 from short_runs import recipe
 
 from gluon_nrm.data import Dataset, ImageSet, load_dataset
-from gluon_nrm.data.readers.folder_layout import Parts, find_parts
+from gluon_nrm.data.readers.folder_layout import FolderParts, find_parts
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.training.evaluate_run import evaluate_run
@@ -27,7 +27,7 @@ def names(part: Any) -> List[str]:
     return list(part.files)
 
 
-def parts(folder: Path, **classes: int) -> Parts:
+def parts(folder: Path, **classes: int) -> FolderParts:
     for part in ("train", "test"):
         files.class_folders(folder / part, classes or {"ant": 2, "bee": 2})
     return find_parts(folder)
@@ -206,7 +206,7 @@ def test_a_run_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     said = io.StringIO()
     run = fit(short, devices="cpu", stream=said)
-    line = "1 left out: m/train/ant/notes.txt (.txt is not an ending of an image)"
+    line = f"1 left out: {tmp_path}/m/train/ant/notes.txt (.txt is not an ending of an image)"
     assert said.getvalue().count(line) == 1 and run.log_path.read_text().count(line) == 1
     assert str(evaluate_run(run.path, devices="cpu").skipped) == line
     monkeypatch.setattr("gluon_nrm.training.forecast.STEPS", 4)

@@ -14,7 +14,7 @@ import official_files as official
 import pytest
 from official_files import SPECS, Files, a_part
 
-from gluon_nrm.data import Dataset, Source, dataset_spec, list_datasets, load_dataset
+from gluon_nrm.data import Dataset, DataSource, dataset_spec, list_datasets, load_dataset
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, CIFAR100_FORMS, read_cifar
 from gluon_nrm.data.readers.cifar_pickles import read_dictionary
@@ -23,7 +23,7 @@ from gluon_nrm.data.readers.svhn import read_svhn
 from gluon_nrm.errors import DataError, MissingData
 
 OFFICIAL = ("cifar10", "cifar100", "svhn", "mnist")
-READ: Dict[str, Callable[[Source], Dataset]] = {
+READ: Dict[str, Callable[[DataSource], Dataset]] = {
     "cifar10": lambda source: read_cifar(SPECS["cifar10"], CIFAR10_FORMS, source),
     "cifar100": lambda source: read_cifar(SPECS["cifar100"], CIFAR100_FORMS, source),
     "svhn": lambda source: read_svhn(SPECS["svhn"], source),
@@ -52,7 +52,7 @@ def put(folder: Path, files: Files) -> None:
 
 def assert_read(name: str, data_dir: Path) -> None:
     """The data set is what was written, and its constants are those of its training images."""
-    found, spec = READ[name](Source(data_dir)), SPECS[name]
+    found, spec = READ[name](DataSource(data_dir)), SPECS[name]
     for part, image_set in (("train", found.train), ("test", found.test)):
         images, labels = a_part(spec, part)
         np.testing.assert_array_equal(image_set.images, images)
@@ -99,12 +99,12 @@ def test_mnist_where_torchvision_keeps_it(folder: str, zipped: bool, tmp_path: P
     files = official.mnist(SPECS["mnist"], zipped)
     put(tmp_path / folder, files)
     assert_read("mnist", tmp_path)
-    source = Source(tmp_path, path=str((tmp_path / folder).parent))
+    source = DataSource(tmp_path, path=str((tmp_path / folder).parent))
     assert len(READ["mnist"](source).train.labels) == official.TRAIN
     # the usual places come first
     put(tmp_path / "mnist", dict.fromkeys(files, b""))
     with pytest.raises(DataError, match="mnist/train-images"):
-        READ["mnist"](Source(tmp_path))
+        READ["mnist"](DataSource(tmp_path))
 
 
 def test_mnist_with_dots(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_mnist_with_dots(tmp_path: Path) -> None:
 
 def test_a_folder_of_its_own(tmp_path: Path) -> None:
     put(tmp_path / "elsewhere", official.mnist(SPECS["mnist"]))
-    source = Source(tmp_path, path=str(tmp_path / "elsewhere"))
+    source = DataSource(tmp_path, path=str(tmp_path / "elsewhere"))
     assert len(READ["mnist"](source).train.labels) == official.TRAIN
     put(tmp_path, official.mnist(SPECS["mnist"]))
     with pytest.raises(MissingData, match="nowhere/train-images-idx3-ubyte.gz is missing"):
-        READ["mnist"](Source(tmp_path, path=str(tmp_path / "nowhere")))
+        READ["mnist"](DataSource(tmp_path, path=str(tmp_path / "nowhere")))
 
 
 def test_an_archive_is_read_before_a_folder(tmp_path: Path) -> None:
@@ -292,13 +292,13 @@ def test_a_wrong_file_is_named(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / name / FOLDERS.get(case.write, "")
     put(folder, files)
     with pytest.raises(DataError, match=re.escape(case.expected)) as caught:
-        READ[name](Source(tmp_path))
+        READ[name](DataSource(tmp_path))
     assert str(folder / case.file) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     if case.write in ARCHIVES:
         official.archive(tmp_path / ARCHIVES[case.write], FOLDERS[case.write], files)
         with pytest.raises(DataError, match=re.escape(case.expected)) as caught:
-            READ[name](Source(tmp_path))
+            READ[name](DataSource(tmp_path))
         assert str(tmp_path / ARCHIVES[case.write]) in str(caught.value) and case.file in str(caught.value)
 
 
@@ -317,7 +317,7 @@ def test_a_wrong_archive_is_named(change: Callable[[bytes], bytes], expected: st
     official.archive(path, "cifar-10-batches-bin", official.cifar10_binary(SPECS["cifar10"]))
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DataError, match=expected) as caught:
-        READ["cifar10"](Source(tmp_path))
+        READ["cifar10"](DataSource(tmp_path))
     assert str(path) in str(caught.value)
 
 
@@ -325,16 +325,16 @@ def test_another_archive_and_an_incomplete_folder(tmp_path: Path) -> None:
     files = official.cifar100_binary(SPECS["cifar100"])
     official.archive(tmp_path / "cifar-10-binary.tar.gz", "cifar-100-binary", files)
     with pytest.raises(DataError, match="does not hold cifar-10-batches-bin/data_batch_1.bin; is it another"):
-        READ["cifar10"](Source(tmp_path))
+        READ["cifar10"](DataSource(tmp_path))
     official.unpacked(tmp_path / "cifar-100-python", {"train": b""})
     with pytest.raises(DataError, match="cifar-100-python does not hold test; "):
-        READ["cifar100"](Source(tmp_path))
+        READ["cifar100"](DataSource(tmp_path))
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "train_32x32.mat").mkdir()
     with pytest.raises(DataError, match="cannot read .*train_32x32.mat: Is a directory"):
-        READ["svhn"](Source(tmp_path))
+        READ["svhn"](DataSource(tmp_path))
 
 
 # Without files

@@ -14,7 +14,7 @@ import numpy as np
 import picture_files as files
 import pytest
 
-from gluon_nrm.data import Source, dataset_spec, load_dataset
+from gluon_nrm.data import DataSource, dataset_spec, load_dataset
 from gluon_nrm.data.readers.imagenet import IMAGENET, read_imagenet
 from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.errors import DataError, MissingData
@@ -162,15 +162,15 @@ def write_folders(folder: Path) -> None:
 @pytest.mark.parametrize("write", [files.record_parts, write_folders], ids=["records", "folders"])
 def test_imagenet(write: Callable[[Path], Any], tmp_path: Path) -> None:
     write(tmp_path / "imagenet")
-    found = read_imagenet(SMALL, Source(tmp_path))
+    found = read_imagenet(SMALL, DataSource(tmp_path))
     assert found.streamed and found.input_shape == (3, 224, 224) and found.classes == 3
     np.testing.assert_allclose(found.mean, IMAGENET.mean, rtol=1e-6)
     np.testing.assert_allclose(found.std, IMAGENET.std, rtol=1e-6)
-    assert read_imagenet(SMALL, Source(tmp_path, size=32)).input_shape == (3, 32, 32)
-    elsewhere = Source(tmp_path / "no", path=str(tmp_path / "imagenet"), size=8)
+    assert read_imagenet(SMALL, DataSource(tmp_path, size=32)).input_shape == (3, 32, 32)
+    elsewhere = DataSource(tmp_path / "no", path=str(tmp_path / "imagenet"), size=8)
     assert np.asarray(read_imagenet(SMALL, elsewhere).test.images).shape == (4, 3, 8, 8)
     with pytest.raises(DataError, match="data.streamed: false, but 'imagenet' is always streamed"):
-        read_imagenet(SMALL, Source(tmp_path, streamed=False))
+        read_imagenet(SMALL, DataSource(tmp_path, streamed=False))
     with pytest.raises(DataError, match="12 training and 4 test images in 3 classes, and ImageNet"):
         load_dataset("imagenet", tmp_path)
 

@@ -197,7 +197,7 @@ def test_a_run_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for part in ("train", "test"):
         files.class_folders(tmp_path / "m" / part, {"ant": 6, "bee": 6}, height=12, width=12)
-    put(tmp_path, "m/train/ant/notes.txt")
+    put(tmp_path, "m/test/ant/notes.txt")
     short = recipe(
         "data: {name: folder, path: m, labels: 4}\n"
         "model: {name: digits_cnn, channels: [4, pool, 4]}\n"
@@ -206,7 +206,7 @@ def test_a_run_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
     said = io.StringIO()
     run = fit(short, devices="cpu", stream=said)
-    line = f"1 left out: {tmp_path}/m/train/ant/notes.txt (.txt is not an ending of an image)"
+    line = f"1 left out: {tmp_path}/m/test/ant/notes.txt (.txt is not an ending of an image)"
     assert said.getvalue().count(line) == 1 and run.log_path.read_text().count(line) == 1
     assert str(evaluate_run(run.path, devices="cpu").skipped) == line
     monkeypatch.setattr("gluon_nrm.training.forecast.STEPS", 4)

@@ -17,8 +17,8 @@ from gluon_nrm.recipe.schema import Optimiser, Phase
 def trained_parameters(objective: Objective) -> List[Parameter]:
     """List the parameters that an objective's terms depend on and that learn, in a fixed order.
 
-    What a recipe leaves out of its objective (rendering norms of a supervised run) is not trained, and does
-    not decay.
+    Parameters that the objective does not use (rendering norms of a supervised run) are not trained and
+    do not decay.
     """
     reached = set(objective.symbol().list_inputs())
     return [p for name, p in objective.collect_params().items() if name in reached and p.grad_req != "null"]
@@ -27,7 +27,7 @@ def trained_parameters(objective: Objective) -> List[Parameter]:
 def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase, kvstore: str) -> Trainer:
     """Make a fresh trainer for one phase; the loop sets its learning rate at every step.
 
-    With a distributed kvstore it only updates: gradients are summed before (``GradientSum``).
+    With a distributed kvstore it only updates, because ``GradientSum`` sums the gradients before.
     """
     set_weight_decay(parameters, optimiser)
     return Trainer(
@@ -40,7 +40,7 @@ def make_trainer(parameters: List[Parameter], optimiser: Optimiser, phase: Phase
 
 
 def set_weight_decay(parameters: List[Parameter], optimiser: Optimiser) -> None:
-    """Have only those parameters decay that the recipe lets decay."""
+    """Set the weight decay multiplier of each parameter: 1 if the recipe lets it decay, else 0."""
     everything = optimiser.weight_decay_on == "all"
     for parameter in parameters:
         parameter.wd_mult = 1.0 if everything or parameter.name.endswith("weight") else 0.0
@@ -71,10 +71,10 @@ def trainer_arrays(trainer: Trainer) -> Dict[str, np.ndarray]:
 
 
 def load_trainer(trainer: Trainer, arrays: Mapping[str, np.ndarray], updates: int, where: str) -> None:
-    """Put a saved state back, on every device, and the count of updates that Adam corrects its bias by.
+    """Restore a saved state on every device, and the number of updates, which Adam's bias correction uses.
 
     Raises:
-        CheckpointError: an entry is missing or misshapen.
+        CheckpointError: an entry is missing or has another shape.
     """
     optimiser = trainer._optimizer
     for updater, device in zip(trainer._updaters, trainer._contexts):

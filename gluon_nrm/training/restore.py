@@ -1,4 +1,4 @@
-"""A trained network back from its run's folder."""
+"""Restore a trained network from the folder of its run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Restored(NamedTuple):
 
     @property
     def network(self) -> Network:
-        """The network that a user would take: the teacher where there is one, else the student."""
+        """The teacher if there is one, else the student."""
         return self.parts.networks.get("teacher", self.parts.net)
 
 
@@ -37,14 +37,14 @@ def restore(
 ) -> Restored:
     """Rebuild a run's networks from its own recipe and facts and load its newest checkpoint.
 
-    No image is read: ``parts.dataset`` loads those of a part when they are asked for, and refuses others than
-    the run was trained with.
+    No image is read: ``parts.dataset`` loads images when they are used, and refuses images that differ from
+    those of the run.
 
     Args:
         path: the run's folder; it may be training at this moment.
         devices: as for ``fit``; the first one is used.
-        data_dir: where the data are now; None: where they were when the run was started.
-        dtype: precision of convolutions, in place of the recipe's.
+        data_dir: current folder of the data; None: that of the start of the run.
+        dtype: precision of convolutions; None: that of the recipe.
 
     Raises:
         NRMError: the folder is no run, has no checkpoint yet, is damaged or does not fit its recipe.

@@ -1,4 +1,4 @@
-"""Decide before anything is built: does a run go on, with which recipe and which data?"""
+"""Find the run to resume and load its data, before anything is built."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gluon_nrm.storage import files
 
 
 def with_absolute_path(recipe: Recipe) -> Recipe:
-    """The recipe with ``data.path`` from the root of the file system, so that it means one folder."""
+    """Make ``data.path`` of a recipe absolute."""
     if recipe.data.path is None:
         return recipe
     path = absolute(files.expand_home(Path(recipe.data.path), DataError))
@@ -36,11 +36,10 @@ def with_absolute_path(recipe: Recipe) -> Recipe:
 
 
 def earlier_run(root: Path, recipe: Recipe, accept: Sequence[str]) -> Optional[Found]:
-    """Find the run that a recipe goes on with; None if it starts a new one.
+    """Find the run that a recipe resumes; None if it starts a new one.
 
     Raises:
-        RunError: there are runs of that name, but none that may go on with this recipe, or a key of
-            ``accept`` is none that may change.
+        RunError: no run of that name can resume with this recipe, or a key of ``accept`` may not change.
     """
     for key in accept:
         if key not in CHANGEABLE:
@@ -58,20 +57,20 @@ def earlier_run(root: Path, recipe: Recipe, accept: Sequence[str]) -> Optional[F
 def data_to_train(
     workers: Workers, earlier: Optional[Found], recipe: Recipe, data_dir: Union[str, Path, None]
 ) -> Tuple[Recipe, RunData]:
-    """Load the data: of a new run as they are, of a run that goes on those that it was started with.
+    """Load the data: for a resumed run, those that it was started with.
 
     Args:
-        workers: all of them; each loads, and all must have the same.
-        earlier: worker 0's run, if it goes on.
+        workers: the workers of the job; each loads the data, and all must have equal data.
+        earlier: worker 0's run, if it is resumed.
         recipe: with an absolute ``data.path``.
         data_dir: as for ``fit``.
 
     Returns:
-        The recipe, with the place where the data are now, and the data with their facts.
+        The recipe, with the current path of the data, and the data with their facts.
 
     Raises:
-        DataError: they cannot be loaded, or are not those of the run.
-        DistributedError: the workers have different ones.
+        DataError: the data cannot be loaded, or differ from those of the run.
+        DistributedError: the workers have different data.
     """
     stored = None if earlier is None else earlier.run.facts()
     plain = workers.from_first(None if stored is None else facts_to_plain(stored))
@@ -89,7 +88,7 @@ def data_to_train(
 def _stored(
     facts: Facts, earlier: Optional[Found], recipe: Recipe, data_dir: Union[str, Path, None]
 ) -> Tuple[Recipe, RunData]:
-    """Load the data of a run from where they are now, and compare all of them."""
+    """Load the data of a run from their current folder, and compare all of them."""
     path = recipe.data.path
     found = path is not None and files.is_dir(Path(path), DataError)
     data = stored_data(recipe, replace(facts, path=path), None if found else data_dir)

@@ -1,4 +1,4 @@
-"""Updates on the servers, at every worker's gradient as it comes (dist_async)."""
+"""Updates on the servers at every gradient as it arrives (dist_async)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check_asynchronous(recipe: Recipe) -> None:
     """Check that a recipe can be trained with dist_async, where the servers update.
 
     Raises:
-        DeviceError: it has several optimiser phases, a loss scale (float16) or targets that are gathered from
-            all workers (temporal_ensembling), which servers and workers that do not wait cannot have.
+        DeviceError: it has several optimiser phases, a loss scale (float16) or targets gathered from all
+            workers (temporal_ensembling), which need workers that wait for each other.
     """
     if recipe.train.kvstore != "dist_async":
         return
@@ -39,20 +39,19 @@ def check_asynchronous(recipe: Recipe) -> None:
 
 
 class ServerUpdates:
-    """Takes the place of ``gluon.Trainer``: sends gradients, and gets the parameters that they made.
+    """Replace ``gluon.Trainer``: send gradients and receive the updated parameters.
 
-    The optimiser, with its schedule, is described to the servers once, in signed JSON and never as a
-    pickle. Its state stays there and cannot be read back. Between a worker's gradient and the parameters it
-    gets lie the others' updates, in the order in which they arrive: no two runs are alike, and no two workers
-    have the same parameters until ``pull``.
+    The optimiser and its schedule are sent to the servers once, as signed JSON and not as a pickle. Its state
+    stays there and cannot be read back. Gradients are applied in the order of their arrival: no two runs are
+    equal, and workers have different parameters until ``pull``.
 
     Args:
-        workers: of the job.
-        parameters: those that are trained; worker by worker the same values.
+        workers: the workers of the job.
+        parameters: the trained parameters, with equal values on all workers.
         optimiser: weight decay.
         stretch: optimiser and schedule.
-        epoch_steps: steps in an epoch.
-        first: steps taken before.
+        epoch_steps: steps of an epoch.
+        first: number of steps taken before.
     """
 
     def __init__(
@@ -81,16 +80,16 @@ class ServerUpdates:
         workers.barrier()
 
     def set_learning_rate(self, rate: float) -> None:
-        """Take note of the rate, which the servers find by themselves."""
+        """Record the rate; the servers compute it themselves."""
         self.learning_rate = rate
 
     def step(self, scale: float) -> None:
-        """Send the gradients; the parameters come back. ``scale`` is 1: there is no loss scale here."""
+        """Send the gradients and receive the parameters; ``scale`` is 1, as there is no loss scale."""
         for key, parameter in enumerate(self._params):
             self._store.pushpull(key, parameter.list_grad(), out=parameter.list_data(), priority=-key)
 
     def pull(self) -> None:
-        """Get the parameters when all workers' updates are in: the same on each."""
+        """Receive the parameters after the updates of all workers, equal on each."""
         mx.nd.waitall()
         self._workers.barrier()
         for key, parameter in enumerate(self._params):

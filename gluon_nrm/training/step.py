@@ -1,4 +1,4 @@
-"""One training step: both streams through the objective, one backward pass, one update."""
+"""One training step: objective and gradients of both streams, then one update."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gluon_nrm.training.stream_terms import StreamTerms, check_finite, gather_te
 
 
 class TrainStep:
-    """Runs steps on all devices.
+    """Run training steps on all devices.
 
-    The streams go through the network one after the other, so that each has batch statistics of its own, the
-    unlabelled one first, as released. The total is the sum of both streams' weighted mean terms. In float16
-    its gradients are scaled (``LossScale``).
+    The streams go through the network one after the other, the unlabelled one first, as released, so each has
+    its own batch statistics. The loss is the sum of the weighted mean terms of both streams. In float16 its
+    gradients are scaled (``LossScale``).
 
     Args:
-        objective: the loss terms; hybridised, it is one graph.
-        devices: where to run; a global batch is dealt out evenly.
-        teacher: supplies the consistency target, if that is among the terms.
+        objective: the loss terms.
+        devices: devices that share each batch evenly.
+        teacher: source of the consistency targets, if consistency is among the terms.
         adversary: perturbs the images, if virtual_adversarial is among the terms.
-        workers: the processes that share each global batch; each takes the same steps.
+        workers: processes that share each global batch.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class TrainStep:
         workers: Optional[Workers] = None,
     ) -> None:
         self.workers = workers or Workers()
-        #: sums gradients over the workers; None where the trainer does all that is to be done
+        #: sums gradients over the workers; None if there is nothing to sum
         self.gradient_sum: Optional[GradientSum] = None
         self.objective, self.devices = objective, devices
         self.teacher, self.adversary = teacher, adversary
         self.scale = LossScale(objective.net.options.dtype == "float16")
-        # going through all blocks for them takes milliseconds
+        # collecting them at every step would take milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
 
     def __call__(
@@ -56,13 +56,13 @@ class TrainStep:
     ) -> List[StreamTerms]:
         """Take training step ``number``, counted from 1, and return the unweighted terms of each stream.
 
-        They are those of the whole global batch, but with dist_async, where a worker knows its own alone.
+        They cover the global batch; with dist_async, only the part of this worker.
 
         Args:
-            step: the global batches, or this worker's part of them.
-            weights: of each term.
-            trainer: updates the parameters at the rate that it has.
-            number: the step's number, which the teacher's decay and random perturbations depend on.
+            step: this worker's part of the global batches.
+            weights: weight of each term.
+            trainer: updates the parameters.
+            number: number of the step, for the decay of the teacher and the random perturbations.
 
         Raises:
             NonFiniteLoss: a term is infinite or not a number; the parameters are as before the step.
@@ -75,7 +75,7 @@ class TrainStep:
             terms = gather_terms(terms, self.workers)
         check_finite(terms, self.objective.names, number)
         if self.scale.accept(trainer._params):
-            # the gradients are the scale's multiples; it was theirs before `accept` set the next one
+            # the scale of these gradients, read before `accept` set the next one
             trainer.step(scale)
         if self.teacher is not None:
             for stream in terms:
@@ -86,8 +86,7 @@ class TrainStep:
     def backward(self, step: Step, weights: Dict[str, float], number: int = 1) -> List[StreamTerms]:
         """Compute the terms of both streams and the gradient of their weighted sum.
 
-        One stream after the other goes all the way up, down and back: together they would need twice the
-        memory.
+        Forward and backward pass of one stream end before the next stream begins, which halves the memory.
         """
         streams = [("labelled", step.labelled)]
         if step.unlabelled is not None:
@@ -102,9 +101,9 @@ class TrainStep:
             if len(found) < len(streams):
                 gradients = self._gradients()
                 of_first = [gradient.copy() for gradient in gradients]
-            # The next stream shall find this one's memory free. And the norms move their running statistics
-            # behind the scheduler's back in the backward pass: what reads those next (teacher, checkpoint,
-            # evaluation) has to wait for it.
+            # Wait, so that the memory of this stream is free for the next one. Also, batch norms write their
+            # running statistics in the backward pass, and MXNet's scheduler does not make the next reader
+            # (teacher, checkpoint, evaluation) wait for them.
             mx.nd.waitall()
         for gradient, first in zip(gradients, of_first):
             mx.nd.elemwise_add(gradient, first, out=gradient)
@@ -113,7 +112,7 @@ class TrainStep:
     def _backward_stream(
         self, name: str, batch: Batch, weights: Dict[str, float], arguments: List[Tuple[Any, ...]]
     ) -> StreamTerms:
-        """Compute one stream's terms and their gradient, which replaces the one that was there."""
+        """Compute the terms of one stream and their gradients, which replace the previous gradients."""
         with mx.autograd.record():
             outcomes = [self.objective(*each) for each in arguments]
         parts = [outcome.terms for outcome in outcomes]
@@ -123,21 +122,21 @@ class TrainStep:
         return StreamTerms(name, parts, [outcome.predictions for outcome in outcomes if wanted])
 
     def _gradients(self) -> List[Any]:
-        """Gradients of all parameters that learn, of every device."""
+        """List the gradients of all trained parameters on all devices."""
         return [gradient for parameter in self._learn for gradient in parameter.list_grad()]
 
     def _weigh(self, part: Any, weights: Dict[str, float], batch: int) -> Any:
-        """Gradient of the weighted mean over the global batch for one device's terms, (T, B / devices)."""
+        """Compute the head gradients of one device: the weights of its terms, (T, B / devices)."""
         scale = self.scale.value / batch
         column = np.array([[weights[name] * scale] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 
     def _zero_states(self) -> List[Any]:
-        """States of the zero image's path on every device, where the objective asks for them."""
+        """Infer the states of the zero image on every device, if the objective needs them."""
         if "zero_states" not in self.objective.inputs:
             return []
         shape = (1, *self.objective.net.input_shape)
-        # outside of training a convolution would leave its weights in its own memory layout
+        # outside of training mode, a convolution would leave its weights in its own memory layout
         with mx.autograd.train_mode():
             return [self.objective.zero_states(mx.nd.zeros(shape, ctx=device)) for device in self.devices]
 

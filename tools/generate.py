@@ -3,8 +3,9 @@
 python tools/generate.py runs/digits_nrm_rpn-s0
 python tools/generate.py runs/digits_nrm_rpn-s0 --classes 0,3,5-7 --samples 8 --sweeps 200 --temperature 0.1
 
-Writes samples.png (a row a class), layers.png (one draw a class, from the top layer down) and paths.png (a
-test image, its class along that image's path, a zero image's, the most probable path found, and a draw).
+Writes samples.png (one row for each class), layers.png (one draw of each class, from the top layer down) and
+paths.png (a test image; its class along the image's path, a zero image's path, the most probable path found
+and a drawn path).
 """
 
 from __future__ import annotations
@@ -27,17 +28,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("run", type=place, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--classes", metavar="LIST", help="such as 0-9 or 0,3,5-7 (default: the first ten)")
-    parser.add_argument("--samples", type=int, default=8, metavar="N", help="images a class (default: 8)")
-    parser.add_argument("--sweeps", type=int, default=200, metavar="N", help="of burn-in (default: 200)")
-    parser.add_argument("--thin", type=int, default=20, metavar="N", help="sweeps between images of a chain")
-    parser.add_argument("--chains", type=int, metavar="N", help="of each class (default: one an image)")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="images per class (default: 8)")
+    parser.add_argument("--sweeps", type=int, default=200, metavar="N", help="burn-in sweeps (default: 200)")
+    parser.add_argument(
+        "--thin", type=int, default=20, metavar="N", help="sweeps between images of a chain (default: 20)"
+    )
+    parser.add_argument(
+        "--chains", type=int, metavar="N", help="chains of each class (default: one for each image)"
+    )
     parser.add_argument("--temperature", type=float, default=1.0, metavar="S", help="sigma^2 (default: 1)")
     parser.add_argument("--noise", action="store_true", help="add the pixel noise N(0, sigma^2)")
     parser.add_argument("--image", type=int, default=0, metavar="N", help="test image of each class, from 0")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (default: 0)")
-    parser.add_argument("--out", type=place, metavar="DIR", help="for the pictures (default: RUN/figures)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    parser.add_argument("--out", type=place, metavar="DIR", help="folder of pictures (default: RUN/figures)")
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)
     options = parser.parse_args(arguments)
@@ -47,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw, say what was drawn from, and write the pictures."""
+    """Draw images, print the scores, and write the pictures."""
     options = parse(arguments)
     run = restore(options.run, devices=options.devices, data_dir=options.data_dir)
     dataset = run.parts.dataset

@@ -1,4 +1,4 @@
-"""Count the rendering paths that training images take in finished runs, and compare runs.
+"""Count the rendering paths of the training images in finished runs, and compare the runs.
 
 python tools/paths.py runs/digits_nrm-s0
 python tools/paths.py runs/digits_nrm-s? runs/digits_nrm_rpn-s? --csv paths.csv --plot paths.png
@@ -19,7 +19,7 @@ from gluon_nrm.training.restore import restore
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a table a run, then, of several, the comparison."""
+    """Print a table for each run and, for several runs, a comparison."""
     options = _parser().parse_args(arguments)
     runs = []
     for path in options.runs:
@@ -38,10 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "runs", nargs="+", type=place, metavar="RUN", help="a run folder, as training made it"
-    )
-    parser.add_argument("--csv", type=place, metavar="FILE", help="also write a line a run and layer")
+    parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--csv", type=place, metavar="FILE", help="also write a row for each run and layer")
     parser.add_argument("--plot", type=place, metavar="FILE", help="also draw margins and entropies (PNG)")
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)

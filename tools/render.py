@@ -1,4 +1,4 @@
-"""Draw Figure 4 of a run: test images, and what its network renders of them at every layer.
+"""Draw Figure 4 of a run: test images, and their renderings at every layer of its network.
 
 python tools/render.py runs/digits_nrm_rpn-s0
 python tools/render.py runs/mnist_nrm_rpn_all-s0 --images 10 --out figure4.png
@@ -17,7 +17,7 @@ from gluon_nrm.training.draw_renderings import render_run
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw, and say where the picture is."""
+    """Draw the picture and print its path."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.images is not None and options.images < 1:
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run", type=place, metavar="RUN", help="a run folder, as training made it")
+    parser.add_argument("run", type=place, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--images", type=int, metavar="N", help="test images (default: 10, or all)")
     parser.add_argument(
         "--out", type=place, metavar="FILE", help="PNG (default: figures/figure4.png in the run's folder)"

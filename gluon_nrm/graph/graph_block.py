@@ -48,17 +48,17 @@ def own_parameters(traced: TracedBranches, pool: ParameterDict) -> Dict[str, Par
             if entry.node not in traced.branches.norms:
                 continue
             name = graph.parameters[entry.node]
-            theirs = traced.parameters[name]
-            ours = pool.get(
-                OWN + name, shape=theirs.shape, init=theirs.init, dtype=theirs.dtype,
-                grad_req=theirs.grad_req, lr_mult=theirs.lr_mult, wd_mult=theirs.wd_mult,
-                allow_deferred_init=True, differentiable=theirs._differentiable,
+            original = traced.parameters[name]
+            own = pool.get(
+                OWN + name, shape=original.shape, init=original.init, dtype=original.dtype,
+                grad_req=original.grad_req, lr_mult=original.lr_mult, wd_mult=original.wd_mult,
+                allow_deferred_init=True, differentiable=original._differentiable,
             )  # fmt: skip
-            found[OWN + name] = ours
-            if theirs._data is not None:
-                ours.initialize(ctx=theirs.list_ctx())
+            found[OWN + name] = own
+            if original._data is not None:
+                own.initialize(ctx=original.list_ctx())
                 # data, gamma, beta, mean, variance
-                ours.set_data(-theirs.data() if place in (2, 3) else theirs.data())
+                own.set_data(-original.data() if place in (2, 3) else original.data())
     return found
 
 

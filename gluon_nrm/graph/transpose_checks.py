@@ -19,7 +19,7 @@ class Limit(NamedTuple):
 
     operators: Tuple[str, ...]
     exceeded: Callable[[Site], bool]
-    what: str
+    description: str
 
 
 def _flat(site: Site) -> bool:
@@ -103,4 +103,6 @@ def check(site: Site) -> None:
         raise ModelError(f"{site.node} has no transpose, so the network cannot render through it;\n{REMEDY}")
     for limit in LIMITS:
         if site.node.op in limit.operators and limit.exceeded(site):
-            raise ModelError(f"{site.node} {limit.what}, so the network cannot render through it;\n{REMEDY}")
+            raise ModelError(
+                f"{site.node} {limit.description}, so the network cannot render through it;\n{REMEDY}"
+            )

@@ -136,13 +136,13 @@ class RenderingModel:
         """Explanation of the sampled distribution for a network with norms; empty without norms."""
         if self.net.options.render_norm != "none":
             return (
-                "the rendering pass has norms (model.render_norm), frozen at their running statistics: what "
-                "is sampled is\na surrogate, the softmax of eta of the normalised renderings, for which "
+                "the rendering pass has norms (model.render_norm), frozen at their running statistics: paths "
+                "are drawn from\na surrogate, the softmax of eta of the normalised renderings, for which "
                 "Theorem 3.2 does not hold"
             )
         if self._bridge.normalised:
             return (
-                "the inference pass has norms, frozen at their running statistics: what is sampled is the "
+                "the inference pass has norms, frozen at their running statistics: paths are drawn from the "
                 "model of the\nnetwork with each norm folded into the filters and the bias before it"
             )
         return ""

@@ -1,4 +1,4 @@
-"""The Min branch on small networks: against a Min network written by hand, and as a mirror image."""
+"""The Min branch on small networks: against a Min network written by hand, and as the negated Max branch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def attend(F: Any, x: Any) -> Any:
 
 
 class Shaken(HybridBlock):
-    """Two convolutions mixed by gates, which are no features and have no mirror image."""
+    """Two convolutions mixed by gates, which are no features and are not negated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ NEGATED: Dict[str, Callable[[], HybridBlock]] = {
 
 
 @pytest.mark.parametrize("name", NEGATED)
-def test_without_biases_and_norms_the_min_branch_is_the_mirror_image(name: str) -> None:
+def test_without_biases_and_norms_the_min_branch_is_the_negated_max_branch(name: str) -> None:
     """logits_min(x) = -logits_max(-x)."""
     _, both, x = with_min(NEGATED[name](), SHAPE)
     there, back = scores(both, x), scores(both, -x)

@@ -199,5 +199,5 @@ class NRM(Network):
 
     @property
     def bias_count(self) -> int:
-        """One bias a layer."""
+        """One bias for each layer."""
         return len(self.layers)

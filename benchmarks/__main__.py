@@ -33,6 +33,7 @@ BENCHMARKS: Dict[str, List[str]] = {
     "devices": [],
     "network": [],
     "inference": [],
+    "folding": [],
 }
 #: Those that take no --repeats.
 ONCE = ("peer_terms", "input", "devices", "network")

@@ -99,6 +99,17 @@ def _inference(rows: Any) -> List[Line]:
     ]
 
 
+def _folding(rows: Any) -> List[Line]:
+    return [
+        Line(
+            f"{row['network']} {row['output']}, {row['backend']}, batch {row['batch']}",
+            f"unfolded / folded {row['unfolded_over_folded']:.2f}",
+            "above 1.05 for one network at least",
+        )
+        for row in rows
+    ]
+
+
 def _devices(rows: Any) -> List[Line]:
     return [Line(row["setting"], f"{row['over_one']:.2f} times one device's images/s") for row in rows]
 
@@ -110,7 +121,7 @@ def _network(rows: Any) -> List[Line]:
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input,
     "engines": _engines, "maxmin": _maxmin,
-    "shake": _shake, "gibbs": _gibbs, "inference": _inference, "network": _network,
+    "shake": _shake, "gibbs": _gibbs, "inference": _inference, "folding": _folding, "network": _network,
     "devices": _devices,
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from gluon_nrm.predict.chosen_network import OutputChoice
 
 
 def network_to_graph(
-    net: Network, choice: OutputChoice, normalisation: Optional[Normalisation] = None
+    net: Network, choice: OutputChoice, normalisation: Optional[Normalisation] = None, *, folding: bool = True
 ) -> InferenceGraph:
     """Trace a network, remove the nodes that only training needs, and fold norms and factors into its layers.
 
@@ -24,11 +24,13 @@ def network_to_graph(
         net: initialised.
         choice: the outputs to export.
         normalisation: have the graph take pixels in place of normalised images.
+        folding: fold norms and factors; False is for the comparison in benchmarks/folding.py.
 
     Raises:
         DeployError: something in it cannot be exported; the message names it.
     """
     graph, image = compute_constants(trace_network(net, choice, normalisation)), net.input_shape
     graph = compute_constants(simplify(graph, infer_shapes(graph, image)))
-    graph = fold(merge_mixtures(graph, infer_shapes(graph, image)))
+    if folding:
+        graph = fold(merge_mixtures(graph, infer_shapes(graph, image)))
     return name_nodes(use_common_operators(graph, infer_shapes(graph, image)))

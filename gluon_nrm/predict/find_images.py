@@ -1,4 +1,4 @@
-"""Image files that a command line names: files, folders with all in them, and patterns."""
+"""Image files of a command line: files, folders and patterns."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _walk(folder: Path, skipped: SkippedNames) -> Iterator[Path]:
 
 
 def _is_taken(path: Path, skipped: SkippedNames) -> bool:
-    """Whether a file is taken for an image; one that is not, and is not hidden, counts as skipped."""
+    """True for the name of an image; other files that are not hidden are counted as skipped."""
     if path.name.startswith("."):
         return False
     reason = left_out(path.name)

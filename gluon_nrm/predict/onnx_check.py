@@ -1,4 +1,4 @@
-"""An ONNX file, checked before a runtime opens it: it must stand by itself.
+"""Check of an ONNX file before a runtime opens it: it must not refer to other files.
 
 A tensor of an ONNX model may be kept in another file (external data), whose path is in the model. A runtime
 opens that file, wherever it is, and past the checksums of ``model.json``. Exports never have one. The check
@@ -16,7 +16,7 @@ DEEPEST = 16
 
 
 class Message(NamedTuple):
-    """Fields that an export may have, by number; ``None``: a value or a message of no interest."""
+    """Fields that an export may have, by number; ``None``: not looked at."""
 
     name: str
     fields: Dict[int, Optional["Message"]]
@@ -42,7 +42,7 @@ _MODEL = Message(
     "model", {**_plain(1, 2, 3, 4, 5, 6, 8, 14), 7: _GRAPH},
     {20: "instructions for training", 25: "functions"},
 )  # fmt: skip
-#: Where a tensor's values are (field 14): 0 in the file itself.
+#: Location of a tensor's values (field 14): 0 is the file itself.
 _LOCATION, _DOMAIN = 14, 7
 #: Fields of a tensor; bytes of a value in those that hold values (0: as few as it takes) and of a type.
 _DIMS, _TYPE, _RAW = 1, 2, 9
@@ -55,7 +55,7 @@ _OWN_DOMAINS = (b"", b"ai.onnx")
 
 
 class _DamageError(Exception):
-    """The file is not what an export has; the message says how."""
+    """The file is none of an export; the message names the reason."""
 
 
 def check_onnx(data: bytes, where: str) -> None:

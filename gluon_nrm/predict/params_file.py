@@ -1,4 +1,4 @@
-"""NAME-0000.params: MXNet's file of named arrays, written and read here.
+"""Writing and reading of NAME-0000.params, MXNet's file of named arrays.
 
 MXNet trusts such a file: a length in it may have the process reserve 23 GB or end it. So every length is
 compared with what the file holds, and MXNet is given the finished arrays. Written by hand, a full disk is an
@@ -22,14 +22,14 @@ Array = np.ndarray
 
 FILE, ARRAY = 0x112, 0xF993FAC9
 DENSE, CPU = 0, 1
-#: MXNet's numbers of the types that an export has.
+#: Types of an export's arrays, by MXNet's number.
 TYPES: Dict[int, Any] = {0: np.dtype("<f4"), 3: np.dtype("u1"), 4: np.dtype("<i4"), 5: np.dtype("i1")}
 MOST_AXES = 8
 PREFIXES = ("arg:", "aux:")
 
 
 def to_bytes(arrays: Mapping[str, Array]) -> bytes:
-    """Return named arrays as ``mx.nd.save`` writes them."""
+    """Convert named arrays to the bytes that ``mx.nd.save`` writes."""
     numbers = {kind: number for number, kind in TYPES.items()}
     parts = [struct.pack("<QQQ", FILE, 0, len(arrays))]
     for array in arrays.values():
@@ -66,17 +66,17 @@ def from_bytes(data: bytes, where: str) -> Dict[str, Array]:
 
 
 class _DamageError(Exception):
-    """The file is not what it should be; the message says how."""
+    """The file is damaged; the message names the reason."""
 
 
 class _Reader:
-    """Takes a file apart from its beginning on; nothing is taken that is not there."""
+    """Reads values one after the other; reading past the end is an error."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._place = data, 0
 
     def take(self, length: int) -> int:
-        """Pass over so many bytes and return the place of the first."""
+        """Skip a number of bytes and return the offset of the first."""
         place = self._place
         if length > len(self._data) - place:
             left = len(self._data) - place
@@ -85,11 +85,11 @@ class _Reader:
         return place
 
     def numbers(self, kinds: str) -> Tuple[Any, ...]:
-        """Read numbers, by the letters of ``struct``."""
+        """Read numbers in a format of ``struct``."""
         return struct.unpack_from(f"<{kinds}", self._data, self.take(struct.calcsize(f"<{kinds}")))
 
     def count(self, least: int) -> int:
-        """Read the length of a list whose items have at least so many bytes each."""
+        """Read the length of a list; each item takes at least a given number of bytes."""
         (count,) = self.numbers("Q")
         if count * least > len(self._data) - self._place:
             raise _DamageError(f"a list of {count} items is longer than the file")
@@ -113,7 +113,7 @@ class _Reader:
         return np.frombuffer(self._data, kind, count, place).reshape(shape)
 
     def end(self) -> None:
-        """Check that nothing is left."""
+        """Check that the end is reached."""
         if self._place != len(self._data):
             raise _DamageError(f"{len(self._data) - self._place} bytes follow its end")
 

@@ -1,4 +1,4 @@
-"""NAME-symbol.json, checked before MXNet reads it.
+"""Check of NAME-symbol.json before MXNet reads it.
 
 MXNet trusts a symbol: a wrong number in it may end the process or have it reserve all memory, and some
 operators read files or run code. So the graph is checked here: its structure, its operators and their
@@ -21,7 +21,7 @@ from gluon_nrm.predict.symbol_operators import (
     outputs_of,
 )
 
-#: Larger than any export: bytes of the file, nodes, axis of a parameter.
+#: Limits above those of any export: bytes of the file, nodes, length of a parameter's axis.
 MOST_BYTES, MOST_NODES, LONGEST_AXIS = 2**25, 50_000, 2**31 - 1
 GRAPH = frozenset({"nodes", "arg_nodes", "node_row_ptr", "heads", "attrs"})
 NODE = frozenset({"op", "name", "attrs", "inputs", "subgraphs"})
@@ -30,11 +30,11 @@ TYPES = ("0", "3", "4", "5")
 
 
 class _DamageError(Exception):
-    """The graph is not what an export has; the message says how."""
+    """The graph is none of an export; the message names the reason."""
 
 
 def check_symbol(data: bytes, where: str) -> str:
-    """Check a symbol's file and return its text, which MXNet may then read.
+    """Check the bytes of a symbol's file and return its text.
 
     Args:
         data: the whole file.
@@ -68,7 +68,7 @@ def _expect(right: bool, message: str) -> None:
 
 
 def _check_graph(graph: Any, merged: bool) -> None:
-    """Check a graph; ``merged``: it is inside a node of int8."""
+    """Check a graph; ``merged``: the graph is inside an int8 node."""
     _expect(isinstance(graph, dict) and set(graph) <= GRAPH and GRAPH - {"attrs"} <= set(graph),
             f"it is no graph with {', '.join(sorted(GRAPH))}")  # fmt: skip
     nodes = graph["nodes"]
@@ -105,7 +105,7 @@ def _check_version(attrs: Any, merged: bool) -> None:
 
 
 def _check_node(node: Any, place: int, outputs: Sequence[int], merged: bool) -> int:
-    """Check a node that reads of those before it, and return how many outputs it has."""
+    """Check a node, whose inputs must come before it, and return its number of outputs."""
     _expect(isinstance(node, dict) and NODE >= set(node) >= {"op", "name", "inputs"}, f"node {place} is none")
     op, name, attrs = node["op"], node["name"], node.get("attrs", {})
     _expect(isinstance(op, str) and isinstance(name, str) and isinstance(node["inputs"], list),
@@ -159,7 +159,7 @@ def _check_merged(node: Mapping[str, Any], op: str, shown: str) -> None:
 
 
 def _check_entry(entry: Any, outputs: Sequence[int], shown: str) -> None:
-    """Check a node's number, its output's and a version; nodes are read after they are made."""
+    """Check the index of an input's node, of its output, and its version."""
     right = isinstance(entry, list) and len(entry) in (2, 3) and all(map(_is_count, entry))
     _expect(right and entry[0] < len(outputs) and entry[1] < outputs[entry[0]] and entry[-1] < MOST_NODES,
             f"{shown} reads what is not before it")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Operators that an exported symbol may hold, and the values that their arguments may have."""
+"""Operators that an exported symbol may use, and the allowed values of their arguments."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ast
 import re
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-#: More inputs of one node, or a larger integer in an argument, than any export has.
+#: Most inputs of a node, and largest integer in an argument.
 MOST_INPUTS, LARGEST = 4096, 2**20
-#: Longest argument, as a string, and most numbers in it.
+#: Most letters of an argument, and most numbers in it.
 LONGEST, MOST_NUMBERS = 4096, 512
 
 
 class Operator(NamedTuple):
-    """How often an operator reads and what it makes; ``outputs`` None: as its arguments say."""
+    """Number of inputs and outputs of an operator; ``outputs`` None: given by its arguments."""
 
     least: int
     most: int
@@ -55,7 +55,7 @@ OPERATORS: Dict[str, Operator] = {
     "_contrib_requantize": Operator(3, 3, 3),
     **{f"_contrib_quantized_{name}": Operator(3, MOST_INPUTS, 3) for name in _QUANTISED},
 }  # fmt: skip
-#: Of int8: layers with what was merged into them, which is a graph of its own.
+#: int8 layers with merged operators, which form a graph inside the node.
 MERGED: Dict[str, Operator] = {
     name: Operator(2, 16, 3) for name in ("_sg_mkldnn_conv", "_sg_mkldnn_fully_connected")
 }
@@ -68,7 +68,7 @@ _POSITIVE = frozenset({
 _NOT_NEGATIVE = frozenset({"adj", "begin_list", "dim1", "dim2", "offset", "pad", "pad_width", "workspace"})
 _AXES = frozenset({"axes", "axis", "dim", "dim1", "dim2", "lhs_axes", "rhs_axes"})
 _SHAPES = frozenset({"shape"})
-#: Windows larger than this are in no network.
+#: Largest side of a window.
 _WINDOW, _WINDOWS = 4096, frozenset({"adj", "dilate", "kernel", "pad", "pad_width", "stride"})
 MOST_AXES = 8
 
@@ -118,7 +118,7 @@ def _bounds(key: str) -> Any:
 
 
 def outputs_of(op: str, arguments: Mapping[str, str]) -> int:
-    """Return how many outputs of a node others may read.
+    """Return the number of outputs of a node that others may read.
 
     Raises:
         ValueError: an argument that says so is missing or is no number.

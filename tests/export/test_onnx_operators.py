@@ -16,7 +16,7 @@ from linear_export import needs_onnx
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.network_to_graph import network_to_graph
 from gluon_nrm.export.to_onnx.convert import import_onnx, write_onnx
-from gluon_nrm.export.to_onnx.place import CONVERTERS
+from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS
 from gluon_nrm.export.to_onnx.runtime import OnnxModel, import_onnxruntime
 from gluon_nrm.export.trace_network import reference
 from gluon_nrm.predict.chosen_network import choose_outputs

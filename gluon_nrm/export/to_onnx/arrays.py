@@ -1,4 +1,4 @@
-"""Operators that move, cut, repeat, reduce or index, in ONNX."""
+"""ONNX forms of operators that reshape, slice, repeat, reduce or index."""
 
 from __future__ import annotations
 
@@ -7,207 +7,228 @@ from typing import List, Tuple
 import numpy as np
 
 from gluon_nrm.export.to_onnx.elementwise import FLOAT, INT64
-from gluon_nrm.export.to_onnx.place import END, Place, converts
+from gluon_nrm.export.to_onnx.node_conversion import END, NodeConversion, converts
 
-#: Past every end.
 REDUCTIONS = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "sum": "ReduceSum"}
 
 
-def _target(place: Place) -> str:
-    """The shape of the output as ONNX wants it: -1 for the length that grows with the batch."""
-    return place.integers([
-        -1 if one != two else one for one, two in zip(place.output, place.doubled)
+def _target(conversion: NodeConversion) -> str:
+    """Add the shape of the output, with -1 for the length that grows with the batch."""
+    return conversion.integers([
+        -1 if one != two else one for one, two in zip(conversion.output, conversion.doubled)
     ])  # fmt: skip
 
 
 @converts("Reshape", "expand_dims", "reshape_like", "squeeze")
-def reshape(place: Place) -> str:
-    """Values in their order."""
-    return place.add("Reshape", place.inputs[0], _target(place))
+def reshape(conversion: NodeConversion) -> str:
+    """Reshape."""
+    return conversion.add("Reshape", conversion.inputs[0], _target(conversion))
 
 
 @converts("Flatten")
-def flatten(place: Place) -> str:
-    """All but the first axis."""
-    return place.add("Flatten", place.inputs[0], axis=1)
+def flatten(conversion: NodeConversion) -> str:
+    """Flatten all axes but the first."""
+    return conversion.add("Flatten", conversion.inputs[0], axis=1)
 
 
 @converts("transpose")
-def transpose(place: Place) -> str:
-    """Exchange axes."""
-    axes = place.node.get("axes", ()) or tuple(reversed(range(len(place.output))))
-    return place.add("Transpose", place.inputs[0], perm=list(axes))
+def transpose(conversion: NodeConversion) -> str:
+    """Permute axes."""
+    axes = conversion.node.get("axes", ()) or tuple(reversed(range(len(conversion.output))))
+    return conversion.add("Transpose", conversion.inputs[0], perm=list(axes))
 
 
 @converts("SwapAxis")
-def swap_axes(place: Place) -> str:
+def swap_axes(conversion: NodeConversion) -> str:
     """Exchange two axes."""
-    order = list(range(len(place.output)))
-    first, second = int(place.node.get("dim1", 0)), int(place.node.get("dim2", 0))
+    order = list(range(len(conversion.output)))
+    first, second = int(conversion.node.get("dim1", 0)), int(conversion.node.get("dim2", 0))
     order[first], order[second] = order[second], order[first]
-    return place.add("Transpose", place.inputs[0], perm=order)
+    return conversion.add("Transpose", conversion.inputs[0], perm=order)
 
 
 @converts("Concat")
-def concat(place: Place) -> str:
-    """Along one axis."""
-    return place.add("Concat", *place.inputs, axis=int(place.node.get("dim", 1)))
+def concat(conversion: NodeConversion) -> str:
+    """Concatenate along one axis."""
+    return conversion.add("Concat", *conversion.inputs, axis=int(conversion.node.get("dim", 1)))
 
 
 @converts("stack")
-def stack(place: Place) -> str:
-    """Along a new axis."""
-    axis = int(place.node.get("axis", 0))
-    axes = place.integers([axis])
-    return place.add("Concat", *[place.add("Unsqueeze", x, axes) for x in place.inputs], axis=axis)
+def stack(conversion: NodeConversion) -> str:
+    """Stack along a new axis."""
+    axis = int(conversion.node.get("axis", 0))
+    axes = conversion.integers([axis])
+    return conversion.add(
+        "Concat", *[conversion.add("Unsqueeze", x, axes) for x in conversion.inputs], axis=axis
+    )
 
 
 @converts("SliceChannel")
-def split(place: Place) -> List[str]:
-    """Cut into equal parts along an axis, which may go."""
-    axis, parts = int(place.node.get("axis", 1)), int(place.node.get("num_outputs", 1))
-    length = place.shapes[0][axis] // parts
-    made = place.add_several("Split", parts, place.inputs[0], place.integers([length] * parts), axis=axis)
-    if not place.node.get("squeeze_axis", False):
+def split(conversion: NodeConversion) -> List[str]:
+    """Split into equal parts along an axis; ``squeeze_axis`` removes the axis."""
+    axis, parts = int(conversion.node.get("axis", 1)), int(conversion.node.get("num_outputs", 1))
+    length = conversion.shapes[0][axis] // parts
+    made = conversion.add_several(
+        "Split", parts, conversion.inputs[0], conversion.integers([length] * parts), axis=axis
+    )
+    if not conversion.node.get("squeeze_axis", False):
         return made
-    return [place.add("Squeeze", part, place.integers([axis])) for part in made]
+    return [conversion.add("Squeeze", part, conversion.integers([axis])) for part in made]
 
 
 @converts("slice_axis")
-def slice_axis(place: Place) -> str:
-    """Cut one axis."""
-    begin, end = place.node.get("begin", 0), place.node.get("end", None)
-    return _slice(place, [begin], [end], [int(place.node.get("axis", 0))], [1])
+def slice_axis(conversion: NodeConversion) -> str:
+    """Slice one axis."""
+    begin, end = conversion.node.get("begin", 0), conversion.node.get("end", None)
+    return _slice(conversion, [begin], [end], [int(conversion.node.get("axis", 0))], [1])
 
 
 @converts("slice")
-def slice_several(place: Place) -> str:
-    """Cut the first axes."""
-    begins, ends = place.node.get("begin", ()), place.node.get("end", ())
-    steps = [step or 1 for step in place.node.get("step", ()) or [1] * len(begins)]
+def slice_several(conversion: NodeConversion) -> str:
+    """Slice the first axes."""
+    begins, ends = conversion.node.get("begin", ()), conversion.node.get("end", ())
+    steps = [step or 1 for step in conversion.node.get("step", ()) or [1] * len(begins)]
     if any(step < 0 for step in steps):
-        raise place.fail("runs backwards")
-    return _slice(place, list(begins), list(ends), list(range(len(begins))), steps)
+        raise conversion.fail("runs backwards")
+    return _slice(conversion, list(begins), list(ends), list(range(len(begins))), steps)
 
 
-def _slice(place: Place, begins: list, ends: list, axes: List[int], steps: List[int]) -> str:
-    return place.add(
-        "Slice", place.inputs[0], place.integers([begin or 0 for begin in begins]),
-        place.integers([END if end is None else end for end in ends]), place.integers(axes),
-        place.integers(steps),
+def _slice(conversion: NodeConversion, begins: list, ends: list, axes: List[int], steps: List[int]) -> str:
+    return conversion.add(
+        "Slice", conversion.inputs[0], conversion.integers([begin or 0 for begin in begins]),
+        conversion.integers([END if end is None else end for end in ends]), conversion.integers(axes),
+        conversion.integers(steps),
     )  # fmt: skip
 
 
 @converts("Pad")
-def pad(place: Place) -> str:
-    """MXNet lists begin and end of each axis in turn, ONNX all begins, then all ends."""
-    widths = place.node.get("pad_width", ())
-    mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}[place.node.get("mode", "constant")]
-    value = place.number(float(place.node.get("constant_value", 0.0)))
-    return place.add("Pad", place.inputs[0], place.integers([*widths[::2], *widths[1::2]]), value, mode=mode)
+def pad(conversion: NodeConversion) -> str:
+    """Pad; MXNet lists begin and end axis by axis, ONNX all begins, then all ends."""
+    widths = conversion.node.get("pad_width", ())
+    mode = {"constant": "constant", "edge": "edge", "reflect": "reflect"}[
+        conversion.node.get("mode", "constant")
+    ]
+    value = conversion.number(float(conversion.node.get("constant_value", 0.0)))
+    return conversion.add(
+        "Pad", conversion.inputs[0], conversion.integers([*widths[::2], *widths[1::2]]), value, mode=mode
+    )
 
 
 @converts("UpSampling")
-def upsampling(place: Place) -> str:
-    """Repeat every pixel over a square."""
-    if place.node.get("sample_type", "") != "nearest" or len(place.inputs) > 1:
-        raise place.fail("interpolates")
-    scale = float(place.node.get("scale", 1))
-    return _enlarge(place, (1.0, 1.0, scale, scale))
+def upsampling(conversion: NodeConversion) -> str:
+    """Repeat every pixel in a square."""
+    if conversion.node.get("sample_type", "") != "nearest" or len(conversion.inputs) > 1:
+        raise conversion.fail("interpolates")
+    scale = float(conversion.node.get("scale", 1))
+    return _enlarge(conversion, (1.0, 1.0, scale, scale))
 
 
 @converts("repeat")
-def repeat(place: Place) -> str:
+def repeat(conversion: NodeConversion) -> str:
     """Repeat along an axis."""
-    axis = place.node.get("axis", None)
-    if axis is None or len(place.output) != 4:
-        raise place.fail("repeats along no axis of a feature map")
+    axis = conversion.node.get("axis", None)
+    if axis is None or len(conversion.output) != 4:
+        raise conversion.fail("repeats along no axis of a feature map")
     scales = [1.0] * 4
-    scales[axis] = float(place.node.get("repeats", 1))
-    return _enlarge(place, tuple(scales))
+    scales[axis] = float(conversion.node.get("repeats", 1))
+    return _enlarge(conversion, tuple(scales))
 
 
-def _enlarge(place: Place, scales: Tuple[float, ...]) -> str:
-    return place.add(
-        "Resize", place.inputs[0], "", place.constant(np.array(scales, dtype=np.float32)), mode="nearest",
-        coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-    )  # fmt: skip
+def _enlarge(conversion: NodeConversion, scales: Tuple[float, ...]) -> str:
+    return conversion.add(
+        "Resize",
+        conversion.inputs[0],
+        "",
+        conversion.constant(np.array(scales, dtype=np.float32)),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
 
 
 @converts("zeros_like", "ones_like")
-def filled(place: Place) -> str:
-    """One number, in the shape of the input."""
-    # by arithmetic, so that every runtime can tell the shape beforehand
-    zeros = place.add("Mul", place.inputs[0], place.number(0.0))
-    return zeros if place.node.op == "zeros_like" else place.add("Add", zeros, place.number(1.0))
+def filled(conversion: NodeConversion) -> str:
+    """Fill the shape of the input with one number."""
+    # by arithmetic, so that every runtime can infer the shape
+    zeros = conversion.add("Mul", conversion.inputs[0], conversion.number(0.0))
+    return (
+        zeros if conversion.node.op == "zeros_like" else conversion.add("Add", zeros, conversion.number(1.0))
+    )
 
 
 @converts("_contrib_arange_like")
-def numbers_along(place: Place) -> str:
-    """Evenly spaced numbers, as many as an axis is long."""
-    if place.node.get("axis", None) is None or place.output != place.doubled:
-        raise place.fail("counts pixels or images")
-    start, step = float(place.node.get("start", 0.0)), float(place.node.get("step", 1.0))
-    places = np.arange(place.output[0]) // int(place.node.get("repeat", 1))
-    return place.constant((start + step * places).astype(np.float32))
+def numbers_along(conversion: NodeConversion) -> str:
+    """Make evenly spaced numbers, one per entry of an axis."""
+    if conversion.node.get("axis", None) is None or conversion.output != conversion.doubled:
+        raise conversion.fail("counts pixels or images")
+    start, step = float(conversion.node.get("start", 0.0)), float(conversion.node.get("step", 1.0))
+    places = np.arange(conversion.output[0]) // int(conversion.node.get("repeat", 1))
+    return conversion.constant((start + step * places).astype(np.float32))
 
 
 @converts("broadcast_axis", "broadcast_to")
-def spread(place: Place) -> str:
-    """Repeat along axes of length 1; ONNX's Expand keeps a length where it is told 1."""
-    lengths = [1 if one == before else one for one, before in zip(place.output, place.shapes[0])]
-    if place.output[0] != place.shapes[0][0] or len(place.output) != len(place.shapes[0]):
-        raise place.fail("repeats along the axis of images")
-    return place.add("Expand", place.inputs[0], place.integers(lengths))
+def spread(conversion: NodeConversion) -> str:
+    """Repeat along axes of length 1; a length of 1 in ONNX's Expand keeps the axis."""
+    lengths = [1 if one == before else one for one, before in zip(conversion.output, conversion.shapes[0])]
+    if conversion.output[0] != conversion.shapes[0][0] or len(conversion.output) != len(conversion.shapes[0]):
+        raise conversion.fail("repeats along the axis of images")
+    return conversion.add("Expand", conversion.inputs[0], conversion.integers(lengths))
 
 
 @converts("broadcast_like")
-def spread_like(place: Place) -> str:
+def spread_like(conversion: NodeConversion) -> str:
     """Repeat along axes of length 1 up to another tensor's shape."""
-    return place.add("Expand", place.inputs[0], place.add("Shape", place.inputs[1]))
+    return conversion.add("Expand", conversion.inputs[0], conversion.add("Shape", conversion.inputs[1]))
 
 
 @converts(*REDUCTIONS)
-def reduction(place: Place) -> str:
-    """Over some axes, or all."""
-    axes = place.node.get("axis", None)
-    axes = [axes] if isinstance(axes, int) else list(axes or range(len(place.shapes[0])))
-    axes = [axis % len(place.shapes[0]) for axis in axes]
-    if place.node.get("exclude", False):
-        axes = [axis for axis in range(len(place.shapes[0])) if axis not in axes]
-    kept = int(bool(place.node.get("keepdims", False)))
-    if place.node.op == "sum":
-        return place.add("ReduceSum", place.inputs[0], place.integers(axes), keepdims=kept)
-    return place.add(REDUCTIONS[place.node.op], place.inputs[0], axes=axes, keepdims=kept)
+def reduction(conversion: NodeConversion) -> str:
+    """Reduce over some axes, or all."""
+    axes = conversion.node.get("axis", None)
+    axes = [axes] if isinstance(axes, int) else list(axes or range(len(conversion.shapes[0])))
+    axes = [axis % len(conversion.shapes[0]) for axis in axes]
+    if conversion.node.get("exclude", False):
+        axes = [axis for axis in range(len(conversion.shapes[0])) if axis not in axes]
+    kept = int(bool(conversion.node.get("keepdims", False)))
+    if conversion.node.op == "sum":
+        return conversion.add("ReduceSum", conversion.inputs[0], conversion.integers(axes), keepdims=kept)
+    return conversion.add(REDUCTIONS[conversion.node.op], conversion.inputs[0], axes=axes, keepdims=kept)
 
 
 @converts("argmax")
-def argmax(place: Place) -> str:
-    """MXNet's indices are float32."""
-    axis, kept = int(place.node.get("axis", 0)), int(bool(place.node.get("keepdims", False)))
-    return place.add("Cast", place.add("ArgMax", place.inputs[0], axis=axis, keepdims=kept), to=FLOAT)
+def argmax(conversion: NodeConversion) -> str:
+    """Find the index of the maximum, as float32 like MXNet."""
+    axis, kept = int(conversion.node.get("axis", 0)), int(bool(conversion.node.get("keepdims", False)))
+    return conversion.add(
+        "Cast", conversion.add("ArgMax", conversion.inputs[0], axis=axis, keepdims=kept), to=FLOAT
+    )
 
 
 @converts("one_hot")
-def one_hot(place: Place) -> str:
-    """Along a new last axis."""
-    values = np.array([place.node.get("off_value", 0.0), place.node.get("on_value", 1.0)], dtype=np.float32)
-    indices = place.add("Cast", place.inputs[0], to=INT64)
-    depth = place.integers([int(place.node.get("depth", 1))])
-    return place.add("OneHot", indices, depth, place.constant(values), axis=-1)
+def one_hot(conversion: NodeConversion) -> str:
+    """Encode indices one-hot along a new last axis."""
+    values = np.array(
+        [conversion.node.get("off_value", 0.0), conversion.node.get("on_value", 1.0)], dtype=np.float32
+    )
+    indices = conversion.add("Cast", conversion.inputs[0], to=INT64)
+    depth = conversion.integers([int(conversion.node.get("depth", 1))])
+    return conversion.add("OneHot", indices, depth, conversion.constant(values), axis=-1)
 
 
 @converts("dot")
-def dot(place: Place) -> str:
-    """Of two matrices."""
-    if any(place.node.get(key, False) for key in ("transpose_a", "transpose_b")) or len(place.output) != 2:
-        raise place.fail("is no plain product of two matrices")
-    return place.add("MatMul", *place.inputs)
+def dot(conversion: NodeConversion) -> str:
+    """Multiply two matrices."""
+    if (
+        any(conversion.node.get(key, False) for key in ("transpose_a", "transpose_b"))
+        or len(conversion.output) != 2
+    ):
+        raise conversion.fail("is no plain product of two matrices")
+    return conversion.add("MatMul", *conversion.inputs)
 
 
 @converts("Cast", "amp_cast")
-def cast(place: Place) -> str:
-    """To float32, which all of the graph is."""
-    if place.node.get("dtype", "") != "float32":
-        raise place.fail("leaves float32")
-    return place.add("Cast", place.inputs[0], to=FLOAT)
+def cast(conversion: NodeConversion) -> str:
+    """Cast to float32, the only type in the graph."""
+    if conversion.node.get("dtype", "") != "float32":
+        raise conversion.fail("leaves float32")
+    return conversion.add("Cast", conversion.inputs[0], to=FLOAT)

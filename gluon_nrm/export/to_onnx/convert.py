@@ -1,4 +1,4 @@
-"""From an inference graph to a checked ONNX model in a file."""
+"""Conversion of an inference graph to an ONNX file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gluon_nrm.export.to_onnx import (
     elementwise,  # noqa: F401  (they register converters)
     layers,  # noqa: F401  (they register converters)
 )
-from gluon_nrm.export.to_onnx.place import CONVERTERS, OPSET, Model, Place
+from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS, OPSET, Model, NodeConversion
 from gluon_nrm.graph.node import Entry
 from gluon_nrm.storage import files
 
@@ -59,10 +59,10 @@ def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[Model, 
         if node.op not in CONVERTERS:
             raise DeployError(f"{node} has no ONNX form here; export with --format symbol")
         inputs = [tensors[entry] for entry in node.inputs]
-        place = Place(
+        conversion = NodeConversion(
             model, node, inputs, [one[entry] for entry in node.inputs], one[Entry(index)], two[Entry(index)]
         )
-        made = CONVERTERS[node.op](place)
+        made = CONVERTERS[node.op](conversion)
         tensors.update({Entry(index, number): name for number, name in enumerate(made)})
     _rename(model, {tensors[entry]: name for name, entry in graph.outputs.items()})
     shapes = {name: ["batch", *one[entry][1:]] for name, entry in graph.outputs.items()}
@@ -70,7 +70,7 @@ def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[Model, 
 
 
 def _rename(model: Model, names: Dict[str, str]) -> None:
-    """Give tensors other names."""
+    """Rename tensors."""
     model.nodes = [
         node._replace(
             inputs=tuple(names.get(name, name) for name in node.inputs),
@@ -81,7 +81,7 @@ def _rename(model: Model, names: Dict[str, str]) -> None:
 
 
 def write_onnx(graph: InferenceGraph, image: Tuple[int, int, int], path: Path, title: str) -> None:
-    """Write an ONNX model of opset 13 with a free batch, and have ONNX's checker read it.
+    """Write an ONNX model of opset 13 with any batch size, and check it with ONNX's checker.
 
     Args:
         graph: what is exported.

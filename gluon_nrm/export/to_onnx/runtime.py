@@ -1,4 +1,4 @@
-"""Running an ONNX file."""
+"""An ONNX file run by onnxruntime, for the comparison with the network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxModel:
-    """An ONNX file on the CPU."""
+    """An ONNX file loaded on the CPU."""
 
     def __init__(self, path: Path) -> None:
         """Load it.

@@ -32,14 +32,15 @@ class Model:
         self.constants: Dict[str, np.ndarray] = {}
 
 
-class Place:
-    """One node that is converted.
+class NodeConversion:
+    """A node of the graph under conversion; collects the ONNX nodes that compute it.
 
     Attributes:
         node: the node.
-        inputs: names of the tensors that it reads.
-        shapes: their shapes, for a batch of one.
-        output: shape of its first output, for a batch of one; ``doubled``: for a batch of two.
+        inputs: names of its input tensors.
+        shapes: shapes of the inputs for a batch of one.
+        output: shape of its first output for a batch of one.
+        doubled: the same shape for a batch of two.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class Place:
         self._made = 0
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Add an ONNX node of one output, and return its name."""
+        """Add an ONNX node with one output and return the output's name."""
         return self.add_several(op, 1, *inputs, **attributes)[0]
 
     def add_several(self, op: str, outputs: int, *inputs: str, **attributes: Any) -> List[str]:
-        """Add an ONNX node, and return the names of its outputs."""
+        """Add an ONNX node and return the names of its outputs."""
         names = [self._name() for _ in range(outputs)]
         self._model.nodes.append(OnnxNode(op, inputs, tuple(names), attributes))
         return names
@@ -65,7 +66,7 @@ class Place:
         return self.constant(np.array(value, dtype=np.float32))
 
     def integers(self, values: Sequence[int]) -> str:
-        """Add a constant of int64s, as shapes and axes are."""
+        """Add an int64 constant, such as a shape or axes."""
         return self.constant(np.array(values, dtype=np.int64))
 
     def constant(self, value: np.ndarray) -> str:
@@ -75,7 +76,7 @@ class Place:
         return name
 
     def fail(self, what: str) -> DeployError:
-        """Return the error that this node cannot be converted because it ``what``."""
+        """Make the error that this node cannot be converted; ``what`` completes "it ..."."""
         return DeployError(f"{self.node} {what}, which has no ONNX form here; export with --format symbol")
 
     def _name(self) -> str:
@@ -84,16 +85,16 @@ class Place:
 
 
 #: Converts a node; returns the names of its outputs.
-Converter = Callable[[Place], Sequence[str]]
+Converter = Callable[[NodeConversion], Sequence[str]]
 CONVERTERS: Dict[str, Converter] = {}
 
 
-def converts(*ops: str) -> Callable[[Callable[[Place], Any]], Callable[[Place], Any]]:
+def converts(*ops: str) -> Callable[[Callable[[NodeConversion], Any]], Callable[[NodeConversion], Any]]:
     """Register a function as the converter of some operators; it returns one name or several."""
 
-    def register(function: Callable[[Place], Any]) -> Callable[[Place], Any]:
-        def convert(place: Place) -> Sequence[str]:
-            made = function(place)
+    def register(function: Callable[[NodeConversion], Any]) -> Callable[[NodeConversion], Any]:
+        def convert(conversion: NodeConversion) -> Sequence[str]:
+            made = function(conversion)
             return [made] if isinstance(made, str) else list(made)
 
         for op in ops:

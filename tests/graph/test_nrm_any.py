@@ -40,12 +40,14 @@ def ready(net: HybridBlock, classes: int, shape: Tuple[int, int, int], **options
     return randomise(model)
 
 
-def assert_renders_the_gradient(net: HybridBlock, classes: int, shape: Tuple[int, int, int]) -> TracedNRM:
+def assert_renders_the_gradient(
+    net: HybridBlock, classes: int, shape: Tuple[int, int, int], seed: int = 1
+) -> TracedNRM:
     """xhat is the gradient of the class score, and score = <xhat, x> + eta + log pi_y; in both branches.
 
     All of one recorded pass: another one could break ties of pixels that rounding makes otherwise.
     """
-    model, x = ready(frozen(net), classes, shape, maxmin=True, **MODE), images(shape)
+    model, x = ready(frozen(net), classes, shape, maxmin=True, **MODE), images(shape, seed=seed)
     code = mx.nd.one_hot(mx.nd.array([1, classes - 1]), classes)
     x.attach_grad()
     for branch in range(2):
@@ -73,10 +75,15 @@ NETWORKS = [
 ]  # fmt: skip
 
 
+#: Seeds of the images where those of seed 1 tie: two pixels of a window of GoogLeNet's pool3 round to one
+#: value. All that tie win there (``rules.pooling``), and the gradient picks one of them.
+WITHOUT_TIES = {"gluoncv.googlenet": 2}
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_the_zoos(name: str) -> None:
     net, size = of_zoo(name), SIZES[name]
-    model = assert_renders_the_gradient(net, CLASSES, (3, size, size))
+    model = assert_renders_the_gradient(net, CLASSES, (3, size, size), WITHOUT_TIES.get(name, 1))
     x = images((3, size, size))
     expected = net(x).asnumpy()
     np.testing.assert_allclose(

@@ -36,14 +36,25 @@ HEAVY = ("gluon.alexnet", "gluon.vgg11", "gluon.vgg11_bn")
 STATISTICS = ("running_mean", "running_var")
 
 
-def of(name: str, batch: int = 2) -> Case:
-    return with_min(of_zoo(name), (3, SIZES[name], SIZES[name]), batch)
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest) -> Case:
+    """A network of a zoo with Max-Min and three images, built once for the tests of it."""
+    size = SIZES[request.param]
+    return with_min(of_zoo(request.param), (3, size, size), 3)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_max_branch_is_the_network(name: str) -> None:
+@pytest.fixture
+def case(built: Case) -> Case:
+    """The network as it was built: not hybridised."""
+    built.net.hybridize(False)
+    built.both.hybridize(False)
+    return built
+
+
+@pytest.mark.parametrize("built", NETWORKS, indirect=True)
+def test_the_max_branch_is_the_network(case: Case) -> None:
     """To the bit; and hybridised, both branches are what they are eagerly."""
-    net, both, x = of(name)
+    net, both, x = case.net, case.both, case.x[:2]
     by_hand = scores(net, x)[0]
     net.hybridize()  # eager arrays are added by another operator than those of a graph
     base, eager = scores(net, x)[0], scores(both, x)
@@ -61,10 +72,12 @@ def test_the_max_branch_is_the_network(name: str) -> None:
     assert all(names[each] is parameter for each, parameter in theirs.items())
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in HEAVY])
-def test_saving_and_exporting(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("built", "name"), [(name, name) for name in NETWORKS if name not in HEAVY], indirect=["built"]
+)
+def test_saving_and_exporting(name: str, case: Case, tmp_path: Path) -> None:
     """Its own files, the base network's, and the graph by itself."""
-    net, both, x = of(name)
+    net, both, x = case.net, case.both, case.x[:2]
     both.hybridize()
     expected = scores(both, x)
     tolerance = dict(rtol=1e-5, atol=1e-5 * np.abs(expected).max())
@@ -112,10 +125,10 @@ def train(block: HybridBlock, x: mx.nd.NDArray, branch: int) -> Trained:
     return Trained(gradients, {n: v for n, v in after.items() if (v != before[n].asnumpy()).any()})
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_both_branches_train_what_they_share(name: str) -> None:
+@pytest.mark.parametrize("built", NETWORKS, indirect=True)
+def test_both_branches_train_what_they_share(case: Case) -> None:
     """The Max branch as the base network does; what one branch has of its own, the other leaves alone."""
-    net, both, x = of(name, 3)
+    net, both, x = case
     net.hybridize()
     base, of_max, of_min = train(net, x, 0), train(both, x, 0), train(both, x, 1)
     own = norms_of_max(both)

@@ -77,7 +77,7 @@ def make_case(rng: random.Random, target: Target, samples: Sequence[Files], othe
         if luck < 0.02:
             special[name] = rng.choice(SPECIAL)
             how.append(f"{name}: {special[name]}")
-        elif luck < 0.05:
+        elif luck < 0.05 and others:
             other = rng.choice(others)
             pasted = rng.choice(sorted(other))
             files[name] = other[pasted]

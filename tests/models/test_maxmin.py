@@ -30,9 +30,11 @@ from mxnet.gluon import HybridBlock, nn
 from gluon_nrm.models import maxmin
 
 #: SE-ResNeXt is a ResNeXt too, and GoogLeNet an Inception.
-NETWORKS = [name for name in SIZES if name not in ("gluon.inceptionv3", "gluoncv.resnext50_32x4d")]
+LEFT_OUT = ("gluon.inceptionv3", "gluoncv.resnext50_32x4d")
 #: Their layers of 4096 units are slow to save.
 HEAVY = ("gluon.alexnet", "gluon.vgg11", "gluon.vgg11_bn")
+LIGHT = tuple(name for name in SIZES if name not in (*LEFT_OUT, *HEAVY))
+NETWORKS = (*LIGHT, *HEAVY)  # in this order a fixture of the module serves all tests of a network
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -72,11 +74,10 @@ def test_the_max_branch_is_the_network(case: Case) -> None:
     assert all(names[each] is parameter for each, parameter in theirs.items())
 
 
-@pytest.mark.parametrize(
-    ("built", "name"), [(name, name) for name in NETWORKS if name not in HEAVY], indirect=["built"]
-)
-def test_saving_and_exporting(name: str, case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("built", LIGHT, indirect=True)
+def test_saving_and_exporting(request: Any, case: Case, tmp_path: Path) -> None:
     """Its own files, the base network's, and the graph by itself."""
+    name = request.node.callspec.params["built"]
     net, both, x = case.net, case.both, case.x[:2]
     both.hybridize()
     expected = scores(both, x)

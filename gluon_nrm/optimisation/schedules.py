@@ -76,7 +76,7 @@ def sigmoid_rampup(epoch: float, length: float) -> float:
 
 
 def loss_weights(loss: Loss, epoch: float) -> Dict[str, float]:
-    """Compute the weight of every term at ``epoch``."""
+    """Compute the weight of every loss term at ``epoch``."""
     weights: Dict[str, float] = dict(vars(loss.weights))
     for name, term in TERMS.items():
         if term.ramp_up is not None:

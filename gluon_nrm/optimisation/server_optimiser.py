@@ -1,4 +1,4 @@
-"""The optimiser of dist_async's servers, described in JSON by a worker and made on each server."""
+"""Optimiser of the servers of dist_async: a worker describes it in JSON, each server makes it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def describe_optimiser(
     workers: int,
     first: int,
 ) -> Dict[str, Any]:
-    """Describe an optimiser and its schedule in what JSON can hold, which keeps every bit of a number.
+    """Describe an optimiser and its schedule by JSON types, which keep every bit of a number.
 
     Args:
-        settings: of MXNet's optimiser.
-        decays: share of the weight decay of every parameter, in their order.
+        settings: arguments of MXNet's optimiser.
+        decays: weight decay multiplier of every parameter, in their order.
         stretch: the phase and its epochs.
-        epoch_steps: steps in an epoch.
-        workers: how many there are.
+        epoch_steps: steps of an epoch.
+        workers: number of workers.
         first: steps taken before.
     """
     return {
@@ -41,7 +41,7 @@ def describe_optimiser(
 
 
 def make_optimiser(description: Mapping[str, Any]) -> Any:
-    """Make the optimiser of a description, as a server needs it."""
+    """Make the optimiser of a description, on a server."""
     stretch = Stretch(Phase(**description["phase"]), *description["epochs"])
     optimiser = mx.optimizer.create(
         stretch.phase.name, **description["settings"], lr_scheduler=Rates(stretch, **description["rates"])

@@ -1,4 +1,4 @@
-"""Train a recipe: open its run folder, go on from where it stands, leave a finished run with its pictures."""
+"""Train a recipe: open or resume its run, train to the last epoch, and draw its figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
 
-#: Test images, and at most so many layers, in the picture of renderings.
+#: Number of test images, and largest number of layers, in the figure of renderings.
 SHOWN, SHOWN_LAYERS = 6, 8
 
 
@@ -55,17 +55,17 @@ def fit(
 
     Args:
         recipe: what to train (``gluon_nrm.load_recipe``).
-        seed: in place of the recipe's ``train.seed``.
-        devices: such as ``"cpu(0),cpu(1)"`` or ``"gpu(0-3)"``; None takes every GPU there is, or the CPU.
-        kvstore: in place of the recipe's ``train.kvstore``.
+        seed: replaces the recipe's ``train.seed``.
+        devices: for example ``"cpu(0),cpu(1)"`` or ``"gpu(0-3)"``; None: all GPUs, or the CPU.
+        kvstore: replaces the recipe's ``train.kvstore``.
         root: folder of all runs.
-        fresh: start a new folder, whatever is there.
+        fresh: start a new run in a new folder.
         hybridise: False runs operator by operator, for debugging.
-        go_on: the command that goes on with the run, shown when it is interrupted.
-        data_dir: folder of all data sets; None: the one that the run was started with, else the environment
-            variable GLUON_NRM_DATA, else ``data``.
-        accept: keys of the recipe that may change in a run although its epochs so far would have been other
-            ones (``continuing``): ``train.epochs``.
+        go_on: the command that resumes the run, shown when it is interrupted.
+        data_dir: folder of all data sets; None: that of the run, else the environment variable
+            GLUON_NRM_DATA, else ``data``.
+        accept: keys of the recipe that may change although they change the learning rates of completed epochs
+            (``continuing``): ``train.epochs``.
         stream: where progress is shown (standard error).
 
     Returns:
@@ -102,7 +102,7 @@ def fit(
 
 
 def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> RunFolder:
-    """Say that a run is left as it is."""
+    """Print that the run is finished."""
     if workers.first:
         Display(sys.stderr if stream is None else stream).write(
             f"{run.path} is finished; give --fresh to train it again in a new folder\n"
@@ -111,7 +111,7 @@ def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> Run
 
 
 def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any], fresh: bool) -> RunFolder:
-    """Worker 0's run, locked; on the others the folder of that name, which they leave alone."""
+    """Open and lock the run on worker 0; other workers get its folder, which they never use."""
     run, recipe = None, parts.recipe
     if workers.first:
         run = open_run(
@@ -127,7 +127,7 @@ def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any
 
 
 def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -> None:
-    """Train what is left of a run, with its progress shown and its pictures drawn at the end."""
+    """Train the remaining epochs of a run, show progress, and draw its figures at the end."""
     loop, first = Loop(parts, run), parts.workers.first
     epochs = parts.recipe.train.epochs
     log_path = run.log_path if first else None
@@ -154,7 +154,7 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -
 
 
 def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
-    """Say in a few lines what is about to be trained, enough to stop a wrong run early."""
+    """Summarise the run in a few lines, so that a wrong run can be stopped early."""
     recipe, split = parts.recipe, parts.split
     count = sum(int(np.prod(p.shape)) for p in parts.net.collect_params().values())
     switches = "Max-Min, " if recipe.model.maxmin else ""
@@ -176,7 +176,7 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
 
 
 def draw(parts: Parts, run: RunFolder) -> None:
-    """Draw the run's curves and, where it learned to render, its renderings of a few images."""
+    """Draw the curves of a run and, if it learned to render, its renderings of a few images."""
     plot_curves(run.read_metrics(), run.figures / "curves.png")
     if not parts.objective.renders:
         return

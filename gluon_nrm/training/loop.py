@@ -31,18 +31,18 @@ from gluon_nrm.training.seeding import seed_step
 from gluon_nrm.training.server_updates import ServerUpdates
 from gluon_nrm.training.stream_terms import TermSums
 
-#: Kinds of the counters in a checkpoint; those of earlier versions have no loss_scale.
+#: Types of the counters in a checkpoint; earlier versions have no loss_scale.
 STATE = {"step": int, "phase_start": float, "tally": Dict[str, float]}
 REMEDY = "put it back as it was, or give --fresh"
 
 
 class Loop:
-    """Trains ``parts`` in a run folder, from where the folder's newest checkpoint stands.
+    """Train ``parts`` in a run folder, from its newest checkpoint.
 
-    Everything a step depends on is its parameters, the optimiser's state and the step's number, so a run may
-    stop after any step and go on to the same bits.
+    A step depends only on the parameters, the state of the optimiser and the number of the step, so a run can
+    stop after any step and resume with the same bits.
 
-    Of several workers each runs this loop; worker 0 alone reads and writes the run folder, and evaluates.
+    Every worker runs this loop; only worker 0 reads and writes the run folder, and evaluates.
     """
 
     def __init__(self, parts: Parts, run: RunFolder) -> None:
@@ -60,11 +60,11 @@ class Loop:
             run.truncate_metrics(self.number // self.epoch_steps)
 
     def train(self, progress: Progress, stop: StopRequest) -> None:
-        """Run the epochs that are left.
+        """Train the remaining epochs.
 
         Args:
-            progress: shows and logs what is done.
-            stop: looked at after every step.
+            progress: shows and logs the progress.
+            stop: checked after every step.
 
         Raises:
             NonFiniteLoss: a loss term is infinite or not a number; the last checkpoint stands.
@@ -87,7 +87,7 @@ class Loop:
             size = self.recipe.train.batch_labelled + self.recipe.train.batch_unlabelled
             images += size
             progress.step(size)
-            # all stop after the same step; with dist_async no two are at the same step before the epoch's end
+            # all workers stop after the same step; with dist_async they meet only at the end of an epoch
             asked = not self.workers.asynchronous and self.workers.any(stop.asked)
             if asked and self.number % self.epoch_steps:
                 self._save(stop)
@@ -115,8 +115,8 @@ class Loop:
             **self._errors(),
         }
         self._tally = TermSums(self.parts.objective.names)
-        # first the row, then the checkpoint: a run that goes on forgets rows after its checkpoint, and makes
-        # them again
+        # the row comes before the checkpoint: a resumed run drops rows after its checkpoint and writes them
+        # again
         if self.workers.first:
             self.run.append_metrics(row)
         progress.epoch(row)
@@ -124,7 +124,7 @@ class Loop:
             self._save(stop)
 
     def _bring_together(self, updates: ServerUpdates) -> None:
-        """Give all workers of dist_async the same parameters, and the mean of what each kept by itself."""
+        """Equalise the parameters of all workers of dist_async, and average their sums and teachers."""
         updates.pull()
         self._tally.average(self.workers)
         teacher = self.parts.networks.get("teacher")
@@ -132,7 +132,7 @@ class Loop:
             average(teacher.collect_params().values(), self.workers)
 
     def _errors(self) -> Dict[str, float]:
-        """Error rates, on worker 0; the others wait for it at the next exchange."""
+        """Compute error rates on worker 0; the other workers wait for it at the next exchange."""
         errors: Dict[str, float] = {}
         if not self.workers.first:
             return errors
@@ -145,7 +145,7 @@ class Loop:
         return next(stretch for stretch in self._stretches if epoch < stretch.end)
 
     def _trainer_for(self, epoch: float) -> Union[Trainer, ServerUpdates]:
-        """Return the trainer of the phase at ``epoch``, fresh where a phase begins, at its rate."""
+        """Return the trainer of the phase at ``epoch``, new at the start of a phase, with its rate."""
         stretch = self._stretch_at(epoch)
         if self._trainer is None or stretch.start != self._phase_start:
             self._trainer = self._make_trainer(stretch)
@@ -188,7 +188,7 @@ class Loop:
             save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
 
     def _start(self) -> None:
-        """Start from worker 0's newest checkpoint, or from its initial networks if it has none."""
+        """Load worker 0's newest checkpoint, or its initial networks if there is none."""
         checkpoint = load_checkpoint(self.run.checkpoints) if self.workers.first else None
         if checkpoint is not None:
             arrays, state, path = checkpoint.arrays, checkpoint.state, checkpoint.path
@@ -222,17 +222,17 @@ class Loop:
             self.parts.step.scale.restore(state["loss_scale"])
         epoch = self.number / self.epoch_steps
         if epoch >= self.recipe.train.epochs or self._stretch_at(epoch).start != state["phase_start"]:
-            return  # the next step starts a phase, whose optimiser starts afresh
+            return  # the next step starts a phase with a new optimiser
         updates = self.number - self.epoch_steps * self._stretch_at(epoch).start
         trainer = self._trainer_for(epoch)
         if isinstance(trainer, Trainer):  # with dist_async the optimiser's state was the servers'
             load_trainer(trainer, arrays.get("optimiser", {}), updates, str(path / "optimiser.npz"))
 
     def _check_images(self, state: Mapping[str, Any], path: Path) -> None:
-        """Check that targets of single images are those of the images that this run has.
+        """Check that the targets of the checkpoint belong to the training images of this run.
 
         Raises:
-            CheckpointError: they are of others.
+            CheckpointError: they belong to other images.
         """
         facts, stored = self.parts.facts, state.get("training_images")
         if facts is not None and stored not in (None, facts.train.identities):

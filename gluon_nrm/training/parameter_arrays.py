@@ -24,10 +24,10 @@ __all__ = [
 
 
 def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.ndarray]:
-    """As ``network_arrays``, for a checkpoint after training step ``step`` of the network called ``network``.
+    """Read all parameters of the network called ``network`` for a checkpoint after training step ``step``.
 
     Raises:
-        NonFiniteLoss: a parameter is infinite or not a number, though the losses have not shown it yet.
+        NonFiniteLoss: a parameter is infinite or not a number.
     """
     arrays = network_arrays(net)
     for name, array in arrays.items():
@@ -40,10 +40,10 @@ def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.nda
 
 
 def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarray]:
-    """Read the running statistics of all devices of all workers, but for the very first: ``PLACE.NAME``.
+    """Read the running statistics of all devices but the first, as ``INDEX.NAME``.
 
-    Places are counted through from 0 over worker 0's devices, then worker 1's, and so on. Within an epoch
-    the statistics differ, as each device keeps those of its own images.
+    Indices count the devices of worker 0, then those of worker 1, and so on. Within an epoch the statistics
+    differ, because each device has those of its own images.
     """
     named = [(name, p) for name, p in named_parameters(net).items() if name.endswith(STATISTICS)]
     copies = [(name, to_numpy(copy)) for name, p in named for copy in p.list_data()]
@@ -64,7 +64,7 @@ def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarra
 
 
 def load_device_statistics(net: HybridBlock, arrays: Mapping[str, np.ndarray], worker: int) -> None:
-    """Put them back; a device that was not there before keeps the very first one's."""
+    """Restore them; a device without an entry keeps those of the first device."""
     for name, parameter in named_parameters(net).items():
         copies = parameter.list_data()
         for place, copy in enumerate(copies, start=worker * len(copies)):
@@ -73,12 +73,12 @@ def load_device_statistics(net: HybridBlock, arrays: Mapping[str, np.ndarray], w
 
 
 def synchronise_statistics(net: HybridBlock, workers: Workers) -> None:
-    """Give every device of every worker the mean of the running statistics that each keeps of its images."""
+    """Average the running statistics over all devices of all workers."""
     average(net.collect_params(".*running_(mean|var)").values(), workers)
 
 
 def average(parameters: Iterable[Parameter], workers: Workers) -> None:
-    """Give every device of every worker the mean over all devices of all workers."""
+    """Average parameters over all devices of all workers."""
     chosen = list(parameters)
     if not chosen or len(chosen[0].list_data()) * workers.size == 1:
         return

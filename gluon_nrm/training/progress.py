@@ -102,10 +102,10 @@ class Progress:
         self._bar.print(text)
 
     def eta_seconds(self) -> Optional[float]:
-        """Seconds to the end of the run, by the epochs of this start; None before the first has ended."""
+        """Estimate the seconds to the end of the run; None before the end of the first epoch."""
         if len(self._ends) < 2:
             return None
-        # The first epoch builds graphs and warms caches up: left out as soon as there is another.
+        # the first epoch builds graphs: it is ignored as soon as there is another one
         begin = 1 if len(self._ends) > 2 else 0
         each = (self._ends[-1] - self._ends[begin]) / (len(self._ends) - 1 - begin)
         return each * (self.total_epochs - self._epochs_done)
@@ -117,9 +117,9 @@ class Progress:
 def format_row(
     row: Mapping[str, Any], eta_seconds: Optional[float], total_epochs: Optional[int] = None
 ) -> str:
-    """One line for a row of metrics: epoch, every loss term, errors in per cent, images a second, time left.
+    """Format a row of metrics as one line: epoch, loss terms, errors in per cent, images a second, time left.
 
-    What the row does not have is left out: a run without a teacher shows none.
+    Values that the row does not have are left out.
     """
     epochs = f"epoch {row['epoch']}" + (f"/{total_epochs}" if total_epochs else "")
     parts = [epochs, _losses(row), _errors(row)]
@@ -131,7 +131,7 @@ def format_row(
 
 
 def format_duration(seconds: float) -> str:
-    """A time span in its two largest units: "42 s", "3 min 05 s", "5 h 38 min", "2 d 04 h"."""
+    """Format a time span in its two largest units: "42 s", "3 min 05 s", "5 h 38 min", "2 d 04 h"."""
     whole = max(int(round(seconds)), 0)
     if whole < 60:
         return f"{whole} s"
@@ -169,14 +169,14 @@ def _network_errors(row: Mapping[str, Any], network: str) -> str:
 
 
 def _short(value: Any) -> str:
-    """Three digits that matter: 2.97, 0.0123, 1.2e-05, 54.6; "nan" for what is not known."""
+    """Format a number with three significant digits: 2.97, 0.0123, 1.2e-05, 54.6; None as "nan"."""
     if value is None:
         return "nan"
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e3 or value == 0 else f"{value:.1e}"
 
 
 def _end_torn_line(log_path: Path) -> None:
-    """End the line a killed process may have left half-written, so that the next one stands alone."""
+    """End a line that a killed process left incomplete."""
     with os_errors(RunError, "write to", log_path), open_file(log_path, "ab+") as log:
         if log.tell() > 0:
             log.seek(-1, 2)

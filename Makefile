@@ -53,6 +53,7 @@ test: install-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy gluon_nrm tools benchmarks
+	$(BIN)/python -m mypy --config-file tests/mypy.ini tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 

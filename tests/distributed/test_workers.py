@@ -95,7 +95,7 @@ def test_arrays_come_bit_by_bit() -> None:
         assert found_state == state and found.keys() == arrays.keys() and found["optimiser"] == {}
         for name, array in arrays["student"].items():
             other = found["student"][name]
-            assert (other.tobytes(), other.shape, other.dtype) == (array.tobytes(), array.shape, array.dtype)
+            assert (other.tobytes(), other.shape, other.dtype) == (array.tobytes(), array.shape, array.dtype)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("gone", [0, 1])

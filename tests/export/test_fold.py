@@ -166,7 +166,7 @@ def with_values(symbol: Any) -> InferenceGraph:
     arguments, _, states = symbol.infer_shape(data=(2, *SHAPE), **given)
     shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), [*arguments, *states]))
     return graph_of(out=symbol)(**{
-        name: rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32) * sign
+        name: rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32) * sign  # type: ignore[attr-defined]
         for sign, name in ((1 if "var" in name else (-1) ** place, name) for place, name in enumerate(names))
     })  # fmt: skip
 

@@ -110,11 +110,11 @@ def test_temporal_ensembling_takes_the_predictions_of_the_training_pass() -> Non
     terms = parts.step(step, full_weights(parts), trainer_of(parts), 1)
     assert not terms[0].means()[parts.objective.names.index("consistency")].any()
     parts.teacher.end_epoch()
-    found = parts.teacher.targets(step.labelled.indices)
+    found = parts.teacher.targets(step.labelled.indices)  # type: ignore[attr-defined]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     seen = {*step.labelled.indices, *step.unlabelled.indices}
     others = sorted({*range(1297)} - seen)
-    assert (parts.teacher.targets(np.array(others)) == NO_TARGET).all()
+    assert (parts.teacher.targets(np.array(others)) == NO_TARGET).all()  # type: ignore[attr-defined]
     again = parts.step(step, full_weights(parts), trainer_of(parts), 2)
     assert again[0].means()[parts.objective.names.index("consistency")] > 0
 
@@ -364,5 +364,5 @@ def test_without_biases_the_prior_of_a_path_is_flat() -> None:
 def test_a_network_without_noise_is_refused(name: str) -> None:
     """The recipe leaves dropout to the network, which has none."""
     changes = ["model.dropout=null", "data.shift=0", "loss.weights.path_norm=0"]
-    with pytest.raises(ModelError, match="teacher.method: '.*' wants two passes.*\n.*no dropout of its own"):
+    with pytest.raises(ModelError, match="teacher.method: '.*' needs two passes.*\n.*no dropout of its own"):
         built(METHODS[name], *changes)

@@ -42,7 +42,7 @@ def explicit_total(parts: Parts, step: Step, weights: Dict[str, float]) -> Dict[
         if batch is None:
             continue
         x, label = mx.nd.array(batch.images), mx.nd.array(batch.labels)
-        targets = [] if parts.teacher is None else [parts.teacher.probabilities(x)]
+        targets = [] if parts.teacher is None else [parts.teacher.probabilities(x)]  # type: ignore[attr-defined]
         arguments = tiny.asked_for(parts.objective, x, *targets)
         with mx.autograd.record():
             outcomes.append(parts.objective(x, label, *arguments))

@@ -144,7 +144,7 @@ def test_arrays_are_those_that_scipy_wrote(tmp_path: Path, compressed: bool) -> 
     found = read_arrays(tmp_path / "a.mat", tuple(arrays), 10_000)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        assert found[name].dtype == array.dtype  # type: ignore[attr-defined]
 
 
 def test_damaged_matlab_files_are_errors_and_no_crash(tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_no_more_than_a_few_batches_are_ahead() -> None:
     seen = [next(steps) for _ in range(3)]
     time.sleep(0.1)
     assert len(shown(seen)) == 3 and 30 <= len(pictures.decoded) <= 50
-    steps.close()
+    steps.close()  # type: ignore[attr-defined]
     count = len(pictures.decoded)
     time.sleep(0.05)
     assert len(pictures.decoded) == count
@@ -288,7 +288,7 @@ def test_evaluation_shows_every_image_once_in_order() -> None:
 def test_settings_for_the_other_kind_of_data_set() -> None:
     held, digits = dataset(Counted()), load_dataset("digits")
     assert isinstance(make_augmentation(held, shift=0, mirror=True, area=0.5), RandomCrops)
-    assert make_augmentation(held, shift=0, mirror=False, jitter=0.1).settings == CropSettings(jitter=0.1)
+    assert make_augmentation(held, shift=0, mirror=False, jitter=0.1).settings == CropSettings(jitter=0.1)  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="data.shift: 4 pixels, but the images of 'counted' are streamed"):
         make_augmentation(held, shift=4, mirror=False)
     for key, name in (("area", "crop_area"), ("aspect", "crop_aspect"), ("jitter",) * 2, ("lighting",) * 2):
@@ -324,5 +324,5 @@ def test_prefetch_leaves_no_thread_behind() -> None:
     for _ in range(5):
         given_up = prefetch(iter(range(100)))
         assert next(given_up) == 0
-        given_up.close()
+        given_up.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

@@ -46,12 +46,12 @@ def fit(
     accept: Sequence[str] = (),
     stream: Optional[TextIO] = None,
 ) -> RunFolder:
-    """Train a recipe to its last epoch, resuming an unfinished run of it; a finished one is left as it is.
+    """Train a recipe to its last epoch, resuming an unfinished run; a finished run is left unchanged.
 
-    With a distributed kvstore every worker of the job calls it; worker 0 alone has the run folder, shows
+    With a distributed kvstore every worker of the job calls it; only worker 0 has the run folder, shows
     progress, evaluates and draws. It tunes the process as far as that is possible after MXNet's import
-    (``gluon_nrm.tune``). A script of your own that catches what it raises must end its process by
-    ``os._exit``, as the tools do: MXNet waits at a worker's orderly end for all others.
+    (``gluon_nrm.tune``). A script that catches its exceptions must end the process by ``os._exit``, as the
+    tools do: at a normal exit, MXNet waits for all other workers.
 
     Args:
         recipe: what to train (``gluon_nrm.load_recipe``).

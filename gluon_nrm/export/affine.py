@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 
-from gluon_nrm.export.inference_graph import Builder
+from gluon_nrm.export.graph.inference_graph import Builder
 from gluon_nrm.graph.node import Entry, Node
 
 LAYERS = ("Convolution", "FullyConnected")

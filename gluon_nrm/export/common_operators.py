@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
-from gluon_nrm.export.shapes import Shape
+from gluon_nrm.export.graph.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.graph.shapes import Shape
 from gluon_nrm.graph.node import Entry, Node
 
 #: Names of a layer's operands.

@@ -13,7 +13,7 @@ from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.describe_export import describe_export, export_name
 from gluon_nrm.export.finished_run import FinishedRun, load_finished_run
-from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.export.network_to_graph import network_to_graph
 from gluon_nrm.export.quantise import CALIBRATION_IMAGES, MODE, quantise
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files

@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence
 import numpy as np
 
 from gluon_nrm.export.affine import layer_with
-from gluon_nrm.export.inference_graph import Builder
+from gluon_nrm.export.graph.inference_graph import Builder
 from gluon_nrm.graph.node import Entry, Node
 
 #: Operators with f(c x) = c f(x) in their first input.

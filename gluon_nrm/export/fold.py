@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from gluon_nrm.export.affine import LAYERS, fold_into, read_affine
 from gluon_nrm.export.factors import move_factor, take_factor
-from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.graph.inference_graph import Builder, InferenceGraph, rewrite
 from gluon_nrm.graph.node import Entry, Node
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
-from gluon_nrm.export.shapes import Shape
+from gluon_nrm.export.graph.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.graph.shapes import Shape
 from gluon_nrm.graph.node import Entry, Node
 
 #: Operators that keep the order of the values.

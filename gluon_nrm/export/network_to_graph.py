@@ -6,9 +6,9 @@ from typing import Optional
 
 from gluon_nrm.export.common_operators import name_nodes, use_common_operators
 from gluon_nrm.export.fold import fold
-from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.shapes import infer_shapes
 from gluon_nrm.export.mixtures import merge_mixtures
-from gluon_nrm.export.shapes import infer_shapes
 from gluon_nrm.export.simplify import compute_constants, simplify
 from gluon_nrm.export.trace_network import Normalisation, trace_network
 from gluon_nrm.models import Network

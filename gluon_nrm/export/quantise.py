@@ -15,7 +15,7 @@ import numpy as np
 from mxnet.contrib import quantization
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.graph.inference_graph import Builder, InferenceGraph, rewrite
 from gluon_nrm.export.symbol_files import to_symbol, write_files
 from gluon_nrm.graph.node import Entry, Node
 from gluon_nrm.predict.manifest import IMAGE

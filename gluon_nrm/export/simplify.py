@@ -8,8 +8,8 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import Builder, InferenceGraph, rewrite
-from gluon_nrm.export.shapes import Shape
+from gluon_nrm.export.graph.inference_graph import Builder, InferenceGraph, rewrite
+from gluon_nrm.export.graph.shapes import Shape
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry, Node
 

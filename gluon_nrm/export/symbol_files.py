@@ -10,8 +10,8 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import InferenceGraph
-from gluon_nrm.export.shapes import to_symbols
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.shapes import to_symbols
 from gluon_nrm.predict.manifest import IMAGE
 from gluon_nrm.predict.params_file import PREFIXES, to_bytes
 from gluon_nrm.predict.symbol_block import make_block, read_pair, run_block, to_arrays

@@ -8,7 +8,7 @@ from typing import Dict, Mapping, NamedTuple, Optional
 import mxnet as mx
 import numpy as np
 
-from gluon_nrm.export.inference_graph import InferenceGraph, prune
+from gluon_nrm.export.graph.inference_graph import InferenceGraph, prune
 from gluon_nrm.graph.node import Entry, Node
 from gluon_nrm.models import Network
 from gluon_nrm.predict.chosen_network import OutputChoice, run_network

@@ -12,7 +12,7 @@ import pytest
 from exports import FAMILIES, images, off, run_graph, runners
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.export.network_to_graph import network_to_graph
 from gluon_nrm.export.trace_network import Normalisation, reference
 from gluon_nrm.models import Network

@@ -12,9 +12,9 @@ from exports import graph_of, image, images, run_graph
 
 from gluon_nrm.export.common_operators import use_common_operators
 from gluon_nrm.export.fold import fold
-from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.shapes import infer_shapes
 from gluon_nrm.export.mixtures import merge_mixtures
-from gluon_nrm.export.shapes import infer_shapes
 from gluon_nrm.export.simplify import compute_constants, simplify
 
 SHAPE = (3, 5, 6)

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import mxnet as mx
 import numpy as np
 
-from gluon_nrm.export.inference_graph import IMAGE, InferenceGraph
+from gluon_nrm.export.graph.inference_graph import IMAGE, InferenceGraph
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
 from gluon_nrm.export.trace_network import read_symbols
 from gluon_nrm.graph import operators

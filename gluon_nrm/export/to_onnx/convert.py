@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.export.inference_graph import InferenceGraph
-from gluon_nrm.export.shapes import infer_shapes
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.shapes import infer_shapes
 from gluon_nrm.export.to_onnx import (
     arrays,  # noqa: F401  (they register converters)
     elementwise,  # noqa: F401  (they register converters)

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 
-from gluon_nrm.export.inference_graph import InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry
 

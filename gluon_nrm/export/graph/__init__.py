@@ -1,0 +1,1 @@
+"""Inference graphs: operators with constant arrays, rewriting, and shapes of entries."""

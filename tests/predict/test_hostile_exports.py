@@ -19,7 +19,7 @@ from predicting import NET, work_in
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.to_onnx import convert  # noqa: F401  (it registers converters)
-from gluon_nrm.export.to_onnx.place import CONVERTERS
+from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS
 from gluon_nrm.graph.operators import KNOWN
 from gluon_nrm.predict import params_file
 from gluon_nrm.predict.onnx_check import check_onnx

@@ -14,8 +14,8 @@ from fakes import ROOT
 from short_runs import SUPERVISED
 
 from gluon_nrm.console.tool import run_tool
+from gluon_nrm.runs import restore_networks
 from gluon_nrm.runs import run_data as run_data_module
-from gluon_nrm.training import assemble as assemble_module
 from gluon_nrm.training.loop import Loop
 
 #: Put before all else: sends Ctrl-C when a module is about to be imported.
@@ -82,7 +82,7 @@ def interrupting(function: Callable[..., Any]) -> Callable[..., Any]:
     ("where", "name"),
     [
         (run_data_module, "load_dataset"),
-        (assemble_module, "get_model"),
+        (restore_networks, "get_model"),
         (Loop, "_start"),
     ],
 )

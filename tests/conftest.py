@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import List
 
 import pytest
@@ -13,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from gluon_nrm import tune
 
 tune()
+
+# Started by nohup, the tests would ignore SIGHUP, and so would every process they start and send it to.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 #: Files whose tests start several processes each. They run one after another, so that no two share the cores.
 JOBS = ("test_distributed", "test_fuzz", "test_kills", "test_launch", "test_members", "test_orphans")

@@ -18,7 +18,7 @@ from gluon_nrm.training.assemble import trace
 from gluon_nrm.training.consistency_targets import ClassProbabilities
 from gluon_nrm.training.optimisers import make_trainer, trained_parameters
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.teacher import MeanTeacher
 
 BATCH, CLASSES, SHAPE = 8, 10, (3, 32, 32)
 #: weights of the paper's recipes
@@ -48,7 +48,7 @@ class Built(NamedTuple):
     #: those made once for both: the zero image's
     shared_calls: List[ConvolutionCall]
     objective: Objective
-    teacher: Optional[Teacher]
+    teacher: Optional[MeanTeacher]
 
 
 def build(
@@ -82,7 +82,7 @@ def build(
     net, weights = network(), dict(WEIGHTS)
     teacher = None
     if settings.teacher:
-        teacher = Teacher(network(), net, TeacherRecipe(enabled=True, decay=0.99))
+        teacher = MeanTeacher(network(), net, TeacherRecipe(enabled=True, decay=0.99))
         weights["consistency"] = CONSISTENCY
     objective = Objective(net, weights)
     if hybridised:
@@ -112,7 +112,7 @@ def batches(seed: int = 0) -> Step:
     return Step(Batch(images[0], labels), Batch(images[1], 0 * labels - 1))
 
 
-def stream_calls(objective: Objective, teacher: Optional[Teacher]) -> List[ConvolutionCall]:
+def stream_calls(objective: Objective, teacher: Optional[MeanTeacher]) -> List[ConvolutionCall]:
     """List the convolutions of one stream: the objective's, and the teacher's, which go forward only."""
     states = sum(math.prod(shape) for shape in objective.net.zero_shapes)
     every: Dict[str, Any] = {

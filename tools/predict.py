@@ -26,7 +26,7 @@ from gluon_nrm.predict.find_images import find_images
 from gluon_nrm.predict.manifest import MAX, MIN, MIXTURE
 from gluon_nrm.predict.open_classifier import open_classifier
 from gluon_nrm.predict.picture import check_picture, draw
-from gluon_nrm.predict.predict_images import Prediction, predict
+from gluon_nrm.predict.predict_images import ImagePrediction, predict
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.predict.write_predictions import TABLE, WRITERS, Writer
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     classifier = open_classifier(options.model, wanted)
     refused = _Refused(options.strict)
     writer = WRITERS[options.format](classifier, files, options.top)
-    found: List[Prediction] = []
+    found: List[ImagePrediction] = []
     try:
         with ProgressBar(len(files), "images", interval=10.0, unit=" images", mininterval=1.0) as bar:
             for prediction in predict(

@@ -9,7 +9,7 @@ from gluon_nrm.models.initialise import initialise
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import Prediction
 from gluon_nrm.models.layered.nrm import NRM
-from gluon_nrm.models.reconstruct import Reconstruction, Reconstructor
+from gluon_nrm.models.reconstruct import Reconstructed, Reconstructor
 from gluon_nrm.models.registry import (
     get_architecture,
     get_model,
@@ -28,7 +28,7 @@ __all__ = [
     "NRMOptions",
     "Network",
     "Prediction",
-    "Reconstruction",
+    "Reconstructed",
     "Reconstructor",
     "TracedClassifier",
     "TracedNRM",

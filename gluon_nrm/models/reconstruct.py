@@ -9,7 +9,7 @@ from gluon_nrm.models.interface.network import Network
 from gluon_nrm.typing import Operators, Tensor
 
 
-class Reconstruction(NamedTuple):
+class Reconstructed(NamedTuple):
     """An image rendered from its class through its own latents."""
 
     #: scores of the classes, (B, K)
@@ -25,12 +25,12 @@ class Reconstruction(NamedTuple):
 class Reconstructor(NamedBlock):
     """Reconstruct images (B, *input_shape) from labels (B,); label -1 stands for the predicted class."""
 
-    result_type = Reconstruction
+    result_type = Reconstructed
 
     def __init__(self, net: Network, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.net = net
 
-    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor) -> Reconstruction:
+    def hybrid_forward(self, F: Operators, x: Tensor, label: Tensor) -> Reconstructed:
         joint = self.net.joint(F, x, label)
-        return Reconstruction(joint.prediction.logits, joint.code, joint.images, joint.features)
+        return Reconstructed(joint.prediction.logits, joint.code, joint.images, joint.features)

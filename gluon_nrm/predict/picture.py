@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gluon_nrm.console.streams import on_one_line
 from gluon_nrm.errors import DeployError
-from gluon_nrm.predict.predict_images import Prediction
+from gluon_nrm.predict.predict_images import ImagePrediction
 from gluon_nrm.storage.files import atomic_path, exists, os_errors
 
 #: Most images in one file.
@@ -22,7 +22,7 @@ CELL, MARGIN, LINE = 96, 8, 14
 LETTERS = 40
 
 
-def draw(predictions: Sequence[Prediction], names: Sequence[str], path: Path) -> None:
+def draw(predictions: Sequence[ImagePrediction], names: Sequence[str], path: Path) -> None:
     """Draw one row per image: the image as the network took it, and the rendering of each branch.
 
     Every picture is scaled to its own range, as in Figure 4.
@@ -83,7 +83,7 @@ def _width(lines: Sequence[str], font: Any) -> int:
     return math.ceil(max(pen.textlength(line, font) for line in lines))
 
 
-def _lines(prediction: Prediction) -> List[str]:
+def _lines(prediction: ImagePrediction) -> List[str]:
     """Make the text beside a row, in the letters that Pillow's font has in every version."""
     name, best = prediction.file.name, prediction.top[0]
     shown = name if len(name) <= LETTERS else f"{name[: LETTERS - 3]}..."

@@ -1,4 +1,4 @@
-"""Prediction of the classes of image files."""
+"""ImagePrediction of the classes of image files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_nrm.data.pipeline.prefetch import prefetch
 from gluon_nrm.errors import DataError, DeployError
-from gluon_nrm.predict.classifier import Classifier
+from gluon_nrm.predict.classifier import ImageClassifier
 from gluon_nrm.predict.images import read_pixels
 from gluon_nrm.predict.manifest import Input
 
@@ -25,7 +25,7 @@ class Guess:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class ImagePrediction:
     """The prediction for one image file."""
 
     file: Path
@@ -37,7 +37,7 @@ class Prediction:
 
 
 def predict(
-    classifier: Classifier,
+    classifier: ImageClassifier,
     files: Sequence[Path],
     *,
     top: int = 5,
@@ -46,7 +46,7 @@ def predict(
     pictures: bool = False,
     progress: Optional[Callable[[int, int], None]] = None,
     refuse: Optional[Callable[[Path, DataError], None]] = None,
-) -> Iterator[Prediction]:
+) -> Iterator[ImagePrediction]:
     """Classify image files, in order; images are decoded in a thread while the network runs.
 
     Args:
@@ -80,14 +80,14 @@ class _Read(NamedTuple):
 
 
 def _predict(
-    classifier: Classifier,
+    classifier: ImageClassifier,
     files: Sequence[Path],
     top: int,
     batches: Iterator[_Read],
     keep: bool,
     progress: Callable[[int, int], None],
     refuse: Optional[Callable[[Path, DataError], None]],
-) -> Iterator[Prediction]:
+) -> Iterator[ImagePrediction]:
     done = 0
     for read in batches:
         names, images = _sort_out(read, refuse)
@@ -97,7 +97,7 @@ def _predict(
             for place, file in enumerate(names):
                 found = best(predicted.probabilities[place], classifier.class_names, top)
                 pictures = [pixels[place], *(each[place] for each in predicted.renderings)]
-                yield Prediction(file, found, pictures if keep else [])
+                yield ImagePrediction(file, found, pictures if keep else [])
         done += len(read.files)
         progress(done, len(files))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO, Type, Union
 
 from gluon_nrm.console.streams import on_one_line, to_json
-from gluon_nrm.predict.classifier import Classifier
-from gluon_nrm.predict.predict_images import Guess, Prediction
+from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 
 TABLE, JSON = "table", "json"
 #: Largest width of the columns of files and classes, in letters.
@@ -26,7 +26,7 @@ class TableWriter:
     """
 
     def __init__(
-        self, classifier: Classifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
+        self, classifier: ImageClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
     ) -> None:
         self._stream, self._header = stream or sys.stdout, ["image", "class", "probability"]
         if min(top, len(classifier.class_names)) > 1:
@@ -36,7 +36,7 @@ class TableWriter:
         ]  # fmt: skip
         self._begun = False
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, prediction: ImagePrediction) -> None:
         """Write one line; before the first one, the header."""
         if not self._begun:
             self._begun = True
@@ -67,7 +67,7 @@ class JsonWriter:
     """
 
     def __init__(
-        self, classifier: Classifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
+        self, classifier: ImageClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
     ) -> None:
         self._stream = stream or sys.stdout
         self._model = {
@@ -77,7 +77,7 @@ class JsonWriter:
         self._refused: List[Dict[str, str]] = []
         self._images = 0
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, prediction: ImagePrediction) -> None:
         """Write one image; before the first one, the model."""
         first = prediction.top[0]
         image = {

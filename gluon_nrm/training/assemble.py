@@ -39,7 +39,7 @@ from gluon_nrm.training.consistency_targets import PiModel, Targets, TemporalEns
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.server_updates import check_asynchronous
 from gluon_nrm.training.step import TrainStep
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.teacher import MeanTeacher
 
 #: Operators that MXNet's engine gets as one task.
 BULK = 1000
@@ -173,7 +173,7 @@ def _teacher(
     """
     settings = recipe.teacher
     if settings.method == "mean_teacher":
-        return Teacher(build_network(recipe, dataset, devices), net, settings)
+        return MeanTeacher(build_network(recipe, dataset, devices), net, settings)
     if not net.stochastic and not targets_vary(recipe):
         raise ModelError(
             f"teacher.method: '{settings.method}' {WANTS_NOISE};\n"

@@ -14,7 +14,7 @@ from gluon_nrm.training.consistency_targets import SecondPass
 from gluon_nrm.training.parameter_arrays import STATISTICS
 
 
-class Teacher(SecondPass):
+class MeanTeacher(SecondPass):
     """A second copy of the network: an exponential moving average of the student's parameters.
 
     Its dropout is on, as released. It runs bottom-up only and is never recorded, so it gets no gradient.

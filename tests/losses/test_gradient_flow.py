@@ -20,7 +20,7 @@ from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import NRM
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.runs.network_arrays import named_parameters
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.teacher import MeanTeacher
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation")
 
@@ -195,7 +195,7 @@ def test_the_teacher_is_not_recorded() -> None:
         tiny.build(LAYERS, (2, 6, 8), maxmin=True),
         tiny.build(LAYERS, (2, 6, 8), maxmin=True, seed=9),
     )
-    teacher = Teacher(other, student, TeacherRecipe(enabled=True))
+    teacher = MeanTeacher(other, student, TeacherRecipe(enabled=True))
     tiny.randomise(teacher.net, 4)
     assert all(parameter.grad_req == "null" for parameter in named_parameters(teacher.net).values())
     assert {id(p) for p in named_parameters(teacher.net).values()}.isdisjoint(
@@ -229,6 +229,6 @@ def test_the_teacher_runs_as_in_training() -> None:
     x = tiny.images(student)
     with autograd.train_mode():
         expected = mx.nd.softmax(student(x).logits).asnumpy()
-    found = Teacher(other, student, TeacherRecipe(enabled=True)).probabilities(x).asnumpy()
+    found = MeanTeacher(other, student, TeacherRecipe(enabled=True)).probabilities(x).asnumpy()
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert np.abs(mx.nd.softmax(student(x).logits).asnumpy() - expected).max() > 1e-3

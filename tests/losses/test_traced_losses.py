@@ -19,7 +19,7 @@ from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.runs.network_arrays import named_parameters
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.teacher import MeanTeacher
 
 Build = Callable[[], HybridBlock]
 BOTH: Dict[str, Any] = dict(maxmin=True)
@@ -268,7 +268,7 @@ def test_an_image_of_zeros_takes_the_priors_mode() -> None:
 def test_a_teacher() -> None:
     """It starts as the student, runs as in training, follows it, and gets no gradient."""
     student, other = built(**BOTH), built(seed=9, **BOTH)
-    teacher = Teacher(other, student, TeacherRecipe(enabled=True))
+    teacher = MeanTeacher(other, student, TeacherRecipe(enabled=True))
     x, label, *_ = arguments(student)
     with autograd.train_mode():
         prediction = student(x)

@@ -14,8 +14,8 @@ from predicting import COUNT, NET, call, work_in
 
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.predict import predict_images as predicting
-from gluon_nrm.predict.classifier import Classifier
-from gluon_nrm.predict.predict_images import Guess, Prediction
+from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 from gluon_nrm.predict.write_predictions import WRITERS
 
 
@@ -119,14 +119,14 @@ def test_every_image_is_flushed(form: str) -> None:
     answers = WRITERS[form](fake(), [Path("a.png"), Path("b.png")], 1, stream)
     for number, name in enumerate(("a.png", "b.png")):
         before = stream.flushed
-        answers.write(Prediction(Path(name), [Guess(0, "ant", 0.5)], []))
+        answers.write(ImagePrediction(Path(name), [Guess(0, "ant", 0.5)], []))
         assert stream.flushed > before, number
         assert name in stream.getvalue()
 
 
-def fake() -> Classifier:
+def fake() -> ImageClassifier:
     given = m.Input("data", [None, 1, 2, 2], "float32", [0, 255], m.CALLER, [0], [1])
     outputs = [m.Output("logits", m.LOGITS, m.MAX)]
-    return Classifier(
+    return ImageClassifier(
         Path("net"), "net", "student", "mxnet", given, outputs, ["ant", "bee"], lambda images: []
     )

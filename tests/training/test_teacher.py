@@ -11,7 +11,7 @@ from short_runs import FULL, a_step, built, differences, full_weights, trainer_o
 
 from gluon_nrm.models import NRM, get_model, initialise
 from gluon_nrm.recipe import Teacher as TeacherRecipe
-from gluon_nrm.training.teacher import Teacher
+from gluon_nrm.training.teacher import MeanTeacher
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
 
@@ -28,7 +28,9 @@ def pair(devices: int = 1, dropout: float = 0.0, **settings: Any) -> Dict[str, A
     student = network(1, devices, dropout)
     return {
         "student": student,
-        "teacher": Teacher(network(2, devices, dropout), student, TeacherRecipe(enabled=True, **settings)),
+        "teacher": MeanTeacher(
+            network(2, devices, dropout), student, TeacherRecipe(enabled=True, **settings)
+        ),
     }
 
 

@@ -25,7 +25,7 @@ class BatchPrediction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ImageClassifier:
+class FileClassifier:
     """A function from images to scores, with the description of both.
 
     Attributes:
@@ -88,7 +88,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def open_export(folder: Path, options: PredictOptions) -> ImageClassifier:
+def open_export(folder: Path, options: PredictOptions) -> FileClassifier:
     """Load an export.
 
     Raises:
@@ -108,7 +108,7 @@ def open_export(folder: Path, options: PredictOptions) -> ImageClassifier:
     if options.rendering and all(output.what != RENDERING for output in manifest.outputs):
         raise DeployError(f"--render: {folder} does not render; export the run with --with-rendering")
     backend = open_backend(folder, manifest, options)
-    return ImageClassifier(
+    return FileClassifier(
         folder, manifest.name, manifest.network, backend.name, manifest.input, manifest.outputs,
         manifest.class_names, backend.run,
     )  # fmt: skip

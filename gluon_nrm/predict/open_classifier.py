@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.backends import MXNET
-from gluon_nrm.predict.classifier import ImageClassifier, open_export
+from gluon_nrm.predict.classifier import FileClassifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.storage.files import exists, is_dir
@@ -15,7 +15,7 @@ from gluon_nrm.storage.files import exists, is_dir
 RECIPE = "recipe.yaml"
 
 
-def open_classifier(folder: Path, options: PredictOptions) -> ImageClassifier:
+def open_classifier(folder: Path, options: PredictOptions) -> FileClassifier:
     """Load the classifier in a folder; an export needs one backend, a run needs MXNet.
 
     Raises:
@@ -33,5 +33,5 @@ def open_classifier(folder: Path, options: PredictOptions) -> ImageClassifier:
         option = "--int8" if options.int8 else f"--backend {options.backend}"
         raise DeployError(f"{option}: {folder} is a run, and this is for exports; use tools/export.py first")
     import_module("gluon_nrm.system.needs_mxnet")
-    found: ImageClassifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, options)
+    found: FileClassifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, options)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_nrm.data.pipeline.prefetch import prefetch
 from gluon_nrm.errors import DataError, DeployError
-from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.images import read_pixels
 from gluon_nrm.predict.manifest import Input
 
@@ -37,7 +37,7 @@ class ImagePrediction:
 
 
 def predict(
-    classifier: ImageClassifier,
+    classifier: FileClassifier,
     files: Sequence[Path],
     *,
     top: int = 5,
@@ -80,7 +80,7 @@ class _Read(NamedTuple):
 
 
 def _predict(
-    classifier: ImageClassifier,
+    classifier: FileClassifier,
     files: Sequence[Path],
     top: int,
     batches: Iterator[_Read],

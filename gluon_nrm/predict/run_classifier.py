@@ -12,7 +12,7 @@ from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.models import Network
 from gluon_nrm.predict.backends import MXNET, Run
 from gluon_nrm.predict.chosen_network import OutputChoice, choose_network, run_network
-from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.manifest import CALLER
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.runs.open_run import run_name
@@ -31,7 +31,7 @@ class OutputBlock(QuietBlock):
         return tuple(run_network(F, self.net, x, self._choice).values())
 
 
-def open_run(folder: Path, options: PredictOptions) -> ImageClassifier:
+def open_run(folder: Path, options: PredictOptions) -> FileClassifier:
     """Restore a run's newest checkpoint; the run may be training at this moment.
 
     Raises:
@@ -41,7 +41,7 @@ def open_run(folder: Path, options: PredictOptions) -> ImageClassifier:
     chosen = choose_network(
         trained, options.network, options.output, rendering=options.rendering, option="--render"
     )
-    return ImageClassifier(
+    return FileClassifier(
         where=folder,
         name=run_name(trained.recipe, trained.recipe.train.seed),
         network=chosen.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO, Type, Union
 
 from gluon_nrm.console.streams import on_one_line, to_json
-from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 
 TABLE, JSON = "table", "json"
@@ -26,7 +26,7 @@ class TableWriter:
     """
 
     def __init__(
-        self, classifier: ImageClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
+        self, classifier: FileClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
     ) -> None:
         self._stream, self._header = stream or sys.stdout, ["image", "class", "probability"]
         if min(top, len(classifier.class_names)) > 1:
@@ -67,7 +67,7 @@ class JsonWriter:
     """
 
     def __init__(
-        self, classifier: ImageClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
+        self, classifier: FileClassifier, files: Sequence[Path], top: int, stream: Optional[TextIO] = None
     ) -> None:
         self._stream = stream or sys.stdout
         self._model = {

@@ -14,7 +14,7 @@ from predicting import COUNT, NET, call, work_in
 
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.predict import predict_images as predicting
-from gluon_nrm.predict.classifier import ImageClassifier
+from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 from gluon_nrm.predict.write_predictions import WRITERS
 
@@ -124,9 +124,9 @@ def test_every_image_is_flushed(form: str) -> None:
         assert name in stream.getvalue()
 
 
-def fake() -> ImageClassifier:
+def fake() -> FileClassifier:
     given = m.Input("data", [None, 1, 2, 2], "float32", [0, 255], m.CALLER, [0], [1])
     outputs = [m.Output("logits", m.LOGITS, m.MAX)]
-    return ImageClassifier(
+    return FileClassifier(
         Path("net"), "net", "student", "mxnet", given, outputs, ["ant", "bee"], lambda images: []
     )

@@ -13,7 +13,7 @@ from gluon_nrm.export.to_onnx import (
     elementwise,  # noqa: F401  (they register converters)
     layers,  # noqa: F401  (they register converters)
 )
-from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS, OPSET, NodeConversion, OnnxModel
+from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS, OPSET, ModelFacts, NodeConversion
 from gluon_nrm.graph.node import Entry
 from gluon_nrm.storage import files
 
@@ -35,7 +35,7 @@ def import_onnx() -> Any:
     return onnx
 
 
-def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[OnnxModel, Dict[str, List[Any]]]:
+def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[ModelFacts, Dict[str, List[Any]]]:
     """Convert every node.
 
     Args:
@@ -48,7 +48,7 @@ def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[OnnxMod
     Raises:
         DeployError: an operator, or a use of it, has no converter; the message names the node.
     """
-    model, one, two = OnnxModel(), infer_shapes(graph, image, 1), infer_shapes(graph, image, 2)
+    model, one, two = ModelFacts(), infer_shapes(graph, image, 1), infer_shapes(graph, image, 2)
     tensors: Dict[Entry, str] = {}
     for index, node in enumerate(graph.nodes):
         if node.variable:
@@ -69,7 +69,7 @@ def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[OnnxMod
     return model, shapes
 
 
-def _rename(model: OnnxModel, names: Dict[str, str]) -> None:
+def _rename(model: ModelFacts, names: Dict[str, str]) -> None:
     """Rename tensors."""
     model.nodes = [
         node._replace(

@@ -24,7 +24,7 @@ class OnnxNode(NamedTuple):
     attributes: Dict[str, Any]
 
 
-class OnnxModel:
+class ModelFacts:
     """Nodes and constants of the ONNX model, in order."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class NodeConversion:
     """
 
     def __init__(
-        self, model: OnnxModel, node: Node, inputs: Sequence[str], shapes: Sequence[Shape], output: Shape,
+        self, model: ModelFacts, node: Node, inputs: Sequence[str], shapes: Sequence[Shape], output: Shape,
         doubled: Shape,
     ) -> None:  # fmt: skip
         self._model, self.node, self.inputs = model, node, list(inputs)

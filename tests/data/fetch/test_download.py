@@ -75,8 +75,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(data[place : min(place + 50_000, end)])
             except OSError:
                 return
-            time.sleep(server.pause + server.stall)
-            server.stall = 0.0
+            # at once: whoever asks again meanwhile shall not meet the same silence
+            stall, server.stall = server.stall, 0.0
+            time.sleep(server.pause + stall)
 
 
 @pytest.fixture

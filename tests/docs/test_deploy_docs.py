@@ -95,7 +95,7 @@ def test_ten_lines(name: str) -> None:
 def test_the_keys_of_the_manifest_are_listed(tmp_path: Path) -> None:
     write_export(tmp_path / "net", Linear())
     manifest = json.loads((tmp_path / "net" / "model.json").read_text(encoding="utf-8"))
-    text = DOCUMENT.read_text(encoding="utf-8").split("| key of `model.json` | what |")[1]
+    text = DOCUMENT.read_text(encoding="utf-8").split("| key of `model.json` | contents |")[1]
     listed = re.findall(r"`([\w.]+)`", " ".join(re.findall(r"^\| (.*?) \|", text, re.MULTILINE)))
     keys = {key for key in manifest if key not in ("version", "name", "input")}
     keys |= {f"input.{key}" for key in manifest["input"] if key not in ("name", "dtype")}

@@ -177,9 +177,10 @@ def exact_path_norm() -> Case:
 
 SOURCES = (of_a_network, without_norms, of_traced_networks, of_the_losses)
 #: What the others derive from, and which do nothing by themselves.
-ABSTRACT = {"Network", "GraphBlock", "PathNorm"}
+ABSTRACT = {"Network", "GraphBlock", "PathNorm", "QuietBlock"}
 PACKAGES = (
-    gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.traced, gluon_nrm.losses,
+    gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.interface,
+    gluon_nrm.models.layered, gluon_nrm.models.traced, gluon_nrm.losses,
 )  # fmt: skip
 
 

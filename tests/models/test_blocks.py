@@ -22,6 +22,8 @@ import gluon_nrm.graph
 import gluon_nrm.layers
 import gluon_nrm.losses
 import gluon_nrm.models
+import gluon_nrm.models.interface
+import gluon_nrm.models.layered
 import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.graph.graph_block import trace_branches

@@ -57,7 +57,11 @@ def _input(found: Any) -> List[Line]:
 
 def _engines(rows: Any) -> List[Line]:
     return [
-        Line(row["method"], f"traced / list of layers {row['ratio']:.3f}", "one engine if at most 1.03")
+        Line(
+            f"{row['method']}, start {row['start']}",
+            f"traced / list of layers {row['ratio']:.3f}",
+            "one engine if at most 1.03",
+        )
         for row in rows
     ]
 

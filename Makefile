@@ -27,7 +27,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench deploy-check \
-	doctor clean
+	doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -39,6 +39,7 @@ help:
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
+	@echo 'make docs     build the documentation as a site in site/ (Python 3.11)'
 	@echo 'make doctor   check the set-up; print the command that solves each problem'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
@@ -60,6 +61,10 @@ test: install-dev
 # What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
 fuzz: install-dev
 	$(BIN)/python tests/checks/fuzz $(ARGS)
+
+# mkdocs.yml makes warnings errors. The variable silences an advertisement of the theme.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw, then the
 # table. Runs that are finished are left alone. JOBS runs go side by side, one thread each: the digits are too small for two.

@@ -60,6 +60,7 @@ def cifar_densenet(
             )
 
     def layers() -> Iterator[HybridBlock]:
+        """Yield the layers below the classifier."""
         yield convolution(in_channels, 2 * growth_rate, 3)
         for stage, (count, width) in enumerate(zip(blocks, widths)):
             if stage > 0:

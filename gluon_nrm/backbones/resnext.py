@@ -6,6 +6,7 @@ Also ResNeXt with two branches in each block, mixed by Shake-Shake (Gastaldi 201
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any, Callable, Iterator, Optional, Sequence
 
 from mxnet.gluon import HybridBlock, nn
@@ -108,10 +109,7 @@ def shake_resnext(
     Raises:
         ModelError: an argument is out of its range or not one of its choices.
     """
-
-    def mix() -> ShakeShake:
-        return ShakeShake(forward, backward, level)
-
+    mix = partial(ShakeShake, forward, backward, level)
     return _build(_small_stem, mix, classes, in_channels, stem, cardinality, width, blocks, slope)
 
 
@@ -140,6 +138,7 @@ def _build(
     widths = [EXPANSION * stem * 2**stage for stage in range(len(blocks))]
 
     def bottlenecks() -> Iterator[HybridBlock]:
+        """Yield the residual blocks, stage by stage."""
         for block in block_shapes(stem, widths, blocks):
             inner = cardinality * width * 2**block.stage
             yield Residual(

@@ -67,6 +67,7 @@ def shake_resnet(
             )
 
     def layers() -> Iterator[HybridBlock]:
+        """Yield the layers below the classifier."""
         yield convolution(in_channels, stem, 3)
         yield batch_norm(stem)
         for block in block_shapes(stem, widths, blocks):

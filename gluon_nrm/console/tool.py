@@ -14,7 +14,7 @@ from gluon_nrm.console.display import say
 from gluon_nrm.console.interrupts import INTERRUPTED, Interrupt, interruptible
 from gluon_nrm.console.streams import make_streams_safe
 from gluon_nrm.errors import NRMError, visible
-from gluon_nrm.storage.files import expand_home
+from gluon_nrm.storage.files import expand_path
 
 PIPE_CLOSED = 141
 
@@ -130,7 +130,7 @@ def place(text: str) -> Path:
     Raises:
         NRMError: a variable is not set, or the home folder does not exist.
     """
-    return expand_home(Path(text), NRMError)
+    return expand_path(Path(text), NRMError)
 
 
 def pattern(text: str) -> str:

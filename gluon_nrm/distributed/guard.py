@@ -64,6 +64,7 @@ def dies_with_parent() -> Callable[[], None]:
     prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
 
     def prepare() -> None:
+        """Ask Linux to kill this process when its parent ends."""
         if prctl is None:
             return
         prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

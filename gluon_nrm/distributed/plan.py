@@ -14,12 +14,12 @@ from gluon_nrm.system.job_variables import (
     DEFAULT_PATIENCE,
     HUB,
     KEY,
-    NEIGHBOURS,
     PATIENCE,
     PLACES,
     PUBLIC,
     RANK,
     SERVER,
+    WORKERS_HERE,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,7 +127,7 @@ def plan(job: Job, hosts: Sequence[Host], launching: Host) -> List[Process]:
     """Assign workers and servers to ``hosts`` in turn; the scheduler runs on the launching machine."""
     workers = [job.worker(number, hosts[number % len(hosts)]) for number in range(job.workers)]
     for worker in workers:
-        worker.variables[NEIGHBOURS] = str(sum(other.host == worker.host for other in workers))
+        worker.variables[WORKERS_HERE] = str(sum(other.host == worker.host for other in workers))
     processes = [
         job.scheduler(launching),
         *(job.server(number, hosts[number % len(hosts)]) for number in range(job.servers)),

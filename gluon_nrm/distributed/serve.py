@@ -84,6 +84,7 @@ def make_controller(
     refused: List[int] = []
 
     def control(number: int, body: Optional[bytes], _: Any) -> None:
+        """Obey a command that bears the job's key, each once; refuse all others."""
         try:
             command = read_command(key, body or b"")
             name = (command or {}).get("command")

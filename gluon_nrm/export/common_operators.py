@@ -26,6 +26,7 @@ def use_common_operators(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -
     """
 
     def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
+        """Return the replacement of a node; None keeps it."""
         leaky = node.op == "LeakyReLU" and node.get("act_type", "leaky") == "leaky"
         if node.op == "relu" or (leaky and float(node.get("slope", 0.25)) == 0.0):
             return [builder.add("Activation", inputs, node.name, act_type="relu")]

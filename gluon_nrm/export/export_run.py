@@ -198,6 +198,7 @@ class _Exporter:
         run, (images, labels) = self._run, self._run.held_out
 
         def scores(batch: np.ndarray) -> np.ndarray:
+            """Run the model on a batch and return its first output."""
             found: List[np.ndarray] = model(batch)
             return found[0]
 

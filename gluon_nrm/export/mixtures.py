@@ -40,6 +40,7 @@ def merge_mixtures(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> Infe
         sums[Entry(index)] = _summed(node, Entry(index), sums, shapes)
 
     def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
+        """Return one weighted sum for a sum with repeated terms; None for other nodes."""
         entry = Entry(index)
         if not sums[entry].merged:
             return None

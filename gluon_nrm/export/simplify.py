@@ -138,6 +138,7 @@ def compute_constants(graph: InferenceGraph) -> InferenceGraph:
     """Replace nodes that do not depend on the image by their values."""
 
     def rule(builder: Builder, node: Node, inputs: List[Entry], index: int) -> Optional[Sequence[Entry]]:
+        """Return constants for the outputs of a node; None if an input depends on the image."""
         values = [builder.value(entry) for entry in inputs]
         if any(value is None for value in values) or "random" in node.op:
             return None

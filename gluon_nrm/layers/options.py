@@ -8,11 +8,21 @@ from typing import Optional, Tuple, get_type_hints
 from gluon_nrm.errors import ModelError
 from gluon_nrm.recipe.checks import limit_problems
 from gluon_nrm.recipe.cross_checks import model_problems
-from gluon_nrm.recipe.schema import Model
+from gluon_nrm.recipe.fields import choices_of
+from gluon_nrm.recipe.schema import Model, Train
 from gluon_nrm.rules.activation import MAX, MIN
-from gluon_nrm.rules.precision import DTYPES
 
-CHOICES = {"gates": ("negated", "released"), "dtype": tuple(DTYPES)}
+CHOICES = {"gates": choices_of(Model, "gates"), "dtype": choices_of(Train, "dtype")}
+
+
+def check_choice(option: str, value: str, prefix: str = "") -> None:
+    """Check an option of ``CHOICES``; the message names it ``prefix`` + ``option``.
+
+    Raises:
+        ModelError: the value is not one of its choices.
+    """
+    if value not in CHOICES[option]:
+        raise ModelError(f"{prefix}{option}: {value!r} is not one of {', '.join(CHOICES[option])}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,7 @@ class NRMOptions:
     dropout: Optional[float] = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ModelError(f"model.dtype: {self.dtype!r} is not one of {', '.join(DTYPES)}")
+        check_choice("dtype", self.dtype, "model.")
         names = [each.name for each in fields(self) if each.name in get_type_hints(Model)]
         section = Model(name="", **{name: getattr(self, name) for name in names})
         for problem in (*limit_problems(section, "model"), *model_problems(section)):

@@ -22,6 +22,7 @@ def zoo_builder(zoo: str, name: str) -> Callable[[int, int], HybridBlock]:
     """
 
     def build(classes: int, _: int) -> HybridBlock:
+        """Build the network for so many classes."""
         module = _import(zoo)
         try:
             net: HybridBlock = module.get_model(name, classes=classes)

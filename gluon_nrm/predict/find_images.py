@@ -58,6 +58,7 @@ def _walk(folder: Path, skipped: SkippedNames) -> Iterator[Path]:
     """Yield the images of a folder before those of the folders in it."""
 
     def refuse(problem: OSError) -> None:
+        """Count a folder that cannot be read as skipped; raise if it is the outermost one."""
         where = Path(str(problem.filename))
         if where != folder:
             skipped.add(str(where), problem.strerror or "it cannot be read")

@@ -44,6 +44,7 @@ def load(folder: Path, manifest: Manifest) -> Run:
             )
 
     def run(images: Arrays) -> List[Arrays]:
+        """Return the outputs for a batch of images."""
         try:
             results: List[Arrays] = session.run(names, {manifest.input.name: images})
         except Exception as problem:

@@ -57,6 +57,7 @@ def _runner(block: OutputBlock, device: mx.Context) -> Run:
     block.hybridize()  # as a whole: block by block MXNet warns of every unused input
 
     def run(images: np.ndarray) -> List[np.ndarray]:
+        """Return the outputs for a batch of images."""
         found = block(mx.nd.array(images, ctx=device))
         return [each.asnumpy() for each in found]
 

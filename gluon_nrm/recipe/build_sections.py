@@ -23,9 +23,8 @@ _UNQUOTED = re.compile(r"(?:true|false|null|[-+.0-9][-+.0-9eE]*)\Z")
 class SectionBuilder:
     """Build sections and remember where each key was given.
 
-    Attributes
-    ----------
-    places  Dotted key -> place, for the messages of later checks.
+    Attributes:
+        places: dotted key -> place, for the messages of later checks.
     """
 
     def __init__(self) -> None:

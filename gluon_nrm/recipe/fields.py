@@ -59,6 +59,12 @@ def required_keys(section: type) -> Sequence[str]:
     return [f.name for f in dataclass_fields(section) if default_of(f) is MISSING]
 
 
+def choices_of(section: type, key: str) -> Sequence[str]:
+    """Return the allowed strings of a key."""
+    (declared,) = [each for each in dataclass_fields(section) if each.name == key]
+    return declared.metadata["choices"]
+
+
 def is_section(hint: Any) -> bool:
     """Return True if a type hint is a section of the recipe, i.e. a dataclass."""
     return isinstance(hint, type) and is_dataclass(hint)

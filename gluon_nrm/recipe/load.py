@@ -24,15 +24,13 @@ from gluon_nrm.storage.files import fits_in_name, os_errors, read_file
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
     """Load and check a recipe file.
 
-    Parameters
-    ----------
-    path       YAML file; its name without .yaml is the recipe's name unless the file gives one.
-    overrides  ``a.b=value`` each, with the value in YAML. List entries are numbered
-               (``optimiser.phases.0.lr=1e-2``). They replace values of the file and earlier overrides.
+    Args:
+        path: YAML file; its name without .yaml is the recipe's name unless the file gives one.
+        overrides: ``a.b=value`` each, with the value in YAML. List entries are numbered
+            (``optimiser.phases.0.lr=1e-2``). They replace values of the file and earlier overrides.
 
-    Raises
-    ------
-    RecipeError  The message names file, line, key, value and remedy.
+    Raises:
+        RecipeError: the message names file, line, key, value and remedy.
     """
     return recipe_from_text(_read(Path(path)), str(path), overrides)
 

@@ -9,6 +9,7 @@ import numpy as np
 from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
+from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.runs.checkpoint import check_arrays
 from gluon_nrm.typing import Tensor
 
@@ -40,6 +41,22 @@ def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
 def network_arrays(net: HybridBlock) -> Dict[str, np.ndarray]:
     """Read all parameters, from the first device."""
     return {name: to_numpy(p.data(p.list_ctx()[0])) for name, p in named_parameters(net).items()}
+
+
+def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.ndarray]:
+    """Read all parameters of the network called ``network`` for a checkpoint after training step ``step``.
+
+    Raises:
+        NonFiniteLoss: a parameter is infinite or not a number.
+    """
+    arrays = network_arrays(net)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise NonFiniteLoss(
+                f"parameter {name} of the {network} is not finite after step {step}; the last checkpoint is "
+                "intact.\nLower optimiser.phases.N.lr or the terms' weights, or lengthen their ramp-ups"
+            )
+    return arrays
 
 
 def load_network(net: HybridBlock, arrays: Mapping[str, np.ndarray], where: str) -> None:

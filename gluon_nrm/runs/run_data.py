@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
+from gluon_nrm.console.display import say
 from gluon_nrm.data import (
     Dataset,
     DataSource,
@@ -20,6 +20,7 @@ from gluon_nrm.data import (
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.facts.facts import Facts, absolute, describe_data
 from gluon_nrm.data.facts.stored_dataset import StoredDataset, find_source
+from gluon_nrm.errors import visible
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.runs.run_folder import RunFolder
 
@@ -92,11 +93,11 @@ def data_of_run(run: RunFolder, recipe: Recipe, data_dir: Union[str, Path, None]
 
 def warn_of_missing_facts(run: RunFolder) -> None:
     """Warn that a run has no facts, so its data cannot be compared with those it was trained with."""
-    warnings.warn(
+    text = (
         f"{run.path} has no {run.facts_path.name}: it was started by an earlier version, so nothing shows "
-        "whether the images are still those that it was trained with; train it again to be sure",
-        stacklevel=2,
+        "whether the images are still those that it was trained with; train it again to be sure"
     )
+    say(f"warning: {visible(text)}")
 
 
 def _draw(recipe: Recipe, dataset: Dataset) -> Split:

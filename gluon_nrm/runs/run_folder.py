@@ -171,6 +171,7 @@ def json_text(value: Mapping[str, Any]) -> str:
     """Format indented JSON; NumPy scalars become numbers, values of other types their ``str``."""
 
     def known(other: Any) -> Any:
+        """Convert a NumPy scalar to a number, any other value to a string."""
         return other.item() if hasattr(other, "item") else str(other)
 
     return json.dumps(dict(value), indent=2, default=known) + "\n"

@@ -110,6 +110,7 @@ def choice(values: Mapping[str, Any]) -> Kind:
     """Make a converter of a few words to their values."""
 
     def convert(text: str) -> Any:
+        """Look a cell up in ``values``."""
         if text not in values:
             raise ValueError(" or ".join(word or "empty" for word in values))
         return values[text]

@@ -136,7 +136,7 @@ def find_files(folder: Path, pattern: str, error: Type[NRMError]) -> List[Path]:
         return sorted(folder.glob(pattern))
 
 
-def expand_home(path: Path, error: Type[NRMError]) -> Path:
+def expand_path(path: Path, error: Type[NRMError]) -> Path:
     """Expand a leading ``~`` or ``~NAME``, and ``$VAR`` and ``${VAR}``, in a path.
 
     An existing path is returned unchanged.

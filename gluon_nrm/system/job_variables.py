@@ -11,8 +11,8 @@ RANK = "GLUON_NRM_WORKER"
 SERVER = "GLUON_NRM_SERVER"
 #: The command that started the job, for messages that say how to go on.
 COMMAND = "GLUON_NRM_COMMAND"
-#: Workers on the same machine, which share its cores.
-NEIGHBOURS = "GLUON_NRM_WORKERS_HERE"
+#: Number of workers on the same machine, which share its cores.
+WORKERS_HERE = "GLUON_NRM_WORKERS_HERE"
 #: Seconds that a process waits for the others when a job starts; 0: without limit.
 PATIENCE = "GLUON_NRM_PATIENCE"
 #: ADDRESS:PORT of the hub, which is worker 0.

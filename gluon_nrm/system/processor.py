@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Dict, Set
 
-from gluon_nrm.system.job_variables import NEIGHBOURS
+from gluon_nrm.system.job_variables import WORKERS_HERE
 
 # Linux on x86-64 permits AMX's registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
@@ -27,7 +27,7 @@ def thread_defaults() -> Dict[str, str]:
     sizes of feature maps, two to four times slower than on two cores. Workers of a job on one machine share
     its cores.
     """
-    workers = int(os.environ.get(NEIGHBOURS, "1"))
+    workers = int(os.environ.get(WORKERS_HERE, "1"))
     cores = max(usable_cores() // workers, 1)
     return {"OMP_NUM_THREADS": str(cores), "MXNET_USE_OPERATOR_TUNING": "0"}
 

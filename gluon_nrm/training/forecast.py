@@ -71,6 +71,7 @@ def forecast(
     contexts, lines = parse_devices(devices), []
 
     def build(which: Recipe, noise: bool) -> Parts:
+        """Assemble a recipe on the devices, with random images if ``noise``."""
         return assemble(which, contexts, hybridise, data_dir=data_dir, noise=noise)
 
     noise = False

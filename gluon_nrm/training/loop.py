@@ -13,19 +13,18 @@ from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
-from gluon_nrm.runs.network_arrays import load_network, network_arrays
+from gluon_nrm.runs.network_arrays import finite_arrays, load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.storage.json_io import SourceFile, read_keys
 from gluon_nrm.training.assemble import Parts
-from gluon_nrm.training.evaluate import error_rates
-from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
-from gluon_nrm.training.parameter_arrays import (
+from gluon_nrm.training.device_statistics import (
     average,
     device_statistics,
-    finite_arrays,
     load_device_statistics,
     synchronise_statistics,
 )
+from gluon_nrm.training.evaluate import error_rates
+from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.seeding import seed_step
 from gluon_nrm.training.server_updates import ServerUpdates

@@ -31,7 +31,7 @@ def with_absolute_path(recipe: Recipe) -> Recipe:
     """Make ``data.path`` of a recipe absolute."""
     if recipe.data.path is None:
         return recipe
-    path = absolute(files.expand_home(Path(recipe.data.path), DataError))
+    path = absolute(files.expand_path(Path(recipe.data.path), DataError))
     return replace(recipe, data=replace(recipe.data, path=str(path)))
 
 

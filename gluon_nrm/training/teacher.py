@@ -8,10 +8,10 @@ import mxnet as mx
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models import Network
+from gluon_nrm.models.twin_network import STATISTICS
 from gluon_nrm.optimisation.schedules import teacher_decay
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
 from gluon_nrm.training.consistency_targets import SecondPass
-from gluon_nrm.training.parameter_arrays import STATISTICS
 
 
 class MeanTeacher(SecondPass):

@@ -22,7 +22,7 @@ from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DeviceError, DistributedError
 from gluon_nrm.optimisation.rates import Rates
 from gluon_nrm.optimisation.schedules import learning_rate, stretches
-from gluon_nrm.training.parameter_arrays import (
+from gluon_nrm.training.device_statistics import (
     device_statistics,
     load_device_statistics,
     synchronise_statistics,

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # Keeps the package from checking when it is imported.
 SKIP_CHECK = "GLUON_NRM_SKIP_CHECK"
@@ -25,10 +27,12 @@ def fake_distribution(folder: Path, name: str, version: str) -> Path:
     return folder
 
 
-def pretend_installed(monkeypatch, distributions: Dict[str, str], importable: bool = True) -> None:
+def pretend_installed(
+    monkeypatch: pytest.MonkeyPatch, distributions: Dict[str, str], importable: bool = True
+) -> None:
     """In this process: exactly these distributions are installed, and MXNet can be found or not."""
 
-    def version(name):
+    def version(name: str) -> str:
         if name not in distributions:
             raise importlib.metadata.PackageNotFoundError(name)
         return distributions[name]
@@ -41,7 +45,7 @@ def pretend_installed(monkeypatch, distributions: Dict[str, str], importable: bo
     )
 
 
-def python(code: str, *folders: Path, **variables: str) -> subprocess.CompletedProcess:
+def python(code: str, *folders: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter that sees these folders before what is installed."""
     environ = {name: value for name, value in os.environ.items() if name != SKIP_CHECK}
     environ.update(variables, PYTHONPATH=os.pathsep.join(map(str, [*folders, ROOT])))

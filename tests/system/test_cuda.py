@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Callable, Dict, List, NamedTuple, Sequence, Set, Tuple
 
 import pytest
 from fakes import ROOT, fake_distribution, pretend_installed, python
@@ -19,28 +20,38 @@ from fakes import ROOT, fake_distribution, pretend_installed, python
 from gluon_nrm.errors import SetupError
 from gluon_nrm.system import cuda, gpus
 
+Install = Callable[..., None]
+
+
+class Loader(NamedTuple):
+    """Names of libraries that were asked for, and of those that are not to be found."""
+
+    loaded: List[str]
+    absent: Set[str]
+
 
 @pytest.fixture
-def install(monkeypatch):
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Pretend that exactly the given distributions are installed."""
     return partial(pretend_installed, monkeypatch)
 
 
-def pins() -> dict:
+def pins() -> Dict[str, str]:
     lines = (ROOT / "requirements-gpu.txt").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("==") for line in lines if line.startswith("nvidia-"))
+    split = (line.partition("==") for line in lines if line.startswith("nvidia-"))
+    return {name: version for name, _, version in split}
 
 
-def test_the_cuda_wheels_are_those_of_the_requirements():
+def test_the_cuda_wheels_are_those_of_the_requirements() -> None:
     assert {wheel.name: wheel.version for wheel in cuda.CUDA_WHEELS} == pins()
 
 
 @pytest.fixture
-def loader(monkeypatch):
-    """Stand in for the system's loader: `loaded` lists what was asked for, `absent` is not to be found."""
-    state = SimpleNamespace(loaded=[], absent=set())
+def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
+    """Stand in for the system's loader."""
+    state = Loader([], set())
 
-    def load(name, mode):
+    def load(name: str, mode: int) -> None:
         assert mode == ctypes.RTLD_GLOBAL
         state.loaded.append(Path(name).name)
         if Path(name).name in state.absent:
@@ -51,7 +62,7 @@ def loader(monkeypatch):
     return state
 
 
-def nvidia_wheels(folder: Path, monkeypatch, without=()) -> None:
+def nvidia_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch, without: Sequence[str] = ()) -> None:
     """Lay out the wheels' files as pip does."""
     for wheel in cuda.CUDA_WHEELS:
         libraries = folder / "nvidia" / wheel.folder / "lib"
@@ -62,7 +73,9 @@ def nvidia_wheels(folder: Path, monkeypatch, without=()) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "nvidia" else None)
 
 
-def test_preload_order(install, loader, monkeypatch, tmp_path):
+def test_preload_order(
+    install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     install({"mxnet-cu112": "1.9.1"})
     nvidia_wheels(tmp_path, monkeypatch)
     cuda.preload_cuda()
@@ -80,7 +93,9 @@ def test_preload_order(install, loader, monkeypatch, tmp_path):
         assert order.index(f"cudnn_{later}") > order.index(f"cudnn_{earlier}")
 
 
-def test_preload_passes_over_what_is_absent_or_damaged(install, loader, monkeypatch, tmp_path):
+def test_preload_passes_over_what_is_absent_or_damaged(
+    install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     install({"mxnet-cu112": "1.9.1"})
     nvidia_wheels(tmp_path, monkeypatch, without=["libcufft.so.10"])
     loader.absent.add("libcurand.so.10")
@@ -89,14 +104,16 @@ def test_preload_passes_over_what_is_absent_or_damaged(install, loader, monkeypa
     assert "libcudnn.so.8" in loader.loaded
 
 
-def test_preload_without_any_wheel(install, loader, monkeypatch):
+def test_preload_without_any_wheel(install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
     install({"mxnet-cu112": "1.9.1"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     cuda.preload_cuda()
     assert loader.loaded == []
 
 
-def test_the_cpu_build_needs_no_cuda(install, loader, monkeypatch, tmp_path):
+def test_the_cpu_build_needs_no_cuda(
+    install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     install({"mxnet": "1.9.1", "numpy": "1.23.5"})
     nvidia_wheels(tmp_path, monkeypatch)
     cuda.preload_cuda()
@@ -105,7 +122,9 @@ def test_the_cpu_build_needs_no_cuda(install, loader, monkeypatch, tmp_path):
     assert loader.loaded == []
 
 
-def test_every_missing_library_has_its_pip_line(install, loader, monkeypatch):
+def test_every_missing_library_has_its_pip_line(
+    install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install({"mxnet-cu112": "1.9.1"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cuda.missing_cuda_libraries() == []
@@ -120,7 +139,9 @@ def test_every_missing_library_has_its_pip_line(install, loader, monkeypatch):
         cuda.check_cuda()
 
 
-def test_a_wheel_that_lost_its_library_is_installed_again(install, loader, monkeypatch):
+def test_a_wheel_that_lost_its_library_is_installed_again(
+    install: Install, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install({"mxnet-cu112": "1.9.1", "nvidia-nccl-cu11": "2.21.5"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     loader.absent.add("libnccl.so.2")
@@ -133,7 +154,7 @@ def test_a_wheel_that_lost_its_library_is_installed_again(install, loader, monke
 @pytest.mark.skipif(
     shutil.which("gcc") is None or sys.platform != "linux", reason="makes shared libraries with gcc"
 )
-def test_a_preloaded_library_is_found_by_its_soname(tmp_path):
+def test_a_preloaded_library_is_found_by_its_soname(tmp_path: Path) -> None:
     """With real shared objects: cuBLAS needs cuBLASLt, which only the preload makes known to the loader."""
     folder = fake_distribution(tmp_path, "mxnet-cu112", "1.9.1") / "nvidia" / "cublas" / "lib"
     folder.mkdir(parents=True)
@@ -167,11 +188,11 @@ def test_a_preloaded_library_is_found_by_its_soname(tmp_path):
     [((3, 7), False), ((5, 0), True), ((5, 2), True), ((6, 1), True), ((7, 5), True), ((8, 0), True)]
     + [((8, 6), True), ((8, 9), True), ((9, 0), False), ((10, 0), False), ((12, 0), False)],
 )
-def test_gpus_the_wheel_has_code_for(capability, runs):
+def test_gpus_the_wheel_has_code_for(capability: Tuple[int, int], runs: bool) -> None:
     assert gpus.has_code_for(capability) is runs
 
 
-def nvidia_smi(folder: Path, script: str, monkeypatch) -> None:
+def nvidia_smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a driver's tool on PATH that runs this script."""
     tool = folder / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -179,23 +200,25 @@ def nvidia_smi(folder: Path, script: str, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def test_gpus_are_listed(tmp_path, monkeypatch):
+def test_gpus_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia_smi(tmp_path, "printf 'Tesla T4, 7.5\\nNVIDIA H100 PCIe, 9.0\\n'", monkeypatch)
     assert gpus.list_gpus() == [gpus.Gpu("Tesla T4", (7, 5)), gpus.Gpu("NVIDIA H100 PCIe", (9, 0))]
 
 
-def test_an_old_driver_tells_names_only(tmp_path, monkeypatch):
+def test_an_old_driver_tells_names_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = "case $1 in *compute_cap*) echo 'not a valid field'; exit 2;; esac; echo Tesla K80"
     nvidia_smi(tmp_path, script, monkeypatch)
     assert gpus.list_gpus() == [gpus.Gpu("Tesla K80", None)]
 
 
 @pytest.mark.parametrize("script", ["echo could not reach the driver; exit 9", "exec sleep 30"])
-def test_a_driver_that_fails_or_hangs_lists_no_gpu(tmp_path, monkeypatch, script):
+def test_a_driver_that_fails_or_hangs_lists_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
     nvidia_smi(tmp_path, script, monkeypatch)
     assert gpus.list_gpus(time_limit=0.3) == []
 
 
-def test_no_driver_lists_no_gpu(tmp_path, monkeypatch):
+def test_no_driver_lists_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus.list_gpus() == []

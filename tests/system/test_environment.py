@@ -14,6 +14,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Callable, Tuple
 
 import pytest
 from fakes import ROOT, fake_distribution, pretend_installed, python
@@ -22,10 +23,11 @@ from gluon_nrm.errors import SetupError
 from gluon_nrm.system import environment, wheels
 
 GOOD = {"mxnet": "1.9.1", "numpy": "1.23.5"}
+Install = Callable[..., None]
 
 
 @pytest.fixture
-def install(monkeypatch):
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Pretend that exactly the given distributions are installed."""
     return partial(pretend_installed, monkeypatch)
 
@@ -39,7 +41,7 @@ def refusal() -> str:
 
 @pytest.mark.parametrize("build", ["mxnet", "mxnet-cu112"])
 @pytest.mark.parametrize("numpy", ["1.19.0", "1.23.5"])
-def test_a_good_setup_passes(install, build, numpy):
+def test_a_good_setup_passes(install: Install, build: str, numpy: str) -> None:
     install({build: "1.9.1", "numpy": numpy})
     environment.check_environment()
 
@@ -47,7 +49,9 @@ def test_a_good_setup_passes(install, build, numpy):
 @pytest.mark.parametrize(
     ("version", "good"), [((3, 7), False), ((3, 8), True), ((3, 11), True), ((3, 12), False)]
 )
-def test_python_versions(install, monkeypatch, version, good):
+def test_python_versions(
+    install: Install, monkeypatch: pytest.MonkeyPatch, version: Tuple[int, int], good: bool
+) -> None:
     install(GOOD)
     monkeypatch.setattr(sys, "version_info", (*version, 4, "final", 0))
     monkeypatch.setattr(platform, "python_version", lambda: "{}.{}.4".format(*version))
@@ -57,35 +61,37 @@ def test_python_versions(install, monkeypatch, version, good):
         assert re.match(r"Python 3\.\d+\.4 .*3\.8 to 3\.11.*make install PYTHON=", refusal())
 
 
-def test_python_is_looked_at_first(install, monkeypatch):
+def test_python_is_looked_at_first(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install({}, importable=False)
     monkeypatch.setattr(sys, "version_info", (3, 12, 0, "final", 0))
     assert refusal().startswith("Python")
 
 
-def test_no_mxnet(install):
+def test_no_mxnet(install: Install) -> None:
     install({"numpy": "1.23.5"}, importable=False)
     assert re.search(r"MXNet is not installed.*pip install -r requirements\.txt", refusal())
 
 
 @pytest.mark.parametrize("version", ["1.8.0", "2.0.0b1"])
-def test_another_mxnet(install, version):
+def test_another_mxnet(install: Install, version: str) -> None:
     install({"mxnet": version, "numpy": "1.23.5"})
     assert re.search(rf"MXNet {re.escape(version)} .*1\.9\.1.*pip install", refusal())
 
 
-def test_no_numpy(install):
+def test_no_numpy(install: Install) -> None:
     install({"mxnet": "1.9.1"})
     assert re.search(r'numpy is not installed.*pip install "numpy==1\.23\.5"', refusal())
 
 
 @pytest.mark.parametrize("version", ["1.24.0", "2.1.3"])
-def test_numpy_too_new(install, version):
+def test_numpy_too_new(install: Install, version: str) -> None:
     install({"mxnet": "1.9.1", "numpy": version})
     assert re.search(rf'numpy {re.escape(version)} is too new.*pip install "numpy==1\.23\.5"', refusal())
 
 
-def test_an_mxnet_without_metadata_tells_its_version_in_its_source(install, monkeypatch, tmp_path):
+def test_an_mxnet_without_metadata_tells_its_version_in_its_source(
+    install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     install({"numpy": "1.23.5"})
     (tmp_path / "libinfo.py").write_text("import os\n__version__ = '1.9.1'\n", encoding="utf-8")
     spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
@@ -99,12 +105,12 @@ def test_an_mxnet_without_metadata_tells_its_version_in_its_source(install, monk
 # --- importing the package, as a user does, in a process of its own ---
 
 
-def test_importing_the_package_does_not_import_mxnet():
+def test_importing_the_package_does_not_import_mxnet() -> None:
     ended = python("import sys, gluon_nrm; print('mxnet' in sys.modules)")
     assert (ended.stdout, ended.stderr) == ("False\n", "")
 
 
-def test_importing_the_package_refuses_a_wrong_numpy(tmp_path):
+def test_importing_the_package_refuses_a_wrong_numpy(tmp_path: Path) -> None:
     ended = python("import gluon_nrm", fake_distribution(tmp_path, "numpy", "1.26.4"))
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("gluon_nrm.errors.SetupError: numpy 1.26.4 is too new")
@@ -114,7 +120,7 @@ NO_MXNET = "import sys; sys.modules['mxnet'] = None; "
 
 
 @pytest.mark.parametrize("name", ["", ".predict.open_classifier", ".data"])
-def test_without_mxnet_the_package_imports(name):
+def test_without_mxnet_the_package_imports(name: str) -> None:
     ended = python(f"{NO_MXNET}import gluon_nrm{name}")
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -128,31 +134,31 @@ def test_without_mxnet_the_package_imports(name):
         "import gluon_nrm; gluon_nrm.get_model",
     ],
 )
-def test_without_mxnet_what_needs_it_refuses(code):
+def test_without_mxnet_what_needs_it_refuses(code: str) -> None:
     last = python(NO_MXNET + code).stderr.splitlines()[-1]
     assert last.startswith("gluon_nrm.errors.SetupError: MXNet is not installed in this Python: run `pip")
 
 
-def test_without_mxnet_a_tool_ends_in_one_line():
+def test_without_mxnet_a_tool_ends_in_one_line() -> None:
     code = f"{NO_MXNET}import runpy; runpy.run_path({str(ROOT / 'tools' / 'train.py')!r})"
     ended = python(code, ROOT / "tools")
     assert ended.returncode == 2
     assert re.fullmatch(r"error: MXNet is not installed .*\n", ended.stderr)
 
 
-def test_the_check_can_be_skipped(tmp_path):
+def test_the_check_can_be_skipped(tmp_path: Path) -> None:
     wrong = fake_distribution(tmp_path, "numpy", "1.26.4")
     assert python("import gluon_nrm", wrong, GLUON_NRM_SKIP_CHECK="1").returncode == 0
 
 
-def test_a_tool_ends_in_one_line_on_a_wrong_numpy(tmp_path):
+def test_a_tool_ends_in_one_line_on_a_wrong_numpy(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import _checkout"
     ended = python(code, fake_distribution(tmp_path, "numpy", "1.26.4"))
     assert ended.returncode == 2
     assert re.fullmatch(r"error: numpy 1\.26\.4 is too new .*\n", ended.stderr)
 
 
-def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
+def test_a_defect_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
     for name in ("_checkout.py", "_package.py"):
         shutil.copy(ROOT / "tools" / name, tmp_path)
     (tmp_path / "gluon_nrm.py").write_text("1 / 0\n", encoding="utf-8")
@@ -162,7 +168,7 @@ def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
     assert "ZeroDivisionError" in ended.stderr
 
 
-def test_lazy_names():
+def test_lazy_names() -> None:
     import gluon_nrm
 
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
@@ -174,7 +180,7 @@ def test_lazy_names():
 # --- env.json ---
 
 
-def test_the_description_is_json_and_names_neither_machine_nor_folders():
+def test_the_description_is_json_and_names_neither_machine_nor_folders() -> None:
     text = json.dumps(environment.describe_environment())
     described = json.loads(text)
     assert described["python"].startswith(platform.python_version())
@@ -196,14 +202,14 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
+def test_the_commit_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "gluon_nrm"
     (package / "system").mkdir(parents=True)
     (package / "__init__.py").touch()
     (tmp_path / "tools").mkdir()
     monkeypatch.setattr(environment, "__file__", str(package / "system" / "environment.py"))
 
-    def described():
+    def described() -> Tuple[Any, Any]:
         values = environment.describe_environment()
         return values["commit"], values["uncommitted_changes"]
 
@@ -223,6 +229,6 @@ def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
     assert described() == (head, True)
 
 
-def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment.describe_environment()["commit"] is None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import pytest
 from fakes import ROOT, fake_distribution
@@ -17,14 +18,16 @@ from gluon_nrm.system import diagnosis
 from gluon_nrm.system.gpus import Gpu
 
 DOCTOR = ROOT / "tools" / "doctor.py"
+#: Stands in for a machine with these GPUs and this build of MXNet (True: the CUDA build).
+Machine = Callable[[List[Gpu], bool], None]
 
 
-def run(command, *folders: Path, **options) -> subprocess.CompletedProcess:
+def run(command: Sequence[object], *folders: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run Python with these folders before what is installed, and with the checks on."""
     environ = {name: value for name, value in os.environ.items() if name != "GLUON_NRM_SKIP_CHECK"}
     environ["PYTHONPATH"] = os.pathsep.join(map(str, folders))
-    command = [sys.executable, *map(str, command)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, **options)
+    words = [sys.executable, *map(str, command)]
+    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=120, **options)
 
 
 cpu_build_only = pytest.mark.skipif(
@@ -33,7 +36,7 @@ cpu_build_only = pytest.mark.skipif(
 
 
 @cpu_build_only
-def test_a_healthy_machine(tmp_path):
+def test_a_healthy_machine(tmp_path: Path) -> None:
     ended = run([DOCTOR], cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert re.search(r"^ +mxnet  1\.9\.1$", ended.stdout, re.MULTILINE)
@@ -42,7 +45,7 @@ def test_a_healthy_machine(tmp_path):
     assert ended.stderr == ""
 
 
-def test_a_wrong_numpy(tmp_path):
+def test_a_wrong_numpy(tmp_path: Path) -> None:
     ended = run([DOCTOR], fake_distribution(tmp_path, "numpy", "1.26.4"))
     assert ended.returncode == 2
     assert re.search(
@@ -53,7 +56,7 @@ def test_a_wrong_numpy(tmp_path):
     assert ended.stderr == ""
 
 
-def test_an_interpreter_without_any_package():
+def test_an_interpreter_without_any_package() -> None:
     # -S: without site-packages, so without MXNet and numpy.
     ended = run(["-S", DOCTOR])
     assert ended.returncode == 2
@@ -62,7 +65,7 @@ def test_an_interpreter_without_any_package():
 
 
 @cpu_build_only
-def test_the_cuda_build_without_its_libraries(tmp_path):
+def test_the_cuda_build_without_its_libraries(tmp_path: Path) -> None:
     ended = run([DOCTOR], fake_distribution(tmp_path, "mxnet-cu112", "1.9.1"))
     assert ended.returncode == 2
     assert re.search(
@@ -74,7 +77,7 @@ def test_the_cuda_build_without_its_libraries(tmp_path):
         assert re.search(r"problem  missing CUDA library libcuda\.so\.1: .*driver", ended.stdout)
 
 
-def test_arguments_that_are_wrong():
+def test_arguments_that_are_wrong() -> None:
     ended = run([DOCTOR, "--time-limit", "soon"])
     assert ended.returncode == 2
     assert "invalid float value: 'soon'" in ended.stderr
@@ -83,15 +86,15 @@ def test_arguments_that_are_wrong():
 # --- findings, without a machine that has them ---
 
 
-def levels(found):
+def levels(found: Sequence[diagnosis.Finding]) -> List[Tuple[str, str]]:
     return [(finding.level, finding.text.split(":")[0]) for finding in found]
 
 
 @pytest.fixture
-def machine(monkeypatch):
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with these GPUs and this build of MXNet on which nothing is missing and convolutions work."""
 
-    def pretend(gpus, cuda_build):
+    def pretend(gpus: List[Gpu], cuda_build: bool) -> None:
         monkeypatch.setattr(diagnosis, "list_gpus", lambda: gpus)
         monkeypatch.setattr(diagnosis, "has_cuda_build", lambda: cuda_build)
         monkeypatch.setattr(diagnosis, "mxnet_builds", lambda: ["mxnet-cu112" if cuda_build else "mxnet"])
@@ -103,8 +106,8 @@ def machine(monkeypatch):
     return pretend
 
 
-def test_a_gpu_is_tried_beside_the_cpu(machine):
-    machine([Gpu("Tesla T4", (7, 5))], cuda_build=True)
+def test_a_gpu_is_tried_beside_the_cpu(machine: Machine) -> None:
+    machine([Gpu("Tesla T4", (7, 5))], True)
     assert levels(diagnosis.diagnose()) == [
         ("ok", "Python, MXNet and numpy fit together"),
         ("ok", "every CUDA library loads"),
@@ -128,20 +131,22 @@ def test_a_gpu_is_tried_beside_the_cpu(machine):
         ([Gpu("Tesla T4", (7, 5))], False, "note", r"T4.*pip install -r requirements-gpu\.txt"),
     ],
 )
-def test_what_is_said_of_gpus(machine, gpus, cuda_build, level, text):
+def test_what_is_said_of_gpus(
+    machine: Machine, gpus: List[Gpu], cuda_build: bool, level: str, text: str
+) -> None:
     machine(gpus, cuda_build)
     assert any(found.level == level and re.search(text, found.text) for found in diagnosis.diagnose())
 
 
-def test_the_cpu_build_on_a_machine_without_gpu_has_nothing_to_note(machine):
-    machine([], cuda_build=False)
+def test_the_cpu_build_on_a_machine_without_gpu_has_nothing_to_note(machine: Machine) -> None:
+    machine([], False)
     assert [found.level for found in diagnosis.diagnose()] == ["ok", "ok"]
 
 
 # --- the convolution's process, with a stand-in for MXNet ---
 
 
-def fake_mxnet(folder: Path, body: str, monkeypatch) -> None:
+def fake_mxnet(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An MXNet that does this when it is imported."""
     (folder / "mxnet.py").write_text(body, encoding="utf-8")
     # Before what is installed: the child's own folders come first on its PYTHONPATH.
@@ -161,14 +166,16 @@ def fake_mxnet(folder: Path, body: str, monkeypatch) -> None:
         ("import os; os._exit(7)", r"failed, exit code 7"),
     ],
 )
-def test_a_convolution_that_goes_wrong(tmp_path, monkeypatch, body, text):
+def test_a_convolution_that_goes_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, text: str
+) -> None:
     fake_mxnet(tmp_path, body, monkeypatch)
     found = diagnosis.try_convolution("cpu(0)", time_limit=2 if "sleep" in body else 60)
     assert found.level == "problem"
     assert re.search(text, found.text)
 
 
-def test_a_wrong_result_is_a_problem(tmp_path, monkeypatch):
+def test_a_wrong_result_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = """
 import numpy
 class nd:
@@ -185,7 +192,9 @@ def Context(kind, index):
     assert re.search(r"between 26\.0 and 26\.0, 27 everywhere is right: NVIDIA's driver", found.text)
 
 
-def test_the_child_makes_the_checks_that_the_doctor_skips(tmp_path, monkeypatch):
+def test_the_child_makes_the_checks_that_the_doctor_skips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GLUON_NRM_SKIP_CHECK", "1")
     monkeypatch.setenv("PYTHONPATH", str(fake_distribution(tmp_path, "numpy", "1.26.4")))
     assert "SetupError: numpy 1.26.4 is too new" in diagnosis.try_convolution("cpu(0)", 60).text
@@ -213,13 +222,13 @@ run_tool(main)
         ("import argparse; argparse.ArgumentParser('t').parse_args(arguments)", 2, "", None),
     ],
 )
-def test_how_a_tool_ends(body, code, out, err):
+def test_how_a_tool_ends(body: str, code: int, out: str, err: Optional[str]) -> None:
     ended = run(["-c", TOOL.format(body), "a", "b c"], ROOT)
     assert (ended.returncode, ended.stdout) == (code, out)
     assert ended.stderr == err if err is not None else "Traceback" not in ended.stderr
 
 
-def test_a_defect_keeps_its_traceback():
+def test_a_defect_keeps_its_traceback() -> None:
     ended = run(["-c", TOOL.format("raise ZeroDivisionError('ours')")], ROOT)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
@@ -227,7 +236,7 @@ def test_a_defect_keeps_its_traceback():
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no pipes of this kind here")
 @pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_goes_away(lines):
+def test_a_reader_that_goes_away(lines: int) -> None:
     code = TOOL.format(f"[print('line') for _ in range({lines})]; return 0")
     reader, writer = os.pipe()
     os.close(reader)
@@ -244,7 +253,7 @@ def test_a_reader_that_goes_away(lines):
 # --- the files of the set-up agree with each other ---
 
 
-def test_the_installed_versions_are_those_pinned():
+def test_the_installed_versions_are_those_pinned() -> None:
     """Only where they were installed from the lists (in the .venv): elsewhere a user may have others."""
     if Path(sys.prefix).parent != ROOT:
         pytest.skip("not the .venv of this checkout")
@@ -254,7 +263,7 @@ def test_the_installed_versions_are_those_pinned():
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: path.name)
-def test_every_requirement_is_pinned_exactly(path):
+def test_every_requirement_is_pinned_exactly(path: Path) -> None:
     lines = [
         line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
     ]
@@ -265,7 +274,7 @@ def test_every_requirement_is_pinned_exactly(path):
         )
 
 
-def test_the_citation_names_this_version():
+def test_the_citation_names_this_version() -> None:
     from gluon_nrm.version import __version__
 
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

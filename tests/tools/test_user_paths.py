@@ -17,7 +17,7 @@ from gluon_nrm.data import load_dataset
 from gluon_nrm.data.pipeline.split_files import read_split, write_splits
 from gluon_nrm.data.sets.registry import data_folder
 from gluon_nrm.errors import DataError, NRMError
-from gluon_nrm.storage.files import expand_home
+from gluon_nrm.storage.files import expand_path
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +35,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("given", ["~/a/b", "$HERE/a/b", "${HERE}/a/b", "$HERE/./a//b"])
 def test_replaced(given: str, home: Path) -> None:
-    assert expand_home(Path(given), NRMError) == home / "a" / "b"
+    assert expand_path(Path(given), NRMError) == home / "a" / "b"
 
 
 @pytest.mark.parametrize("given", ["a/~/b", "a~", "cost$5.png", "a$", "${", "plain/a.png", "-$-"])
 def test_left_as_it_is(given: str) -> None:
-    assert expand_home(Path(given), NRMError) == Path(given)
+    assert expand_path(Path(given), NRMError) == Path(given)
     assert pattern(f"./{given}") == f"./{given}"
 
 
@@ -54,14 +54,14 @@ def test_left_as_it_is(given: str) -> None:
 )
 def test_what_is_not_known(given: str, said: str) -> None:
     with pytest.raises(DataError) as caught:
-        expand_home(Path(given), DataError)
+        expand_path(Path(given), DataError)
     assert str(caught.value).startswith(f"{given}: {said}")
 
 
 @pytest.mark.parametrize("given", ["$HERE", "$NOWHERE", "~"])
 def test_what_exists_by_that_very_name_is_taken(given: str) -> None:
     Path(given).mkdir()
-    assert expand_home(Path(given) / "..", NRMError) == Path(given) / ".."
+    assert expand_path(Path(given) / "..", NRMError) == Path(given) / ".."
 
 
 OPTIONS = [

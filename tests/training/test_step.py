@@ -13,8 +13,8 @@ from short_runs import FULL, PI, SUPERVISED, VAT, a_step, built, differences, fu
 from gluon_nrm.data import Step
 from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.training.assemble import Parts
+from gluon_nrm.training.device_statistics import synchronise_statistics
 from gluon_nrm.training.optimisers import trained_parameters, trainer_arrays
-from gluon_nrm.training.parameter_arrays import synchronise_statistics
 from gluon_nrm.training.seeding import seed_step
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")

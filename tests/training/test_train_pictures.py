@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any, Iterator
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +12,7 @@ import picture_files as files
 import pytest
 from short_runs import differences, newest, recipe
 
+from gluon_nrm.data import Step
 from gluon_nrm.errors import DataError
 from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.evaluate_run import evaluate_run
@@ -50,10 +52,10 @@ def test_a_streamed_run_goes_on_to_the_same_bits(monkeypatch: pytest.MonkeyPatch
     whole = fit(recipe(STREAMED), devices="cpu", root="whole", stream=io.StringIO())
     save = Loop._save
 
-    def stop_after_six(loop: Loop, progress, stop) -> None:
+    def stop_after_six(loop: Loop, progress: Any, stop: Any) -> None:
         original = loop.parts.streams.epoch
 
-        def epoch(number: int, first: int = 0):
+        def epoch(number: int, first: int = 0) -> Iterator[Step]:
             for place, step in enumerate(original(number, first), first):
                 yield step
                 if (number, place) == (1, 1):  # the second step of the second epoch is done

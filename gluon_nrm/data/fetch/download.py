@@ -39,15 +39,15 @@ def fetch(
 ) -> Path:
     """Download a file into ``folder`` unless it is there, and return its path.
 
-    Parameters
-    ----------
-    mirror  URL of a folder that is tried first.
-    stream  Output of the progress display; None: standard error.
+    Args:
+        remote: the file, with its size and checksum.
+        folder: folder to store it in.
+        mirror: URL of a folder that is tried first.
+        stream: output of the progress display; None: standard error.
 
-    Raises
-    ------
-    DataError  No server has the file, the disk is full, another process is downloading it, or another file
-               has its name. A partial download is kept.
+    Raises:
+        DataError: no server has the file, the disk is full, another process is downloading it, or another
+            file has its name. A partial download is kept.
     """
     path = folder / remote.name
     if exists(path, DataError):
@@ -77,9 +77,8 @@ def fetch(
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal.
 
-    Raises
-    ------
-    DataError  It cannot be read.
+    Raises:
+        DataError: it cannot be read.
     """
     digest = hashlib.sha256()
     with os_errors(DataError, "read", path), open_file(path) as file:
@@ -136,10 +135,9 @@ def _remove(partial: Path) -> None:
 def _go_on(remote: Remote, address: str, partial: Path, stream: Optional[TextIO]) -> None:
     """Request the missing bytes from a server and append them to ``partial``.
 
-    Raises
-    ------
-    OSError, HTTPException  The server does not answer, or the connection broke.
-    ValueError              The server has another file.
+    Raises:
+        OSError, HTTPException: the server does not answer, or the connection broke.
+        ValueError: the server has another file.
     """
     have = file_size(partial, DataError)
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})

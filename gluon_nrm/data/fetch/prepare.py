@@ -28,15 +28,14 @@ def prepare(
 ) -> str:
     """Find or download the files of a data set, read them once, and return a summary.
 
-    Parameters
-    ----------
-    data_dir  Folder of all data sets; None: see ``data_folder``.
-    mirror    URL of a folder that is tried first for each file.
-    stream    Output of the progress display; None: standard error.
+    Args:
+        name: the data set.
+        data_dir: folder of all data sets; None: see ``data_folder``.
+        mirror: URL of a folder that is tried first for each file.
+        stream: output of the progress display; None: standard error.
 
-    Raises
-    ------
-    DataError  A file cannot be downloaded, or is not the official one; the message says what to do.
+    Raises:
+        DataError: a file cannot be downloaded, or is not the official one; the message says what to do.
     """
     source = DataSource(data_folder(data_dir))
     _verify(name, source)
@@ -59,9 +58,8 @@ def prepare(
 def describe_files(data_dir: Union[str, Path, None] = None, name: Optional[str] = None) -> str:
     """List the files of one data set, or of all, with place, size, SHA-256 and URLs.
 
-    Raises
-    ------
-    DataError  There is no such data set.
+    Raises:
+        DataError: there is no such data set.
     """
     source = DataSource(data_folder(data_dir))
     if name is not None:

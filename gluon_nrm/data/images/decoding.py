@@ -33,16 +33,14 @@ DAMAGE = (
 def decode(file: Union[Path, BinaryIO], where: Union[str, Path], mode: str = "RGB") -> Image.Image:
     """Decode an image and turn it upright.
 
-    Parameters
-    ----------
-    file   A path or an open file.
-    where  Name of the image in messages.
-    mode   Pillow's mode: "RGB" for three channels, "L" for one; "" for the number that the file has.
+    Args:
+        file: a path or an open file.
+        where: name of the image in messages.
+        mode: Pillow's mode: "RGB" for three channels, "L" for one; "" for the number that the file has.
 
-    Raises
-    ------
-    DataError  The file cannot be read, is no image of ``FORMATS``, is damaged or truncated, or has more
-               pixels than Pillow allows or more than 8 bits per channel.
+    Raises:
+        DataError: the file cannot be read, is no image of ``FORMATS``, is damaged or truncated, or has more
+            pixels than Pillow allows or more than 8 bits per channel.
     """
     if isinstance(file, Path):
         with read_errors(where, "an image"), open_file(file) as opened:

@@ -17,15 +17,13 @@ UNREADABLE = "check that it is whole, or remove it and get it again"
 def read_errors(path: Union[str, Path], kind: str, *damage: Type[Exception]) -> Iterator[None]:
     """Turn exceptions of the body, which reads a file, into errors that name the file.
 
-    Parameters
-    ----------
-    path    The file, or the name of a part of it for messages.
-    kind    Expected kind of file, e.g. "a .gz file".
-    damage  Exceptions that mean damage, besides those of decompression.
+    Args:
+        path: the file, or the name of a part of it for messages.
+        kind: expected kind of file, e.g. "a .gz file".
+        damage: exceptions that mean damage, besides those of decompression.
 
-    Raises
-    ------
-    DataError  The file cannot be read, is damaged or of another kind.
+    Raises:
+        DataError: the file cannot be read, is damaged or of another kind.
     """
     try:
         yield

@@ -55,9 +55,8 @@ class _WatchedDecoder:
     def decode(self, data: bytes) -> Tuple[int, int]:
         """Decode some data; return the number of bytes used (below 0: the image is complete) and 0.
 
-        Raises
-        ------
-        OSError  The data is damaged.
+        Raises:
+            OSError: the data is damaged.
         """
         used, code = self._decoder.decode(data)
         self._ended = used < 0 or self._decoder.pulls_fd or code < 0
@@ -68,9 +67,8 @@ class _WatchedDecoder:
     def cleanup(self) -> None:
         """Release the decoder after the last data.
 
-        Raises
-        ------
-        OSError  The image is not complete.
+        Raises:
+            OSError: the image is not complete.
         """
         self._decoder.cleanup()
         if not self._ended:

@@ -29,7 +29,7 @@ import numpy as np
 from gluon_nrm.data.pipeline.splits import Split, check_split, draw_split
 from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.errors import DataError
-from gluon_nrm.storage.files import exists, expand_home, os_errors, read_file, write_text
+from gluon_nrm.storage.files import exists, expand_path, os_errors, read_file, write_text
 
 TITLE = "gluon_nrm split 1"
 KEYS = ("data", "labels", "seed", "images", "labels_sha256", "positions_sha256")
@@ -89,7 +89,7 @@ def read_split(
     DataError  The file cannot be read, is damaged, or is of another data set, number or seed; positions are
                out of range, repeated, or not the same number of each class.
     """
-    path = expand_home(Path(path), DataError)
+    path = expand_path(Path(path), DataError)
     classes = dataset.train.labels
     header, positions = _parse(path, HEADER + POSITION * len(classes))
     expected = {

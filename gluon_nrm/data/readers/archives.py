@@ -24,15 +24,14 @@ BESIDE = 2**24
 def read_files(place: Path, folder: str, names: Sequence[str], largest: int) -> Dict[str, bytes]:
     """Return the contents of the files called ``names``.
 
-    Parameters
-    ----------
-    place    The archive, or its unpacked folder.
-    folder   The folder inside the archive.
-    largest  Largest size of a file in bytes; no more is read, whatever a header says.
+    Args:
+        place: the archive, or its unpacked folder.
+        folder: the folder inside the archive.
+        names: names of the files in that folder.
+        largest: largest size of a file in bytes; no more is read, whatever a header says.
 
-    Raises
-    ------
-    DataError  A file is missing or too large, or the archive is damaged or of another format.
+    Raises:
+        DataError: a file is missing or too large, or the archive is damaged or of another format.
     """
     with read_errors(place, "a .tar.gz archive", *DAMAGE):
         if is_dir(place, DataError):
@@ -94,9 +93,8 @@ class _Bounded:
     def read(self, size: int) -> bytes:
         """Read as a file does.
 
-        Raises
-        ------
-        ValueError  The stream is longer, or was read 100 times after its end.
+        Raises:
+            ValueError: the stream is longer, or was read 100 times after its end.
         """
         data = self._stream.read(size)
         self._given += len(data)

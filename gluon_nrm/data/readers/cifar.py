@@ -38,6 +38,7 @@ def decode_binary(label_bytes: int) -> Decode:
     """Make the decoder of records: label bytes, the last of them the class, and 3,072 bytes of an image."""
 
     def decode(data: bytes, where: str, images: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Return the images (N, 3072) and labels (N,) of a file."""
         record = label_bytes + PIXELS
         if len(data) != images * record:
             raise DataError(
@@ -54,6 +55,7 @@ def decode_python(labels_key: str) -> Decode:
     """Make the decoder of a pickled dictionary: images in ``data``, classes in ``labels_key``."""
 
     def decode(data: bytes, where: str, images: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Return the images (N, 3072) and labels (N,) of a file."""
         entries = read_dictionary(data, where)
         pixels, labels = entries.get("data"), entries.get(labels_key)
         if not isinstance(pixels, np.ndarray) or pixels.shape != (images, PIXELS):
@@ -116,15 +118,14 @@ def load_cifar100(source: DataSource) -> Dataset:
 def read_cifar(spec: DatasetSpec, forms: Sequence[Form], source: DataSource) -> Dataset:
     """Read the first form that exists: archives before folders, binary before python.
 
-    Parameters
-    ----------
-    spec   Expected numbers of images and classes.
-    forms  Published forms of the data set.
+    Args:
+        spec: expected numbers of images and classes.
+        forms: published forms of the data set.
+        source: folder of the files.
 
-    Raises
-    ------
-    MissingData  No form exists.
-    DataError    The files are damaged, incomplete or of another data set.
+    Raises:
+        MissingData: no form exists.
+        DataError: the files are damaged, incomplete or of another data set.
     """
     for attribute in ("archive", "folder"):
         for form in forms:

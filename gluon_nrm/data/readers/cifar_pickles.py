@@ -129,9 +129,8 @@ class _Unpickler(pickle._Unpickler):
 def read_dictionary(data: bytes, where: str) -> Dict[str, Any]:
     """Return the dictionary in a pickle of CIFAR, with its array as uint8.
 
-    Raises
-    ------
-    DataError  The pickle is damaged or does anything else; ``where`` names it in the message.
+    Raises:
+        DataError: the pickle is damaged or does anything else; ``where`` names it in the message.
     """
     try:
         result = _Unpickler(data).load()

@@ -34,9 +34,8 @@ def load_digits(source: DataSource) -> Dataset:
 
     The test set holds 50 images of each class and never changes. The arrays are read-only.
 
-    Raises
-    ------
-    DataError  scikit-learn is missing, or a folder was given.
+    Raises:
+        DataError: scikit-learn is missing, or a folder was given.
     """
     images, labels = _read()
     if source.path is not None:

@@ -35,14 +35,13 @@ def read_imagenet(spec: DatasetSpec, source: DataSource) -> Dataset:
     Images are decoded when they are needed, (3, side, side) uint8; stored images may have any size. Classes
     are numbered as im2rec does, in alphabetical order of their WordNet names.
 
-    Parameters
-    ----------
-    spec  Expected numbers of images and classes, and the constants that normalise them.
+    Args:
+        spec: expected numbers of images and classes, and the constants that normalise them.
+        source: folder of the files, and the size of the images.
 
-    Raises
-    ------
-    MissingData  Neither exists.
-    DataError    The files are damaged, or not ImageNet.
+    Raises:
+        MissingData: neither exists.
+        DataError: the files are damaged, or not ImageNet.
     """
     folder = source.folder(spec.name)
     if not has_parts(folder):

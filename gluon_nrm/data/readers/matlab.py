@@ -31,13 +31,13 @@ Content = Union[bytes, bytearray, memoryview]
 def read_arrays(path: Path, names: Sequence[str], most: int) -> Dict[str, np.ndarray]:
     """Return the arrays called ``names`` that exist, in their stored type.
 
-    Parameters
-    ----------
-    most  Largest size of the unpacked file in bytes.
+    Args:
+        path: a MATLAB file of version 5.
+        names: names of arrays.
+        most: largest size of the unpacked file in bytes.
 
-    Raises
-    ------
-    DataError  The file cannot be read, is damaged, is larger, or holds anything but numeric arrays.
+    Raises:
+        DataError: the file cannot be read, is damaged, is larger, or holds anything but numeric arrays.
     """
     with read_errors(path, "a MATLAB file", ValueError, struct.error), open_file(path) as file:
         return {name: array for name, array in _arrays(file, most) if name in names}

@@ -41,10 +41,9 @@ def load_mnist(source: DataSource) -> Dataset:
 def read_mnist(spec: DatasetSpec, source: DataSource) -> Dataset:
     """Read the four files; ``spec`` holds the expected numbers of images.
 
-    Raises
-    ------
-    MissingData  A file is missing.
-    DataError    A file is damaged or another file.
+    Raises:
+        MissingData: a file is missing.
+        DataError: a file is damaged or another file.
     """
     parts = []
     for part, number in zip(PARTS, (spec.train, spec.test)):

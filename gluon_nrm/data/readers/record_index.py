@@ -26,13 +26,11 @@ RENUMBER = "number the lines of NAME.lst 0, 1, 2, ... and make NAME.rec and NAME
 def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Read NAME.idx (lines of key, tab, start) of a NAME.rec of ``size`` bytes.
 
-    Returns
-    -------
-    Keys and starts of the records, (N,) int64 each.
+    Returns:
+        Keys and starts of the records, (N,) int64 each.
 
-    Raises
-    ------
-    DataError  It is missing, damaged or of another file, or repeats a key.
+    Raises:
+        DataError: it is missing, damaged or of another file, or repeats a key.
     """
     if not is_file(path, DataError):
         raise DataError(f"{path} is missing; im2rec writes it beside the .rec file; make both again")
@@ -50,13 +48,11 @@ def read_index(path: Path, size: int) -> Tuple[np.ndarray, np.ndarray]:
 def read_list(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     """Read NAME.lst, lines of key, label and path with tabs between; the path may have any encoding.
 
-    Returns
-    -------
-    Keys (N,) int64 and labels (N,) float64.
+    Returns:
+        Keys (N,) int64 and labels (N,) float64.
 
-    Raises
-    ------
-    DataError  A line is damaged, or a key is repeated.
+    Raises:
+        DataError: a line is damaged, or a key is repeated.
     """
     keys, labels = array("q"), array("d")
     with read_errors(path, "a list of im2rec", ValueError, OverflowError), open_file(path) as file:
@@ -75,9 +71,8 @@ def read_list(path: Path) -> Tuple[np.ndarray, np.ndarray]:
 def check_unique(keys: np.ndarray, path: Path) -> None:
     """Check that no key is repeated, so that each has one label.
 
-    Raises
-    ------
-    DataError  The message names the first such key.
+    Raises:
+        DataError: the message names the first such key.
     """
     ordered = np.sort(keys)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]

@@ -15,14 +15,13 @@ from gluon_nrm.storage.files import is_file, open_file
 def record_names(train: Path, test: Path, classes: int) -> Tuple[str, ...]:
     """Return the class names: the folders in the lists, or else the numbers of the classes.
 
-    Parameters
-    ----------
-    train, test  The .rec files; their lists end in .lst.
-    classes      Number of classes.
+    Args:
+        train: .rec file of the training images; its list ends in .lst.
+        test: .rec file of the test images.
+        classes: number of classes.
 
-    Raises
-    ------
-    DataError  A list cannot be read, or the two lists name a class differently.
+    Raises:
+        DataError: a list cannot be read, or the two lists name a class differently.
     """
     found = [_folders(path.with_suffix(".lst")) for path in (train, test)]
     trained, tested = found

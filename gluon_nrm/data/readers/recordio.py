@@ -50,9 +50,8 @@ class RecordFile:
 
     Several threads may read at once (``pread``).
 
-    Raises
-    ------
-    DataError  A file cannot be read, or the index is damaged, of another file or repeats a key.
+    Raises:
+        DataError: a file cannot be read, or the index is damaged, of another file or repeats a key.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,13 +77,13 @@ class RecordFile:
     def identities(self) -> Identities:
         """Return key, size of the record and check sum of every image.
 
-        Raises
-        ------
-        DataError  A record cannot be read.
+        Raises:
+            DataError: a record cannot be read.
         """
         lengths = self.ends - self.starts
 
         def read(index: int) -> bytes:
+            """Read the bytes of one record."""
             with read_errors(self.where(index), "a record"):
                 return os.pread(self._descriptor, int(lengths[index]), int(self.starts[index]))
 
@@ -98,9 +97,8 @@ class RecordFile:
     def picture(self, index: int, mode: str = "RGB") -> Image.Image:
         """Decode an image in its stored size.
 
-        Raises
-        ------
-        DataError  It is damaged, or its label differs from NAME.lst.
+        Raises:
+            DataError: it is damaged, or its label differs from NAME.lst.
         """
         record = self.record(index)
         if self._listed is not None:
@@ -110,9 +108,8 @@ class RecordFile:
     def record(self, index: int) -> Record:
         """Read a record.
 
-        Raises
-        ------
-        DataError  It is damaged, or other bytes follow before the next record of the index.
+        Raises:
+            DataError: it is damaged, or other bytes follow before the next record of the index.
         """
         start, length = int(self.starts[index]), int(self.ends[index] - self.starts[index])
         if length > LARGEST:
@@ -136,9 +133,8 @@ class RecordFile:
 
         ``COMPARED`` labels of NAME.lst are compared with the records now, and the others as images are read.
 
-        Raises
-        ------
-        DataError  A label is no integer of 0 or more, or NAME.lst does not agree with the records.
+        Raises:
+            DataError: a label is no integer of 0 or more, or NAME.lst does not agree with the records.
         """
         listed = self.path.with_suffix(".lst")
         if not is_file(listed, DataError):
@@ -162,9 +158,8 @@ class RecordFile:
     def _compare(self, index: int, label: float, key: int) -> None:
         """Compare label and key of a record with NAME.lst and NAME.idx.
 
-        Raises
-        ------
-        DataError  They differ.
+        Raises:
+            DataError: they differ.
         """
         listed = self.path.with_suffix(".lst")
         if self._listed is not None and label != self._listed[index]:
@@ -182,9 +177,8 @@ class RecordFile:
     def _classes(self, labels: np.ndarray) -> np.ndarray:
         """Convert labels to int64.
 
-        Raises
-        ------
-        DataError  A label is no integer of 0 or more.
+        Raises:
+            DataError: a label is no integer of 0 or more.
         """
         with np.errstate(invalid="ignore"):
             bad = ~((labels == np.rint(labels)) & (labels >= 0) & (labels < 2**31))
@@ -224,9 +218,8 @@ class RecordFile:
 def count_classes(labels: np.ndarray, path: Path) -> int:
     """Count the classes of the training records, which must be 0, 1, 2, ...
 
-    Raises
-    ------
-    DataError  A class between the first and the last has no record.
+    Raises:
+        DataError: a class between the first and the last has no record.
     """
     highest = int(labels.max())
     there = np.unique(labels)

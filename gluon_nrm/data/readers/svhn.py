@@ -36,10 +36,9 @@ def load_svhn(source: DataSource) -> Dataset:
 def read_svhn(spec: DatasetSpec, source: DataSource) -> Dataset:
     """Read both files; ``spec`` holds the expected numbers of images. The label 10 becomes class 0.
 
-    Raises
-    ------
-    MissingData  A file is missing.
-    DataError    A file is damaged or another file.
+    Raises:
+        MissingData: a file is missing.
+        DataError: a file is damaged or another file.
     """
     parts = []
     for file, images in zip(FILES, (spec.train, spec.test)):

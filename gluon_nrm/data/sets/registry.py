@@ -14,7 +14,7 @@ from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.identities import Identified
 from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
-from gluon_nrm.storage.files import expand_home
+from gluon_nrm.storage.files import expand_path
 
 DATA_DIR_VARIABLE = "GLUON_NRM_DATA"
 """Environment variable with the folder of all data sets, used if a command gives none."""
@@ -59,7 +59,7 @@ class DataSource:
 
     def folder(self, name: str) -> Path:
         """Return the folder of the data set ``name``."""
-        return expand_home(Path(self.path), DataError) if self.path is not None else self.data_dir / name
+        return expand_path(Path(self.path), DataError) if self.path is not None else self.data_dir / name
 
 
 class PartFound(NamedTuple):
@@ -140,7 +140,7 @@ def data_folder(data_dir: Union[str, Path, None] = None) -> Path:
     """Return the folder of all data sets: ``data_dir``, else the environment variable, else ``data``."""
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or "data"
-    return expand_home(Path(data_dir), DataError)
+    return expand_path(Path(data_dir), DataError)
 
 
 def load_dataset(

@@ -122,6 +122,7 @@ def prune(graph: InferenceGraph) -> InferenceGraph:
     places = {index: place for place, index in enumerate(sorted(needed))}
 
     def moved(entry: Entry) -> Entry:
+        """Return an entry with its number in the smaller graph."""
         return Entry(places[entry.node], entry.output)
 
     nodes = tuple(

@@ -93,7 +93,10 @@ def converts(*ops: str) -> Callable[[Callable[[NodeConversion], Any]], Callable[
     """Register a function as the converter of some operators; it returns one name or several."""
 
     def register(function: Callable[[NodeConversion], Any]) -> Callable[[NodeConversion], Any]:
+        """Register ``function`` for each operator."""
+
         def convert(conversion: NodeConversion) -> Sequence[str]:
+            """Call ``function`` and return its names as a list."""
             made = function(conversion)
             return [made] if isinstance(made, str) else list(made)
 

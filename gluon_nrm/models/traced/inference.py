@@ -125,6 +125,7 @@ class TracedZero(GraphBlock):
         states: Dict[int, Tensor] = {}
 
         def run(index: int, inputs: List[Tensor], changes: Changes) -> List[Tensor]:
+            """Compute one node: no dropout, frozen norms; states of the rectifiers are kept."""
             node = self._plan.branches.graph.nodes[index]
             if node.op == "Dropout":
                 return inputs

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple, Set, Tuple
 
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.graph_block import GraphBlock, TracedBranches, own_parameters, trace_branches
 from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
 from gluon_nrm.layers.named_outputs import NamedBlock
-from gluon_nrm.layers.options import CHOICES
+from gluon_nrm.layers.options import check_choice
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
@@ -30,9 +29,8 @@ class MaxMin(NamedBlock, GraphBlock):
     def __init__(
         self, traced: TracedBranches, gates: str = "negated", dtype: str = "float32", **kwargs: Any
     ) -> None:
-        for name, value in (("gates", gates), ("dtype", dtype)):
-            if value not in CHOICES[name]:
-                raise ModelError(f"{name}: {value!r} is not one of {', '.join(CHOICES[name])}")
+        check_choice("gates", gates)
+        check_choice("dtype", dtype)
         super().__init__(traced.branches, traced.parameters, **kwargs)
         self._network, self._released, self._dtype = traced.parameters, gates == "released", dtype
         with self.name_scope():

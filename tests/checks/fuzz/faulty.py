@@ -10,6 +10,9 @@ from pathlib import Path
 
 from fuzz.cases import Target
 
+#: Bytes that a case may use, in place of 2 GiB, which take seconds to fill.
+MOST_MEMORY = 2**29
+
 
 def sample(folder: Path) -> None:
     (folder / "sample").mkdir()
@@ -26,13 +29,13 @@ def hang(folder: Path, rng: random.Random) -> None:
 
 def memory(folder: Path, rng: random.Random) -> None:
     """Take much, and keep it."""
-    kept = bytearray(b"\1") * (2**31 + 2**27)
+    kept = bytearray(b"\1") * (2**29 + 2**27)
     time.sleep(600 + kept[0])
 
 
 def peak(folder: Path, rng: random.Random) -> None:
     """Take much for a moment only."""
-    bytearray(b"\1") * (2**31 + 2**27)
+    bytearray(b"\1") * (2**29 + 2**27)
 
 
 def defect(folder: Path, rng: random.Random) -> None:

@@ -116,7 +116,8 @@ class Fuzzer:
 
     def check_samples(self) -> None:
         """Read every sound sample; a reader that fails on one would make all its cases worthless."""
-        for target in self.targets:
+        readers = {(target.samples, target.read): target for target in self.targets}
+        for target in readers.values():
             _, status = os.waitpid(in_child(partial(self._read_samples, target), self.log), 0)
             if status:
                 self._keep(target, -1, f"sound sample: {self.log.read_text(errors='replace')[-2000:]}")
@@ -230,7 +231,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.replay:
         return replay(options.replay)
-    import_everything()
+    if options.faulty:
+        worker.MOST_MEMORY = faulty.MOST_MEMORY
+    else:
+        import_everything()
     wanted = set(filter(None, options.only.split(",")))
     known = faulty.TARGETS if options.faulty else all_targets()
     targets = [each for each in known if not wanted or each.name in wanted]

@@ -222,13 +222,18 @@ def test_a_run_resumes_with_its_own_images_or_not_at_all(place: Place) -> None:
     assert (run.path, len(run.read_metrics())) == (place.run, 3)
 
 
-def test_a_run_of_an_earlier_version_says_that_its_data_cannot_be_checked(place: Place) -> None:
+def test_a_run_of_an_earlier_version_says_that_its_data_cannot_be_checked(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = evaluate_run(place.run)
     (place.run / "data.json").unlink()
-    with pytest.warns(UserWarning, match=r"no data\.json: it was started by an earlier version"):
-        assert evaluate_run(place.run) == expected
-    with pytest.warns(UserWarning, match=r"no data\.json"):
-        assert export_run(place.run, place.folder / "out").test_error is None
+    said = f"warning: {place.run} has no data.json: it was started by an earlier version"
+    capsys.readouterr()
+    assert evaluate_run(place.run) == expected
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(said)
+    assert export_run(place.run, place.folder / "out").test_error is None
+    assert [line.startswith(said) for line in capsys.readouterr().err.splitlines()].count(True) == 1
 
 
 @pytest.mark.parametrize(

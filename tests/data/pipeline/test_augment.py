@@ -14,7 +14,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def some_images(count: int, dtype=np.float32) -> np.ndarray:
+def some_images(count: int, dtype: type = np.float32) -> np.ndarray:
     """Images (count, 3, 5, 7) without a zero pixel, so that whatever is 0 afterwards came from the border."""
     return rng(9).integers(1, 256, (count, 3, 5, 7)).astype(dtype)
 
@@ -40,7 +40,7 @@ def dots(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("largest", [1, 2, 4])
-def test_translation_is_the_slow_loop(dtype, largest):
+def test_translation_is_the_slow_loop(dtype: type, largest: int) -> None:
     span = range(-largest, largest + 1)
     offsets = np.array([(down, right) for down in span for right in span])
     images = some_images(len(offsets), dtype)
@@ -50,7 +50,7 @@ def test_translation_is_the_slow_loop(dtype, largest):
     assert result.dtype == dtype
 
 
-def test_each_image_is_moved_as_a_whole_and_by_its_own_offset():
+def test_each_image_is_moved_as_a_whole_and_by_its_own_offset() -> None:
     """Every result is one translation of its own image, all channels alike, and not all images move alike."""
     images = some_images(40)
     found = []
@@ -62,7 +62,7 @@ def test_each_image_is_moved_as_a_whole_and_by_its_own_offset():
     assert len(set(found)) > 10
 
 
-def test_shifts_are_uniform_and_rows_independent_of_columns():
+def test_shifts_are_uniform_and_rows_independent_of_columns() -> None:
     count = 25 * 400
     moved = Augment(2, False)(dots(count), rng(1))
     _, _, rows, columns = np.nonzero(moved)
@@ -73,7 +73,7 @@ def test_shifts_are_uniform_and_rows_independent_of_columns():
     assert ((table - 400) ** 2 / 400).sum() < 51.2
 
 
-def test_mirroring_is_left_to_right_and_takes_half_of_the_images():
+def test_mirroring_is_left_to_right_and_takes_half_of_the_images() -> None:
     images = some_images(1000)
     result = Augment(0, True)(images, rng(2))
     same = (result == images).all(axis=(1, 2, 3))
@@ -83,7 +83,7 @@ def test_mirroring_is_left_to_right_and_takes_half_of_the_images():
     assert abs(mirrored.sum() - 500) < 4 * 15.8
 
 
-def test_mirroring_is_independent_of_the_shift():
+def test_mirroring_is_independent_of_the_shift() -> None:
     images = np.zeros((4000, 1, 9, 9), dtype=np.float32)
     images[:, 0, 4, 3:6] = (1, 2, 3)
     result = Augment(2, True)(images, rng(3))
@@ -95,7 +95,7 @@ def test_mirroring_is_independent_of_the_shift():
         assert abs(mirrored[columns == column].mean() - 0.5) < 4 * 0.018
 
 
-def test_the_generator_decides_and_the_argument_stays():
+def test_the_generator_decides_and_the_argument_stays() -> None:
     images = some_images(30)
     kept = images.copy()
     augment = Augment(2, True)
@@ -105,25 +105,25 @@ def test_the_generator_decides_and_the_argument_stays():
     np.testing.assert_array_equal(images, kept)
 
 
-def test_nothing_to_do():
+def test_nothing_to_do() -> None:
     images = some_images(3)
     generator = rng(6)
     np.testing.assert_array_equal(Augment(0, False)(images, generator), images)
     assert generator.random() == rng(6).random()
 
 
-def test_a_batch_of_one_and_a_read_only_batch():
+def test_a_batch_of_one_and_a_read_only_batch() -> None:
     images = some_images(1)
     images.setflags(write=False)
     assert Augment(1, True)(images, rng()).shape == images.shape
 
 
-def test_a_negative_shift_is_refused():
+def test_a_negative_shift_is_refused() -> None:
     with pytest.raises(DataError, match="data.shift: -1 pixels"):
         Augment(-1, False)
 
 
-def test_a_shift_as_large_as_the_image_is_refused():
+def test_a_shift_as_large_as_the_image_is_refused() -> None:
     Augment(4, False)(some_images(2), rng())
     for shift in (5, 100):
         with pytest.raises(DataError, match=f"data.shift: {shift} pixels; .* smaller than the 5 x 7 images"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import mxnet as mx
 import numpy as np
@@ -15,7 +15,7 @@ from fakes import ROOT
 from official_files import SPECS
 from short_runs import SUPERVISED, recipe
 
-from gluon_nrm.data import Dataset, DataSource, draw_split, load_dataset, read_split, write_splits
+from gluon_nrm.data import Dataset, DataSource, Split, draw_split, load_dataset, read_split, write_splits
 from gluon_nrm.data.pipeline.split_files import TABLE_LABELS
 from gluon_nrm.data.readers.cifar import CIFAR10_FORMS, read_cifar
 from gluon_nrm.errors import DataError, RecipeError
@@ -25,13 +25,13 @@ DIGITS = load_dataset("digits")
 SHIPPED = sorted((ROOT / "recipes" / "splits").glob("*.txt"))
 
 
-def drawn(dataset: Dataset, labels: int, seed: int, **settings):
+def drawn(dataset: Dataset, labels: int, seed: int, **settings: Any) -> Split:
     return draw_split(
         dataset.train.labels, labelled=labels, split_seed=seed, classes=dataset.classes, **settings
     )
 
 
-def assert_same(first, second) -> None:
+def assert_same(first: Split, second: Split) -> None:
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a, b)
         assert a.dtype == np.int64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict, List, Tuple
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,14 @@ from gluon_nrm.data import Split, check_split, draw_split, load_dataset
 from gluon_nrm.data.pipeline.splits import take_per_class
 from gluon_nrm.errors import DataError
 
+Indices = List[int]
+
 DIGITS = load_dataset("digits").train.labels
 # Three classes of very different sizes: 4, 10 and 26 images, mixed.
 UNEVEN = np.random.RandomState(5).permutation(np.repeat([0, 1, 2], [4, 10, 26]))
 
 
-def draw(labels=DIGITS, **settings) -> Split:
+def draw(labels: np.ndarray = DIGITS, **settings: Any) -> Split:
     classes = int(labels.max()) + 1
     return draw_split(labels, **{"labelled": 50, "split_seed": 0, "classes": classes, **settings})
 
@@ -25,7 +29,9 @@ def same(first: Split, second: Split) -> bool:
 
 @pytest.mark.parametrize("labelled", [10, 50, 100, 1000])
 @pytest.mark.parametrize("validation", [0, 200])
-def test_labelled_images_are_balanced_and_the_parts_make_up_the_training_set(labelled, validation):
+def test_labelled_images_are_balanced_and_the_parts_make_up_the_training_set(
+    labelled: int, validation: int
+) -> None:
     split = draw(labelled=labelled, validation=validation)
     assert np.bincount(DIGITS[split.labelled]).tolist() == [labelled // 10] * 10
     assert len(split.validation) == validation
@@ -36,14 +42,14 @@ def test_labelled_images_are_balanced_and_the_parts_make_up_the_training_set(lab
         assert (np.diff(part) > 0).all()
 
 
-def test_including_the_labelled_images():
+def test_including_the_labelled_images() -> None:
     alone, included = draw(validation=100), draw(validation=100, include_labelled=True)
     np.testing.assert_array_equal(included.labelled, alone.labelled)
     np.testing.assert_array_equal(included.validation, alone.validation)
     assert set(included.unlabelled) == set(alone.unlabelled) | set(alone.labelled)
 
 
-def test_every_image_labelled():
+def test_every_image_labelled() -> None:
     split = draw(labelled=None, validation=97)
     assert len(split.labelled) == 1200
     assert not len(split.unlabelled)
@@ -52,14 +58,14 @@ def test_every_image_labelled():
     np.testing.assert_array_equal(both.unlabelled, split.labelled)
 
 
-def test_the_seed_decides():
+def test_the_seed_decides() -> None:
     assert same(draw(split_seed=3, validation=100), draw(split_seed=3, validation=100))
     splits = [draw(split_seed=seed, validation=100) for seed in range(5)]
     assert len({split.labelled.tobytes() for split in splits}) == 5
     assert len({split.validation.tobytes() for split in splits}) == 5
 
 
-def test_the_global_random_state_is_neither_used_nor_changed():
+def test_the_global_random_state_is_neither_used_nor_changed() -> None:
     np.random.seed(1)
     before = np.random.get_state()[1].copy()
     first = draw()
@@ -68,13 +74,13 @@ def test_the_global_random_state_is_neither_used_nor_changed():
     assert same(first, draw())
 
 
-def test_seed_zero_never_changes():
+def test_seed_zero_never_changes() -> None:
     """Written down once: results of earlier runs hold for these images, whatever numpy is installed."""
     assert draw(labelled=10).labelled.tolist() == [274, 354, 375, 399, 741, 812, 863, 1108, 1128, 1198]
     assert draw(labelled=10, validation=5).validation.tolist() == [238, 295, 403, 642, 1268]
 
 
-def test_every_image_is_equally_likely_to_be_labelled():
+def test_every_image_is_equally_likely_to_be_labelled() -> None:
     labels = np.arange(40) % 2
     counts = np.zeros(40)
     for seed in range(400):
@@ -83,21 +89,21 @@ def test_every_image_is_equally_likely_to_be_labelled():
     assert abs(counts - 100).max() < 4 * 8.7
 
 
-def test_validation_keeps_the_proportions_of_the_classes():
+def test_validation_keeps_the_proportions_of_the_classes() -> None:
     split = draw(validation=300)
     expected = np.bincount(DIGITS) * 300 / len(DIGITS)
     assert abs(np.bincount(DIGITS[split.validation]) - expected).max() < 1
     assert np.bincount(UNEVEN[draw(UNEVEN, labelled=3, validation=20).validation]).tolist() == [2, 5, 13]
 
 
-def test_validation_of_every_size_up_to_all_but_one():
+def test_validation_of_every_size_up_to_all_but_one() -> None:
     for size in range(len(UNEVEN)):
         split = draw(UNEVEN, labelled=None, validation=size)
         assert len(split.validation) == size
         assert len(split.labelled) == len(UNEVEN) - size
 
 
-def test_take_per_class_follows_the_order():
+def test_take_per_class_follows_the_order() -> None:
     labels = np.array([0, 1, 1, 0, 1, 0])
     order = np.array([5, 4, 2, 3, 1, 0])
     assert take_per_class(labels, order, np.array([2, 1])).tolist() == [3, 4, 5]
@@ -130,14 +136,14 @@ def test_take_per_class_follows_the_order():
         ({"labels": DIGITS[:, None], "classes": 10}, "vector of integers"),
     ],
 )
-def test_what_cannot_be_drawn(settings, message):
-    arguments = {"labels": DIGITS, "labelled": 50, "split_seed": 0, "classes": 10, **settings}
+def test_what_cannot_be_drawn(settings: Dict[str, Any], message: str) -> None:
+    arguments: Dict[str, Any] = {"labels": DIGITS, "labelled": 50, "split_seed": 0, "classes": 10, **settings}
     with pytest.raises(DataError, match=message) as caught:
         draw_split(arguments.pop("labels"), **arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_the_largest_balanced_draw_is_possible():
+def test_the_largest_balanced_draw_is_possible() -> None:
     assert len(draw(labelled=1240).labelled) == 1240
 
 
@@ -146,7 +152,7 @@ def test_the_largest_balanced_draw_is_possible():
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 
 
-def split_of(labelled, unlabelled, validation) -> Split:
+def split_of(labelled: Indices, unlabelled: Indices, validation: Indices) -> Split:
     return Split(*(np.array(part, dtype=np.int64) for part in (labelled, unlabelled, validation)))
 
 
@@ -159,7 +165,7 @@ def split_of(labelled, unlabelled, validation) -> Split:
         (([0, 3], [0, 1, 3], [5]), {"include_labelled": True}),
     ],
 )
-def test_sound_splits_pass(parts, settings):
+def test_sound_splits_pass(parts: Tuple[Indices, Indices, Indices], settings: Dict[str, Any]) -> None:
     check_split(split_of(*parts), LABELS, classes=2, **settings)
 
 
@@ -180,6 +186,8 @@ def test_sound_splits_pass(parts, settings):
         (([0, 1], [], []), {}, "a class has 0 labelled images and another 2"),
     ],
 )
-def test_unsound_splits_are_refused(parts, settings, message):
+def test_unsound_splits_are_refused(
+    parts: Tuple[Indices, Indices, Indices], settings: Dict[str, Any], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         check_split(split_of(*parts), LABELS, classes=2, **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import List
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ DATA = numbered()
 SPLIT = draw_split(DATA.train.labels, labelled=12, split_seed=0, validation=10, classes=3)
 
 
-def streams(data: Dataset = DATA, split: Split = SPLIT, **settings) -> Streams:
-    defaults = dict(augment=Augment(0, False), batch_labelled=8, batch_unlabelled=10, seed=0)
+def streams(data: Dataset = DATA, split: Split = SPLIT, **settings: Any) -> Streams:
+    defaults: Dict[str, Any] = dict(augment=Augment(0, False), batch_labelled=8, batch_unlabelled=10, seed=0)
     return Streams(data, split, **{**defaults, **settings})
 
 
@@ -58,10 +58,10 @@ def assert_equal(first: List[Step], second: List[Step]) -> None:
             np.testing.assert_array_equal(x, y)
 
 
-AUGMENTED = dict(augment=Augment(2, True), independent_teacher=True)
+AUGMENTED: Dict[str, Any] = dict(augment=Augment(2, True), independent_teacher=True)
 
 
-def test_shapes_and_types():
+def test_shapes_and_types() -> None:
     for step in streams(**AUGMENTED).epoch(0):
         for batch, size in ((step.labelled, 8), (step.unlabelled, 10)):
             assert batch.images.shape == batch.teacher_images.shape == (size, 2, 5, 5)
@@ -70,21 +70,21 @@ def test_shapes_and_types():
             assert batch.indices.dtype == np.int64
 
 
-def test_an_epoch_is_a_function_of_seed_and_epoch():
+def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     first = streams(**AUGMENTED)
     list(first.epoch(0))
     np.random.seed(7)
     assert_equal(list(first.epoch(3)), list(streams(**AUGMENTED).epoch(3)))
 
 
-def test_interleaved_epochs_do_not_disturb_each_other():
+def test_interleaved_epochs_do_not_disturb_each_other() -> None:
     both = streams(**AUGMENTED)
     pairs = list(zip(both.epoch(0), both.epoch(1)))
     assert_equal([pair[0] for pair in pairs], list(streams(**AUGMENTED).epoch(0)))
     assert_equal([pair[1] for pair in pairs], list(streams(**AUGMENTED).epoch(1)))
 
 
-def test_the_global_random_state_is_not_changed():
+def test_the_global_random_state_is_not_changed() -> None:
     np.random.seed(1)
     before = np.random.get_state()[1].copy()
     list(streams(**AUGMENTED).epoch(0))
@@ -92,16 +92,16 @@ def test_the_global_random_state_is_not_changed():
 
 
 @pytest.mark.parametrize("stream", ["labelled", "unlabelled"])
-def test_epochs_and_seeds_differ(stream):
+def test_epochs_and_seeds_differ(stream: str) -> None:
     orders = [tuple(shown(list(streams(seed=s).epoch(e)), stream)) for s in range(4) for e in range(4)]
     assert len(set(orders)) == 16
 
 
-def test_augmentation_differs_between_epochs_and_between_the_streams():
+def test_augmentation_differs_between_epochs_and_between_the_streams() -> None:
     """The same constant image is moved differently in another epoch and in the other stream."""
     white = DATA.train._replace(images=np.ones_like(DATA.train.images))
     data = Dataset("white", tuple("abc"), white, white, mean=np.zeros(2), std=np.ones(2))
-    settings = dict(augment=Augment(2, False), batch_labelled=10, batch_unlabelled=10)
+    settings: Dict[str, Any] = dict(augment=Augment(2, False), batch_labelled=10, batch_unlabelled=10)
     first, second = (next(iter(streams(data, **settings).epoch(epoch))) for epoch in (0, 1))
     images = [
         step_batch.images for step in (first, second) for step_batch in (step.labelled, step.unlabelled)
@@ -111,7 +111,7 @@ def test_augmentation_differs_between_epochs_and_between_the_streams():
 
 @pytest.mark.parametrize("epoch", [0, 5])
 @pytest.mark.parametrize("sizes", [(8, 10), (5, 7), (12, 48), (1, 1)])
-def test_every_image_is_shown_equally_often_within_one(epoch, sizes):
+def test_every_image_is_shown_equally_often_within_one(epoch: int, sizes: Tuple[int, int]) -> None:
     steps = list(streams(batch_labelled=sizes[0], batch_unlabelled=sizes[1], epoch_steps=29).epoch(epoch))
     assert len(steps) == 29
     for stream, indices in (("labelled", SPLIT.labelled), ("unlabelled", SPLIT.unlabelled)):
@@ -121,7 +121,7 @@ def test_every_image_is_shown_equally_often_within_one(epoch, sizes):
         assert max(times) - min(times) <= 1
 
 
-def test_every_pass_of_the_labelled_stream_is_a_fresh_balanced_permutation():
+def test_every_pass_of_the_labelled_stream_is_a_fresh_balanced_permutation() -> None:
     order = shown(list(streams(epoch_steps=9).epoch(0)), "labelled")
     passes = [order[start : start + 12] for start in range(0, 72, 12)]
     for one in passes:
@@ -130,13 +130,13 @@ def test_every_pass_of_the_labelled_stream_is_a_fresh_balanced_permutation():
     assert len(set(map(tuple, passes))) == 6
 
 
-def test_a_batch_larger_than_its_stream():
+def test_a_batch_larger_than_its_stream() -> None:
     (step,) = streams(batch_labelled=30, batch_unlabelled=100).epoch(0)
     assert sorted(Counter(numbers(step.labelled)).values()) == [2] * 6 + [3] * 6
     assert sorted(Counter(numbers(step.unlabelled)).values()) == [2] * 44 + [3] * 4
 
 
-def test_labels():
+def test_labels() -> None:
     labelled = set()
     for step in streams(epoch_steps=20).epoch(0):
         np.testing.assert_array_equal(step.labelled.labels, DATA.train.labels[numbers(step.labelled)])
@@ -146,7 +146,7 @@ def test_labels():
     assert labelled == set(SPLIT.labelled.tolist())
 
 
-def test_unlabelled_labels_are_hidden_even_where_the_stream_holds_labelled_images():
+def test_unlabelled_labels_are_hidden_even_where_the_stream_holds_labelled_images() -> None:
     split = draw_split(DATA.train.labels, labelled=12, split_seed=0, include_labelled=True, classes=3)
     steps = list(streams(split=split, epoch_steps=7).epoch(0))
     assert set(split.labelled.tolist()) <= set(shown(steps, "unlabelled"))
@@ -167,24 +167,24 @@ def test_unlabelled_labels_are_hidden_even_where_the_stream_holds_labelled_image
         ({"epoch_steps": 11}, 11),
     ],
 )
-def test_steps_per_epoch(settings, steps):
+def test_steps_per_epoch(settings: Dict[str, Any], steps: int) -> None:
     made = streams(**settings)
     assert made.steps_per_epoch == steps
     assert len(list(made.epoch(0))) == steps
 
 
-def test_steps_per_epoch_where_most_images_are_labelled():
+def test_steps_per_epoch_where_most_images_are_labelled() -> None:
     split = draw_split(DATA.train.labels, labelled=60, split_seed=0, classes=3)
     assert streams(split=split, batch_labelled=20, batch_unlabelled=1).steps_per_epoch == 3
 
 
-def test_steps_per_epoch_where_both_streams_are_equally_long():
+def test_steps_per_epoch_where_both_streams_are_equally_long() -> None:
     split = draw_split(DATA.train.labels, labelled=None, split_seed=0, include_labelled=True, classes=3)
     assert streams(split=split, batch_labelled=7, batch_unlabelled=35).steps_per_epoch == 10
     assert streams(split=split, batch_labelled=35, batch_unlabelled=7).steps_per_epoch == 10
 
 
-def test_no_unlabelled_stream():
+def test_no_unlabelled_stream() -> None:
     with_partner = streams(epoch_steps=5)
     alone = list(streams(batch_unlabelled=0, epoch_steps=5).epoch(0))
     assert all(step.unlabelled is None for step in alone)
@@ -192,7 +192,7 @@ def test_no_unlabelled_stream():
         np.testing.assert_array_equal(step.labelled.images, other.labelled.images)
 
 
-def test_the_teacher_sees_the_same_images_in_an_augmentation_of_its_own():
+def test_the_teacher_sees_the_same_images_in_an_augmentation_of_its_own() -> None:
     steps = list(streams(**AUGMENTED).epoch(0))
     for step in steps:
         for batch in step:
@@ -201,7 +201,7 @@ def test_the_teacher_sees_the_same_images_in_an_augmentation_of_its_own():
             assert not np.array_equal(batch.images, batch.teacher_images)
 
 
-def test_the_student_sees_the_same_with_and_without_an_independent_teacher():
+def test_the_student_sees_the_same_with_and_without_an_independent_teacher() -> None:
     without = list(streams(augment=Augment(2, True)).epoch(0))
     for step, other in zip(streams(**AUGMENTED).epoch(0), without):
         for batch, plain in zip(step, other):
@@ -209,7 +209,7 @@ def test_the_student_sees_the_same_with_and_without_an_independent_teacher():
             np.testing.assert_array_equal(batch.images, plain.images)
 
 
-def test_the_border_is_black_before_normalisation():
+def test_the_border_is_black_before_normalisation() -> None:
     data = Dataset(
         "shifted", tuple("abc"), DATA.train, DATA.train, mean=np.array([3.0, 5.0]), std=np.array([2.0, 4.0])
     )
@@ -223,13 +223,13 @@ def test_the_border_is_black_before_normalisation():
 # Nothing of the test set or of the validation part may ever be trained on
 
 
-def hashes(images: np.ndarray) -> set:
+def hashes(images: np.ndarray) -> Set[str]:
     return {hashlib.sha256(image.tobytes()).hexdigest() for image in images}
 
 
 @pytest.mark.parametrize("include_labelled", [False, True])
 @pytest.mark.parametrize("labelled", [50, None])
-def test_no_leak_of_digits(labelled, include_labelled):
+def test_no_leak_of_digits(labelled: Optional[int], include_labelled: bool) -> None:
     data = load_dataset("digits")
     split = draw_split(
         data.train.labels,
@@ -241,7 +241,7 @@ def test_no_leak_of_digits(labelled, include_labelled):
     )
     unlabelled = 32 if len(split.unlabelled) else 0
     made = streams(data, split, batch_labelled=32, batch_unlabelled=unlabelled, epoch_steps=40)
-    seen = set()
+    seen: Set[str] = set()
     for step in made.epoch(0):
         for batch in filter(None, step):
             seen |= hashes(batch.images)
@@ -267,12 +267,12 @@ def test_no_leak_of_digits(labelled, include_labelled):
         ({"split": SPLIT._replace(unlabelled=SPLIT.unlabelled[:0])}, "every training image is labelled"),
     ],
 )
-def test_what_cannot_be_streamed(settings, message):
+def test_what_cannot_be_streamed(settings: Dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         streams(**settings)
 
 
-def test_a_negative_epoch_is_refused_at_once():
+def test_a_negative_epoch_is_refused_at_once() -> None:
     with pytest.raises(DataError, match="epoch: -1"):
         streams().epoch(-1)
 
@@ -281,7 +281,7 @@ def test_a_negative_epoch_is_refused_at_once():
 
 
 @pytest.mark.parametrize("size", [1, 7, 35, 69, 70, 71, 500])
-def test_evaluation_shows_every_image_once_in_order(size):
+def test_evaluation_shows_every_image_once_in_order(size: int) -> None:
     batches = list(evaluation_batches(DATA, DATA.test, size))
     assert [len(batch.labels) for batch in batches[:-1]] == [size] * (len(batches) - 1)
     assert 0 < len(batches[-1].labels) <= size
@@ -291,18 +291,18 @@ def test_evaluation_shows_every_image_once_in_order(size):
     np.testing.assert_array_equal(labels, DATA.test.labels)
 
 
-def test_evaluation_normalises_and_does_not_augment():
+def test_evaluation_normalises_and_does_not_augment() -> None:
     data = load_dataset("digits")
     images = np.concatenate([batch.images for batch in evaluation_batches(data, data.test, 64)])
     np.testing.assert_array_equal(images, data.normalise(data.test.images))
 
 
-def test_evaluation_of_a_validation_part():
+def test_evaluation_of_a_validation_part() -> None:
     part = DATA.train.subset(SPLIT.validation)
     found = [number for batch in evaluation_batches(DATA, part, 4) for number in numbers(batch)]
     assert found == SPLIT.validation.tolist()
 
 
-def test_an_empty_evaluation_batch_is_refused_at_once():
+def test_an_empty_evaluation_batch_is_refused_at_once() -> None:
     with pytest.raises(DataError, match="train.eval_batch: 0"):
         evaluation_batches(DATA, DATA.test, 0)

@@ -1,4 +1,4 @@
-"""Running statistics of all devices and workers, and arrays that are checked to be finite."""
+"""Running statistics of all devices and workers: read, restored and averaged."""
 
 from __future__ import annotations
 
@@ -10,33 +10,8 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.workers import Workers
-from gluon_nrm.errors import NonFiniteLoss
 from gluon_nrm.models.twin_network import STATISTICS
-from gluon_nrm.runs.network_arrays import named_parameters, network_arrays, to_numpy
-
-__all__ = [
-    "STATISTICS",
-    "device_statistics",
-    "finite_arrays",
-    "load_device_statistics",
-    "synchronise_statistics",
-]
-
-
-def finite_arrays(net: HybridBlock, network: str, step: int) -> Dict[str, np.ndarray]:
-    """Read all parameters of the network called ``network`` for a checkpoint after training step ``step``.
-
-    Raises:
-        NonFiniteLoss: a parameter is infinite or not a number.
-    """
-    arrays = network_arrays(net)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise NonFiniteLoss(
-                f"parameter {name} of the {network} is not finite after step {step}; the last checkpoint is "
-                "intact.\nLower optimiser.phases.N.lr or the terms' weights, or lengthen their ramp-ups"
-            )
-    return arrays
+from gluon_nrm.runs.network_arrays import named_parameters, to_numpy
 
 
 def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from gluon_nrm.data.readers import (
     mnist,  # noqa: F401
     svhn,  # noqa: F401
 )
+from gluon_nrm.data.readers.load_dataset import load_dataset
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.registry import (
     DatasetSpec,
@@ -29,7 +30,6 @@ from gluon_nrm.data.sets.registry import (
     data_folder,
     dataset_spec,
     list_datasets,
-    load_dataset,
     register_dataset,
 )
 

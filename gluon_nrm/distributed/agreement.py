@@ -52,6 +52,9 @@ def check_data(workers: Workers, facts: Facts) -> None:
         own[f"{name} images"] = part.images
         own[f"digest of the {name} labels"] = part.labels
         own[f"digest of the {name} images"] = part.identities
+    apart = facts.unlabelled
+    own["unlabelled images"] = facts.unlabelled_images
+    own["digest of the unlabelled images"] = "" if apart is None else apart.contents
     _compare(workers, {**own, "digest of the split": split_digest(facts)})
 
 

@@ -49,6 +49,7 @@ class FinishedRun(NamedTuple):
     def training_images(self, most: int) -> np.ndarray:
         """At most ``most`` images that training used, spread evenly, as the graph takes them (N, C, H, W)."""
         used = np.union1d(self.split.labelled, self.split.unlabelled)
+        used = used[used < self.dataset.training_images]  # unlabelled files need not be there any more
         places = used[np.linspace(0, len(used) - 1, min(most, len(used))).astype(int)]
         return self.prepare(self.dataset.train.images[places])
 

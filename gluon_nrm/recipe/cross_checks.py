@@ -25,20 +25,27 @@ def name_problems(recipe: Recipe) -> Problems:
             yield Problem(key, "is empty; give a registered name")
 
 
+#: Data sets without unlabelled images of their own; of others only their files tell.
+FULLY_LABELLED = ("cifar10", "cifar100", "digits", "imagenet", "mnist", "svhn")
+
+
 def data_problems(recipe: Recipe) -> Problems:
     """Both streams need images; a split file excludes a validation draw."""
     data: Data = recipe.data
+    if data.unlabelled is not None and not data.unlabelled.strip():
+        yield Problem("data.unlabelled", "is empty; give a folder of images, or null")
     if data.split_file is not None and data.labels is None:
         yield Problem("data.split_file", "needs data.labels, the number of labelled images in the file")
     if data.split_file is not None and data.validation > 0:
         yield Problem(
             "data.validation", f"{data.validation}, but data.split_file holds no validation part; set it to 0"
         )
-    if data.labels is None and recipe.train.batch_unlabelled > 0 and not data.unlabelled_includes_labelled:
+    labelled = data.labels is None and data.name in FULLY_LABELLED and data.unlabelled is None
+    if labelled and recipe.train.batch_unlabelled > 0 and not data.unlabelled_includes_labelled:
         yield Problem(
             "train.batch_unlabelled",
-            f"{recipe.train.batch_unlabelled}, but data.labels null leaves no image unlabelled; "
-            "set it to 0, or data.unlabelled_includes_labelled to true",
+            f"{recipe.train.batch_unlabelled}, but data.labels null leaves no image unlabelled; give "
+            "data.unlabelled, set it to 0, or data.unlabelled_includes_labelled to true",
         )
 
 

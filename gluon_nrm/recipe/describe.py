@@ -45,8 +45,8 @@ RULES = """\
 - `temporal_ensembling` does not go with `teacher.augmentation: independent`.
 - `teacher.late_decay` is for `mean_teacher`.
 - `model.bias: false` needs `model.path_norm: none` and `model.released_bias: false`.
-- `data.labels: null` (every image is labelled) with an unlabelled stream needs
-  `data.unlabelled_includes_labelled: true`.
+- `data.labels: null` (every image is labelled) with an unlabelled stream needs `data.unlabelled` (or a folder
+  `unlabelled` in `data.path`), or `data.unlabelled_includes_labelled: true`.
 - Every phase but the last needs `epochs`. Together the phases last at least `train.epochs`; training stops
   there.
 - Keys of one schedule: `final_lr` (cosine, exponential), `decay_epochs` (exponential), `restart_epochs` and

@@ -47,7 +47,7 @@ class Data:
     labels: Optional[int] = field(
         default=None,
         metadata=about(
-            "number of labelled images, the same for each class; null: every training image is labelled",
+            "number of labelled images, the same for each class; null: every image with a class is labelled",
             at_least=1,
         ),
     )
@@ -147,6 +147,13 @@ class Data:
             "the training images (0 after normalisation); 0: none",
             at_least=0,
             at_most=MAX_SIDE,
+        ),
+    )
+    unlabelled: Optional[str] = field(
+        default=None,
+        metadata=about(
+            "folder of images without classes, at any depth, or a .txt file with the path of an image in "
+            "each line; null: the folder unlabelled in data.path, if there is one"
         ),
     )
 

@@ -61,6 +61,7 @@ def study(restored: Restored) -> RunPaths:
     parts, recipe, device = restored.parts, restored.parts.recipe, restored.device
     model = RenderingModel(restored.network, device=device)
     used = np.union1d(parts.split.labelled, parts.split.unlabelled)
+    used = used[used < parts.dataset.training_images]  # those with a class
     images = parts.dataset.train.subset(used)
     with ProgressBar(len(used), restored.run.path.name, unit=" images") as progress:
         layers = count_paths(model, _batches(restored, images), progress)

@@ -5,7 +5,7 @@
   rates than a run of the new length has, and the user must accept that (``--accept train.epochs``).
 - ``train.eval_batch``, ``train.checkpoint_every_epochs``: no result depends on them.
 - ``train.kvstore``: all kinds but ``dist_async`` sum the same gradients.
-- ``data.path``: the images must be the same.
+- ``data.path``, ``data.unlabelled``: the images must be the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.optimisation.schedules import learning_rate, stretches
 
 EPOCHS, PATH, KVSTORE = "train.epochs", "data.path", "train.kvstore"
-CHANGEABLE = (EPOCHS, "train.eval_batch", "train.checkpoint_every_epochs", KVSTORE, PATH)
+UNLABELLED = "data.unlabelled"
+CHANGEABLE = (EPOCHS, "train.eval_batch", "train.checkpoint_every_epochs", KVSTORE, PATH, UNLABELLED)
 #: Number of learning rates compared in each epoch.
 _RATES = 64
 
@@ -69,6 +70,8 @@ def check_rates(old: Recipe, new: Recipe, epochs_done: int, accepted: Sequence[s
 def _allowed(change: Change, epochs_done: int) -> bool:
     if change.key not in CHANGEABLE or "missing" in (change.old, change.new):
         return False
+    if change.key == UNLABELLED:
+        return None not in (change.old, change.new)
     if change.key == EPOCHS:
         return isinstance(change.new, int) and change.new >= epochs_done
     return change.key != KVSTORE or "dist_async" not in (change.old, change.new)

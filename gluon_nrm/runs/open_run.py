@@ -179,7 +179,7 @@ def _store(found: Found, recipe_yaml: str, facts: Optional[Facts]) -> None:
     run = found.run
     if facts is not None:
         stored = run.facts()
-        if stored is not None and replace(stored, path=facts.path, data_dir=facts.data_dir) != facts:
+        if stored is not None and stored.placed_as(facts) != facts:
             raise RunError(f"{run.path} was started meanwhile, and with other data; start again")
         if stored != facts:
             run.store_facts(facts)

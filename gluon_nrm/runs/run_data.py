@@ -21,6 +21,7 @@ from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.facts.facts import Facts, absolute, describe_data
 from gluon_nrm.data.facts.stored_dataset import StoredDataset, find_source
 from gluon_nrm.errors import visible
+from gluon_nrm.data.pipeline.splits import add_unlabelled_images
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.runs.run_folder import RunFolder
 
@@ -45,7 +46,13 @@ def new_data(recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData
     """
     settings = recipe.data
     dataset = load_dataset(
-        settings.name, data_dir, path=settings.path, size=settings.size, streamed=settings.streamed
+        settings.name,
+        data_dir,
+        path=settings.path,
+        size=settings.size,
+        streamed=settings.streamed,
+        unlabelled=settings.unlabelled,
+        semi_supervised=recipe.train.batch_unlabelled > 0,
     )
     return RunData(dataset, _draw(recipe, dataset))
 
@@ -54,6 +61,8 @@ def noise_data(recipe: Recipe) -> RunData:
     """Make a stand-in for the data: as many random images of the same shape."""
     train = dataset_spec(recipe.data.name).train
     dataset = stand_in(recipe.data.name, train=train, size=recipe.data.size)
+    if recipe.data.unlabelled is not None and recipe.train.batch_unlabelled:
+        dataset = replace(dataset, unlabelled=dataset.train.images)
     no_file = replace(recipe, data=replace(recipe.data, split_file=None))
     return RunData(dataset, _draw(no_file, dataset))
 
@@ -67,7 +76,9 @@ def with_facts(data: RunData, recipe: Recipe, data_dir: Union[str, Path, None] =
 def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] = None) -> RunData:
     """Restore the data of a run from its facts; images are loaded and compared on demand."""
     settings = recipe.data
-    source = find_source(facts, data_dir, size=settings.size, streamed=settings.streamed)
+    source = find_source(
+        facts, data_dir, size=settings.size, streamed=settings.streamed, unlabelled=settings.unlabelled
+    )
     split = facts.split(settings.unlabelled_includes_labelled)
     return RunData(StoredDataset(facts, source), split, facts)
 
@@ -75,7 +86,10 @@ def stored_data(recipe: Recipe, facts: Facts, data_dir: Union[str, Path, None] =
 def moved(facts: Facts, source: DataSource) -> Facts:
     """Return the facts with the present path of the data."""
     path = None if source.path is None else str(absolute(Path(source.path)))
-    return replace(facts, path=path, data_dir=str(absolute(source.data_dir)))
+    apart = facts.unlabelled
+    if apart is not None and source.unlabelled is not None:
+        apart = replace(apart, place=str(absolute(Path(source.unlabelled))))
+    return replace(facts, path=path, data_dir=str(absolute(source.data_dir)), unlabelled=apart)
 
 
 def data_of_run(run: RunFolder, recipe: Recipe, data_dir: Union[str, Path, None] = None) -> RunData:
@@ -101,6 +115,11 @@ def warn_of_missing_facts(run: RunFolder) -> None:
 
 
 def _draw(recipe: Recipe, dataset: Dataset) -> Split:
+    split = _draw_labelled(recipe, dataset)
+    return add_unlabelled_images(split, dataset.training_images, dataset.unlabelled_images)
+
+
+def _draw_labelled(recipe: Recipe, dataset: Dataset) -> Split:
     settings, include = recipe.data, recipe.data.unlabelled_includes_labelled
     if settings.split_file is not None and settings.labels is not None:
         return read_split(

@@ -180,7 +180,8 @@ def _teacher(
             f"{recipe.model.name} has no dropout of its own: set model.dropout, or data.shift"
         )
     if settings.method == "temporal_ensembling":
-        return TemporalEnsembling(dataset.training_images, dataset.classes, settings.ensemble_decay)
+        images = dataset.training_images + dataset.unlabelled_images
+        return TemporalEnsembling(images, dataset.classes, settings.ensemble_decay)
     assert twin is not None
     return PiModel(twin)
 

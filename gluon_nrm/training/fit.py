@@ -11,6 +11,7 @@ import numpy as np
 
 from gluon_nrm.console.display import Display
 from gluon_nrm.console.stopping import StopRequest
+from gluon_nrm.data.facts.describe_counts import describe_counts
 from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
@@ -166,6 +167,7 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
     return [
         f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
+        *(describe_counts(parts.facts) if parts.facts is not None else []),
         *([f"skipped  {skipped}"] if skipped else []),
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
         f"terms    {', '.join(parts.objective.names)}",

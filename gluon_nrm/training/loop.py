@@ -182,7 +182,7 @@ class Loop:
             "loss_scale": self.parts.step.scale.state(),
         }
         if targets and self.parts.facts is not None:
-            state["training_images"] = self.parts.facts.train.identities
+            state["training_images"] = self.parts.facts.targets_of
         if self.workers.first:
             save_checkpoint(self.run.checkpoints, self.number // self.epoch_steps, arrays, state)
 
@@ -234,7 +234,7 @@ class Loop:
             CheckpointError: they belong to other images.
         """
         facts, stored = self.parts.facts, state.get("training_images")
-        if facts is not None and stored not in (None, facts.train.identities):
+        if facts is not None and stored not in (None, facts.targets_of):
             raise CheckpointError(
                 f"{path}: its targets belong to other training images; use the run's own checkpoint"
             )

@@ -28,11 +28,15 @@ from gluon_nrm.storage import files
 
 
 def with_absolute_path(recipe: Recipe) -> Recipe:
-    """Make ``data.path`` of a recipe absolute."""
-    if recipe.data.path is None:
-        return recipe
-    path = absolute(files.expand_path(Path(recipe.data.path), DataError))
-    return replace(recipe, data=replace(recipe.data, path=str(path)))
+    """Make ``data.path`` and ``data.unlabelled`` of a recipe absolute."""
+    data = recipe.data
+    return replace(
+        recipe, data=replace(data, path=_absolute(data.path), unlabelled=_absolute(data.unlabelled))
+    )
+
+
+def _absolute(path: Optional[str]) -> Optional[str]:
+    return None if path is None else str(absolute(files.expand_path(Path(path), DataError)))
 
 
 def earlier_run(root: Path, recipe: Recipe, accept: Sequence[str]) -> Optional[Found]:
@@ -102,5 +106,5 @@ def _stored(
             raise
         raise ChangedData(f"data.path is {change.old} in the run, {change.new} here: {problem}") from None
     source = dataset.source
-    recipe = replace(recipe, data=replace(recipe.data, path=source.path))
+    recipe = replace(recipe, data=replace(recipe.data, path=source.path, unlabelled=source.unlabelled))
     return recipe, data._replace(facts=moved(facts, source))

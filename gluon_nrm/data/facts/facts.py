@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterable, List, Optional, Tuple
 
 import numpy as np
 
-from gluon_nrm.data.pipeline.splits import Split
+from gluon_nrm.data.facts.unlabelled_facts import UnlabelledFacts, describe_unlabelled
+from gluon_nrm.data.pipeline.splits import Split, add_unlabelled_images
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet
 from gluon_nrm.data.sets.identities import MOST_LISTED, Identified
 from gluon_nrm.data.sets.registry import DataSource
@@ -67,6 +68,19 @@ class Facts:
     labelled: Optional[List[int]]
     train: PartFacts
     test: PartFacts
+    #: images without a class; None if the run uses none
+    unlabelled: Optional[UnlabelledFacts] = None
+
+    @property
+    def unlabelled_images(self) -> int:
+        """Number of images without a class."""
+        return 0 if self.unlabelled is None else self.unlabelled.images
+
+    @property
+    def targets_of(self) -> str:
+        """Digest of the images that a checkpoint's targets belong to: training and unlabelled ones."""
+        apart = self.unlabelled
+        return self.train.identities if apart is None else digest([self.train.identities, apart.contents])
 
     def part(self, name: str) -> PartFacts:
         """Return the facts of the training (``train``) or the test images (``test``)."""
@@ -77,7 +91,16 @@ class Facts:
         validation = np.array(self.validation, dtype=np.int64)
         rest = np.setdiff1d(np.arange(self.train.images), validation)
         labelled = rest if self.labelled is None else np.array(self.labelled, dtype=np.int64)
-        return Split(labelled, rest if include_labelled else np.setdiff1d(rest, labelled), validation)
+        unlabelled = rest if include_labelled else np.setdiff1d(rest, labelled)
+        split = Split(labelled, unlabelled, validation)
+        return add_unlabelled_images(split, self.train.images, self.unlabelled_images)
+
+    def placed_as(self, other: Facts) -> Facts:
+        """Return these facts with the places of the files of ``other``."""
+        apart = self.unlabelled
+        if apart is not None and other.unlabelled is not None:
+            apart = replace(apart, place=other.unlabelled.place)
+        return replace(self, path=other.path, data_dir=other.data_dir, unlabelled=apart)
 
     def problem(self) -> Optional[str]:
         """Describe the first contradiction between the facts; None without one."""
@@ -99,7 +122,7 @@ class Facts:
                 return "per_class does not add up to the number of images"
             if any(len(each) != part.images for each in lists):
                 return "there must be as many names, sizes and sums as images"
-        return None
+        return None if self.unlabelled is None else self.unlabelled.problem()
 
 
 def describe_data(dataset: Dataset, split: Split, source: DataSource, everything_labelled: bool) -> Facts:
@@ -130,6 +153,7 @@ def describe_data(dataset: Dataset, split: Split, source: DataSource, everything
         labelled=None if everything_labelled else split.labelled.tolist(),
         train=train,
         test=test,
+        unlabelled=describe_unlabelled(dataset, folder),
     )
 
 

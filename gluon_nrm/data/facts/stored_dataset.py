@@ -1,7 +1,7 @@
 """Data set of a run, described by the run's facts; its images are loaded when they are needed.
 
-Class names, constants and shape come from ``data.json``. Training and test images are loaded separately. Each
-part is compared with the facts before it is loaded.
+Class names, constants and shape come from ``data.json``. Training, test and unlabelled images are
+loaded separately. Each part is compared with the facts before it is loaded.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ import numpy as np
 
 from gluon_nrm.data.facts.changes import check_part, compare
 from gluon_nrm.data.facts.facts import PARTS, TEST, TRAIN, Facts, absolute, describe_part, input_shape
-from gluon_nrm.data.sets.dataset import Dataset, ImageSet
-from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, data_folder, load_dataset, part_loader
+from gluon_nrm.data.facts.unlabelled_facts import compare_unlabelled
+from gluon_nrm.data.readers.load_dataset import load_dataset
+from gluon_nrm.data.readers.unlabelled import read_unlabelled
+from gluon_nrm.data.readers.unlabelled_files import list_unlabelled
+from gluon_nrm.data.sets.contents import Contents
+from gluon_nrm.data.sets.dataset import Dataset, Images, ImageSet
+from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, data_folder, part_loader
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
-from gluon_nrm.errors import DataError
-from gluon_nrm.storage.files import is_dir
+from gluon_nrm.errors import ChangedData, DataError
+from gluon_nrm.storage.files import exists, expand_path, is_dir
 
 
 class StoredDataset(Dataset):
@@ -39,6 +44,7 @@ class StoredDataset(Dataset):
             "source": source,
             "_loaded": {},
             "_whole": None,
+            "_unlabelled": None,
             "_skipped": SkippedNames(),
         }
         for name, value in given.items():
@@ -48,6 +54,7 @@ class StoredDataset(Dataset):
     source: DataSource
     _loaded: Dict[str, ImageSet]
     _whole: Optional[Dataset]
+    _unlabelled: Optional[Tuple[Images, Contents]]
     _skipped: SkippedNames
 
     @property
@@ -66,6 +73,17 @@ class StoredDataset(Dataset):
         return self._part(TEST)
 
     @property
+    def unlabelled(self) -> Optional[Images]:  # type: ignore[override]
+        """Load the images without a class; None if the run uses none. Raises as ``train``."""
+        found = self._without_class()
+        return None if found is None else found[0]
+
+    def describe_unlabelled(self) -> Optional[Contents]:
+        """Return the hashes of the unlabelled images; loads them."""
+        found = self._without_class()
+        return None if found is None else found[1]
+
+    @property
     def input_shape(self) -> Tuple[int, int, int]:
         """Channels, height and width of one image."""
         return input_shape(self.facts)
@@ -74,6 +92,11 @@ class StoredDataset(Dataset):
     def training_images(self) -> int:
         """Number of training images."""
         return self.facts.train.images
+
+    @property
+    def unlabelled_images(self) -> int:
+        """Number of images without a class."""
+        return self.facts.unlabelled_images
 
     @property
     def test_images(self) -> int:
@@ -97,9 +120,10 @@ class StoredDataset(Dataset):
         return self.facts.streamed
 
     def load(self) -> None:
-        """Load both parts now; raises as ``train``."""
+        """Load all parts now; raises as ``train``."""
         for part in PARTS:
             self._part(part)
+        self._without_class()
 
     def _part(self, part: str) -> ImageSet:
         """Return a part; load it the first time."""
@@ -108,6 +132,31 @@ class StoredDataset(Dataset):
             found = self._of_whole(part) if loader is None else loader(self.source, self._wanted(part))
             self._loaded[part] = found
         return self._loaded[part]
+
+    def _without_class(self) -> Optional[Tuple[Images, Contents]]:
+        """Return the unlabelled images and their hashes; load them the first time."""
+        facts = self.facts.unlabelled
+        if facts is not None and self._unlabelled is None:
+            if facts.place:
+                given = self.source.unlabelled
+                place = Path(given) if given else self.source.folder(self.name) / facts.place
+                files = list_unlabelled(place, self._skipped)
+                compare_unlabelled(facts, files.contents())
+                images = read_unlabelled(files, self.input_shape, self.source.size, self.streamed)
+                found = images, files.contents()
+            else:
+                found = self._without_class_of_whole()
+                compare_unlabelled(facts, found[1])
+            object.__setattr__(self, "_unlabelled", found)
+        return self._unlabelled
+
+    def _without_class_of_whole(self) -> Tuple[Images, Contents]:
+        """Return the unlabelled images of a data set that reads them from no files of their own."""
+        whole = self._load_whole()
+        contents = whole.describe_unlabelled()
+        if whole.unlabelled is None or contents is None:
+            raise ChangedData(f"data set {self.name!r} has no unlabelled images any more; put them back")
+        return whole.unlabelled, contents
 
     def _wanted(self, part: str) -> Wanted:
         folder = self.source.folder(self.name)
@@ -121,7 +170,16 @@ class StoredDataset(Dataset):
         )
 
     def _of_whole(self, part: str) -> ImageSet:
-        """Load a data set that has no loader of single parts, and check the part that is needed."""
+        """Return a part of a data set that has no loader of single parts, and check it."""
+        whole = self._load_whole()
+        found: ImageSet = getattr(whole, part)
+        folder, named = self.source.folder(self.name), whole.identified or (None, None)
+        after = describe_part(found.labels, whole.classes, named[PARTS.index(part)], found, absolute(folder))
+        compare(self.facts, part, whole.class_names, {part: after}, folder)
+        return found
+
+    def _load_whole(self) -> Dataset:
+        """Load a data set that has no loader of single parts; once."""
         if self._whole is None:
             source = self.source
             whole = load_dataset(
@@ -129,13 +187,7 @@ class StoredDataset(Dataset):
             )
             object.__setattr__(self, "_whole", whole)
         assert self._whole is not None
-        found: ImageSet = getattr(self._whole, part)
-        folder, named = self.source.folder(self.name), self._whole.identified or (None, None)
-        after = describe_part(
-            found.labels, self._whole.classes, named[PARTS.index(part)], found, absolute(folder)
-        )
-        compare(self.facts, part, self._whole.class_names, {part: after}, folder)
-        return found
+        return self._whole
 
 
 def find_source(
@@ -144,6 +196,7 @@ def find_source(
     *,
     size: Optional[int] = None,
     streamed: Optional[bool] = None,
+    unlabelled: Optional[str] = None,
 ) -> DataSource:
     """Find the present place of a run's files.
 
@@ -153,14 +206,15 @@ def find_source(
 
     Parameters
     ----------
-    data_dir        Folder that the user gave, or None.
-    size, streamed  Settings of the recipe.
+    data_dir  Folder that the user gave, or None.
+    size, streamed, unlabelled  Settings of the recipe.
     """
+    apart = _find_unlabelled(unlabelled, data_dir)
     if facts.path is None:
         stored = Path(facts.data_dir)
         if data_dir is None and is_dir(stored, DataError):
-            return DataSource(stored, None, size, streamed)
-        return DataSource(data_folder(data_dir), None, size, streamed)
+            return DataSource(stored, None, size, streamed, apart)
+        return DataSource(data_folder(data_dir), None, size, streamed, apart)
     path, folder = Path(facts.path), data_folder(data_dir)
     if data_dir is not None:
         inside = folder / path.name
@@ -168,4 +222,15 @@ def find_source(
             path = inside
         elif folder.name == path.name or not is_dir(path, DataError):
             path = folder
-    return DataSource(folder, str(path), size, streamed)
+    return DataSource(folder, str(path), size, streamed, apart)
+
+
+def _find_unlabelled(given: Optional[str], data_dir: Union[str, Path, None]) -> Optional[str]:
+    """Find the present place of ``data.unlabelled``: in ``data_dir`` if it is no longer at its own."""
+    if given is None:
+        return None
+    place = expand_path(Path(given), DataError)
+    if data_dir is not None and not exists(place, DataError):
+        inside = data_folder(data_dir) / place.name
+        place = inside if exists(inside, DataError) else place
+    return str(place)

@@ -8,7 +8,8 @@ from typing import List, Optional, TextIO, Union
 from gluon_nrm.data.fetch.download import fetch, sha256
 from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
 from gluon_nrm.data.readers.find_files import search_folders
-from gluon_nrm.data.sets.registry import DataSource, data_folder, dataset_spec, list_datasets, load_dataset
+from gluon_nrm.data.readers.load_dataset import load_dataset
+from gluon_nrm.data.sets.registry import DataSource, data_folder, dataset_spec, list_datasets
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
 

@@ -33,6 +33,8 @@ FORMATS = {
 }
 
 _FORMAT_OF = {ending: name for name, endings in FORMATS.items() for ending in endings}
+#: Endings of photos of phones and cameras that Pillow does not read.
+_PHONES = (".heic", ".heif", ".dng", ".cr2", ".nef", ".arw")
 #: Endings of all formats, for messages.
 ENDINGS = tuple(sorted(_FORMAT_OF))
 
@@ -53,6 +55,8 @@ def left_out(name: str) -> Optional[str]:
     ending = os.path.splitext(name)[1].lower()
     if not ending:
         return "its name has no ending"
+    if ending in _PHONES:
+        return f"Pillow does not read {ending}: convert it to JPEG or PNG"
     if ending not in _FORMAT_OF:
         return f"{ending} is not an ending of an image"
     Image.init()

@@ -18,7 +18,10 @@ _LABELLED_DRAW = 1
 
 
 class Split(NamedTuple):
-    """Positions in the training set, each array int64 and ascending."""
+    """Positions of training images, each array int64 and ascending.
+
+    Positions of images without a class follow those of the training images.
+    """
 
     labelled: np.ndarray  # (n,)
     unlabelled: np.ndarray  # (m,) contains ``labelled`` if the recipe says so
@@ -61,6 +64,19 @@ def draw_split(
         split, labels, classes=classes, balanced=labelled is not None, include_labelled=include_labelled
     )
     return split
+
+
+def add_unlabelled_images(split: Split, training: int, unlabelled: int) -> Split:
+    """Add all images without a class to the unlabelled part of a split.
+
+    Parameters
+    ----------
+    training, unlabelled  Numbers of training images and of images without a class.
+    """
+    if not unlabelled:
+        return split
+    added = np.arange(training, training + unlabelled, dtype=np.int64)
+    return split._replace(unlabelled=np.concatenate([split.unlabelled, added]))
 
 
 def take_per_class(labels: np.ndarray, order: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     images: np.ndarray  # (B, C, H, W) float32, normalised
     labels: np.ndarray  # (B,) float32, -1 where unlabelled
     teacher_images: Optional[np.ndarray] = None  # (B, C, H, W), augmented independently; None: images
-    indices: Optional[np.ndarray] = None  # (B,) positions in the training set; None in evaluation
+    indices: Optional[np.ndarray] = None  # (B,) positions (see ``Dataset``); None in evaluation
     all_indices: Optional[np.ndarray] = None  # (workers * B,) of the whole step; None: indices
 
 
@@ -58,7 +58,7 @@ class Streams:
     Parameters
     ----------
     dataset              Source of the images.
-    split                Positions of the labelled and the unlabelled training images.
+    split                Positions of the labelled and the unlabelled images (see ``Dataset``).
     augment              Augmentation of the raw images of both streams.
     batch_labelled       Labelled images in a step, over all devices; at least 1.
     batch_unlabelled     Unlabelled images in a step; 0: no unlabelled stream.
@@ -135,7 +135,7 @@ class Streams:
     def _batches(
         self, epoch: int, stream: int, indices: np.ndarray, batch: int, first: int
     ) -> Iterator[Batch]:
-        """Yield the batches of one stream, the training images at ``indices``, from step ``first`` on."""
+        """Yield the batches of one stream, the images at ``indices``, from step ``first`` on."""
         order = _cycle(indices, self.steps_per_epoch * batch, self._rng(epoch, stream, _ORDER))
         student = [self._rng(epoch, stream, purpose) for purpose in (_AUGMENTATION, _CUTOUT)]
         teacher = [self._rng(epoch, stream, purpose) for purpose in (_TEACHER_AUGMENTATION, _TEACHER_CUTOUT)]
@@ -149,7 +149,7 @@ class Streams:
                 continue
             everyone = order[start : start + batch]
             chosen = everyone[rows]
-            raw = self.dataset.train.images[chosen]
+            raw = self.dataset.images_at(chosen)
             yield Batch(
                 images=self._prepare(raw, drawn, rows),
                 labels=self._labels(chosen, stream),
@@ -217,7 +217,8 @@ def _check_not_empty(split: Split, batch_unlabelled: int) -> None:
     if batch_unlabelled and not len(split.unlabelled):
         raise DataError(
             f"train.batch_unlabelled: {batch_unlabelled}, but every training image is labelled; "
-            "set it to 0, lower data.labels or set data.unlabelled_includes_labelled to true"
+            "give data.unlabelled a folder of images, set it to 0, lower data.labels or set "
+            "data.unlabelled_includes_labelled to true"
         )
 
 

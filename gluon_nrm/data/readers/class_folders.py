@@ -13,8 +13,10 @@ from PIL import Image
 from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.images.formats import FORMATS, left_out
 from gluon_nrm.data.readers.folder_entries import visible_entries
+from gluon_nrm.data.sets.contents import hash_file
 from gluon_nrm.data.sets.identities import Identities, identify
 from gluon_nrm.data.sets.skipped_files import SkippedNames
+from gluon_nrm.data.sets.streamed_images import threads
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import file_size, os_errors, read_file
 
@@ -46,6 +48,16 @@ class ImageFiles:
 
         return identify(self.folder, self.files, lambda index: file_size(paths[index], DataError), read)
 
+    def content_hashes(self) -> Tuple[str, ...]:
+        """Hash the contents of all files.
+
+        Raises
+        ------
+        DataError  A file cannot be read.
+        """
+        with threads(len(self)) as pool:
+            return tuple(pool.map(hash_file, [self.folder / file for file in self.files]))
+
     def where(self, index: int) -> str:
         """Name an image in messages by its path."""
         return str(self.folder / self.files[index])
@@ -59,12 +71,15 @@ class ImageFiles:
         return ImageFiles(self.folder, tuple(self.files[i] for i in indices), self.labels[indices])
 
 
-def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[str, ...]:
+def class_names(
+    folder: Path, skipped: Optional[SkippedNames] = None, without: Sequence[str] = ()
+) -> Tuple[str, ...]:
     """Return the names of the folders in ``folder``, in alphabetical order, without hidden ones.
 
     Parameters
     ----------
     skipped  Collects all other entries.
+    without  Folders that are no classes.
 
     Raises
     ------
@@ -73,6 +88,8 @@ def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[s
     skipped = skipped or SkippedNames()
     names = []
     for entry in visible_entries(folder):
+        if entry.name in without:
+            continue
         if entry.folder:
             names.append(entry.name)
         else:
@@ -85,7 +102,12 @@ def class_names(folder: Path, skipped: Optional[SkippedNames] = None) -> Tuple[s
     return tuple(names)
 
 
-def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedNames] = None) -> ImageFiles:
+def list_images(
+    folder: Path,
+    classes: Sequence[str],
+    skipped: Optional[SkippedNames] = None,
+    without: Sequence[str] = (),
+) -> ImageFiles:
     """List the images in the folders of the ``classes``, class by class.
 
     Files of a folder come in alphabetical order, then those of its subfolders. Hidden files are ignored.
@@ -93,13 +115,14 @@ def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedN
     Parameters
     ----------
     skipped  Collects files that have no image ending, are no regular files, or are broken links.
+    without  Folders in ``folder`` that are no classes.
 
     Raises
     ------
     DataError  The folders are not those of the classes, or a class has no image.
     """
     skipped = skipped or SkippedNames()
-    found = class_names(folder, skipped)
+    found = class_names(folder, skipped, without)
     if set(found) != set(classes):
         odd = sorted(set(found) ^ set(classes))[0]
         here = "is there" if odd in found else "is missing"
@@ -107,7 +130,7 @@ def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedN
     files: List[str] = []
     counts = []
     for name in classes:
-        names = list(_images(folder, name, skipped, ()))
+        names = list(walk_images(folder, name, skipped))
         if not names:
             raise DataError(f"{folder / name} holds no image ({', '.join(FORMATS)}){_besides(skipped)}")
         files += names
@@ -115,12 +138,20 @@ def list_images(folder: Path, classes: Sequence[str], skipped: Optional[SkippedN
     return ImageFiles(folder, tuple(files), np.repeat(np.arange(len(counts)), counts))
 
 
-def _images(
-    root: Path, below: str, skipped: SkippedNames, above: Tuple[Tuple[int, int], ...]
+def walk_images(
+    root: Path, below: str, skipped: SkippedNames, above: Tuple[Tuple[int, int], ...] = ()
 ) -> Iterator[str]:
-    """Yield the paths, relative to ``root``, of the images in its folder ``below``.
+    """Yield the paths, relative to ``root``, of the images in its folder ``below`` and the folders in it.
 
-    ``above`` holds device and inode of each parent folder, to detect circles of links.
+    Parameters
+    ----------
+    below    Path relative to ``root``; empty: ``root`` itself.
+    skipped  Collects files that are no images.
+    above    Device and inode of each parent folder, to detect circles of links.
+
+    Raises
+    ------
+    DataError  A folder cannot be read.
     """
     with os_errors(DataError, "read", root / below):
         status = os.stat(root / below)
@@ -130,7 +161,7 @@ def _images(
         return
     folders = []
     for entry in visible_entries(root / below):
-        path = f"{below}/{entry.name}"
+        path = f"{below}/{entry.name}" if below else entry.name
         reason = entry.odd or (None if entry.folder else left_out(entry.name))
         if reason:
             skipped.add(str(root / path), reason)
@@ -139,7 +170,7 @@ def _images(
         else:
             yield path
     for path in folders:
-        yield from _images(root, path, skipped, (*above, here))
+        yield from walk_images(root, path, skipped, (*above, here))
 
 
 def _besides(skipped: SkippedNames) -> str:

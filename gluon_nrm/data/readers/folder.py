@@ -2,7 +2,7 @@
 
 The folder ``data.path`` holds one of
 
-- class folders for training and for testing;
+- class folders for training and for testing, and a folder of unlabelled images if there are any;
 - class folders alone: a fifth of each class is for testing;
 - RecordIO files, as MXNet's im2rec writes them.
 
@@ -11,23 +11,22 @@ The folder ``data.path`` holds one of
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
-from gluon_nrm.data.images.decoding import centre_square, to_array
+from gluon_nrm.data.readers.decode_all import decode_all, stack
 from gluon_nrm.data.readers.folder_layout import TEST_SEED, FolderParts, find_parts, list_part
+from gluon_nrm.data.readers.unlabelled import add_unlabelled
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, register_dataset, register_part
-from gluon_nrm.data.sets.streamed_images import Pictures, StreamedImages, threads
+from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
 #: Side of streamed images if the recipe gives none.
 STREAMED_SIZE = 224
 #: Number of random images whose mean and standard deviation normalise a streamed data set.
 SAMPLE = 1000
-#: Largest number of bytes of pixels kept in memory.
-MOST_IN_MEMORY = 4 * 2**30
 
 
 @register_dataset("folder")
@@ -42,10 +41,14 @@ def load_folder(source: DataSource) -> Dataset:
     if source.path is None:
         raise DataError("data.path: give the folder of the images; data.name 'folder' needs it")
     parts = find_parts(source.folder("folder"))
-    if not source.streamed:
-        return in_memory("folder", parts, source.size)
-    side = source.size or STREAMED_SIZE
-    return streamed("folder", parts, side, *_sample_statistics(StreamedImages(parts.train, side)))
+    if source.streamed:
+        side = source.size or STREAMED_SIZE
+        dataset = streamed("folder", parts, side, *_sample_statistics(StreamedImages(parts.train, side)))
+    else:
+        dataset = in_memory("folder", parts, source.size)
+    if parts.unlabelled is None or source.unlabelled is not None or not source.semi_supervised:
+        return dataset
+    return add_unlabelled(dataset, parts.unlabelled, source.size)
 
 
 def in_memory(name: str, parts: FolderParts, size: Optional[int]) -> Dataset:
@@ -56,10 +59,10 @@ def in_memory(name: str, parts: FolderParts, size: Optional[int]) -> Dataset:
     size  Shorter side in pixels to which an image is resized, and side of its central crop; None: images keep
           their size, which must be the same for all.
     """
-    decoded = [_decode_all(pictures, size) for pictures in (parts.train, parts.test)]
+    decoded = [decode_all(pictures, size) for pictures in (parts.train, parts.test)]
     channels = max(len(image) for part in decoded for image in part)
     train, test = (
-        ImageSet(_stack(part, pictures, decoded[0][0].shape[1:], channels), labels)
+        ImageSet(stack(part, pictures, decoded[0][0].shape[1:], channels), labels)
         for part, pictures, labels in zip(
             decoded, (parts.train, parts.test), (parts.train_labels, parts.test_labels)
         )
@@ -98,44 +101,8 @@ def load_part(source: DataSource, wanted: Wanted) -> ImageSet:
     files, labels = found[wanted.part]
     if wanted.streamed:
         return ImageSet(StreamedImages(files, wanted.input_shape[1]), labels)
-    decoded = _decode_all(files, source.size)
-    return ImageSet(_stack(decoded, files, wanted.input_shape[1:], wanted.input_shape[0]), labels)
-
-
-def _decode_all(pictures: Pictures, size: Optional[int]) -> List[np.ndarray]:
-    """Decode every image (C, H, W), with 1 or 3 channels as stored."""
-
-    def decode(index: int) -> np.ndarray:
-        image = pictures.picture(index, "")
-        return to_array(image if size is None else centre_square(image, size, size))
-
-    most = decode(0).nbytes * len(pictures)
-    if most > MOST_IN_MEMORY:
-        raise DataError(
-            f"{len(pictures)} images like {pictures.where(0)} would take {most / 2**30:.1f} GiB of memory; "
-            "set data.streamed to true, or data.size to fewer pixels"
-        )
-    with threads(len(pictures)) as pool:
-        return list(pool.map(decode, range(len(pictures))))
-
-
-def _stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...], channels: int) -> np.ndarray:
-    """Stack images to (N, channels, H, W); grey images among coloured ones get three equal channels."""
-    for index, image in enumerate(images):
-        if image.shape[1:] != shape:
-            height, width = image.shape[1:]
-            raise DataError(
-                f"{pictures.where(index)}: {height} x {width} pixels, and the first image has "
-                f"{shape[0]} x {shape[1]}; set data.size to bring all images to one size"
-            )
-    result = np.empty((len(images), channels, *shape), dtype=np.uint8)
-    for index, (place, image) in enumerate(zip(result, images)):
-        if len(image) not in (1, channels):
-            raise DataError(
-                f"{pictures.where(index)} has colours, and the images of the run are grey; put it back"
-            )
-        place[...] = image
-    return result
+    decoded = decode_all(files, source.size)
+    return ImageSet(stack(decoded, files, wanted.input_shape[1:], wanted.input_shape[0]), labels)
 
 
 def _sample_statistics(images: StreamedImages) -> Tuple[np.ndarray, np.ndarray]:

@@ -3,10 +3,13 @@
 The folder holds one of
 
 - ``train/CLASS/*.png`` and ``test/CLASS/*.png``;
+- ``labelled/CLASS/*.png`` and ``test/CLASS/*.png``;
 - ``CLASS/*.png``: a fifth of each class, drawn with a fixed seed, is the test set;
 - ``train.rec`` and ``test.rec`` with their indices, as MXNet's im2rec writes them.
 
-``TRAIN_PARTS`` and ``TEST_PARTS`` list other accepted names; small and capital letters are the same.
+Beside them a folder ``unlabelled`` may hold images without classes, at any depth.
+``TRAIN_PARTS``, ``TEST_PARTS`` and ``UNLABELLED_PARTS`` list other accepted names; small and capital letters
+are the same.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import exists, is_dir
 
-#: Names of the two parts; the first that exists is used, preferably in small letters.
-TRAIN_PARTS = ("train", "training")
+#: Names of the parts; the first that exists is used, preferably in small letters.
+TRAIN_PARTS = ("train", "training", "labelled", "labeled")
 TEST_PARTS = ("test", "val", "valid", "validation", "testing")
+UNLABELLED_PARTS = ("unlabelled", "unlabeled")
 RECORDS = ".rec"
 #: Share of test images in each class if there is no folder of test images.
 TEST_SHARE = 0.2
@@ -52,6 +56,8 @@ class FolderParts(NamedTuple):
     test: Files
     test_labels: np.ndarray  # (M,) int64
     skipped: Skipped = Skipped()
+    unlabelled: Optional[Path] = None
+    """Folder of images without classes."""
 
 
 def find_parts(folder: Path) -> FolderParts:
@@ -64,19 +70,24 @@ def find_parts(folder: Path) -> FolderParts:
     if not is_dir(folder, DataError):
         raise DataError(f"{folder}: no such folder; data.path must be the folder that holds the images")
     entries, skipped = visible_entries(folder), SkippedNames()
+    apart = _part(entries, UNLABELLED_PARTS)
+    without = () if apart is None else (apart,)
     records = _part(entries, TRAIN_PARTS, RECORDS)
     if records is not None:
-        return _recorded(folder, entries, records, skipped)
+        return _recorded(folder, entries, records, without, skipped)
     train = _part(entries, TRAIN_PARTS)
     if train is None or _is_class(folder / train, _part(entries, TEST_PARTS)):
-        names = class_names(folder)
-        files = _hold_out(list_images(folder, names, skipped), names)
+        names = class_names(folder, without=without)
+        files = _hold_out(list_images(folder, names, skipped, without), names)
     else:
         test = _test_part(folder, entries, train)
-        _skip_others(folder, entries, (train, test), f"the images are those of {train} and {test}", skipped)
+        _skip_others(folder, entries, (train, test), without, skipped)
         names = class_names(folder / train)
         files = list_images(folder / train, names, skipped), list_images(folder / test, names, skipped)
-    return FolderParts(names, files[0], files[0].labels, files[1], files[1].labels, skipped.record)
+    unlabelled = None if apart is None else folder / apart
+    return FolderParts(
+        names, files[0], files[0].labels, files[1], files[1].labels, skipped.record, unlabelled
+    )
 
 
 def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
@@ -98,8 +109,10 @@ def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, L
     if place.name.endswith(RECORDS) and not is_dir(place, DataError):
         records = RecordFile(place)
         return wanted.class_names, {wanted.part: (records, records.labels())}
-    names = class_names(place)
-    files = list_images(place, names, wanted.skipped)
+    apart = _part(visible_entries(place), UNLABELLED_PARTS) if wanted.place == FLAT else None
+    without = () if apart is None else (apart,)
+    names = class_names(place, without=without)
+    files = list_images(place, names, wanted.skipped, without)
     if wanted.place != FLAT:
         return names, {wanted.part: (files, files.labels)}
     train, test = _hold_out(files, names)
@@ -150,22 +163,34 @@ def _test_part(folder: Path, entries: Sequence[FolderEntry], train: str) -> str:
     return found
 
 
-def _recorded(folder: Path, entries: List[FolderEntry], records: str, skipped: SkippedNames) -> FolderParts:
+def _recorded(
+    folder: Path,
+    entries: List[FolderEntry],
+    records: str,
+    unlabelled: Sequence[str],
+    skipped: SkippedNames,
+) -> FolderParts:
     """Read the parts of a folder with RecordIO files."""
     other = _test_part(folder, entries, records)
     folders = [each for each in entries if each.folder or each.name.endswith(RECORDS)]
-    _skip_others(folder, folders, (records, other), f"the images are those of {records} and {other}", skipped)
+    _skip_others(folder, folders, (records, other), unlabelled, skipped)
     train, test = RecordFile(folder / records), RecordFile(folder / other)
     labels, test_labels = train.labels(), test.labels()
     names = record_names(folder / records, folder / other, count_classes(labels, train.path))
-    return FolderParts(names, train, labels, test, test_labels, skipped.record)
+    apart = folder / unlabelled[0] if unlabelled else None
+    return FolderParts(names, train, labels, test, test_labels, skipped.record, apart)
 
 
 def _skip_others(
-    folder: Path, entries: Sequence[FolderEntry], used: Sequence[str], reason: str, skipped: SkippedNames
+    folder: Path,
+    entries: Sequence[FolderEntry],
+    used: Tuple[str, str],
+    unlabelled: Sequence[str],
+    skipped: SkippedNames,
 ) -> None:
+    reason = f"the images are those of {used[0]} and {used[1]}"
     for each in entries:
-        if each.name not in used:
+        if each.name not in (*used, *unlabelled):
             skipped.add(str(folder / each.name), each.odd or reason)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from gluon_nrm.data.images.decoding import decode
 from gluon_nrm.data.images.read_errors import UNREADABLE, read_errors
 from gluon_nrm.data.readers.record_index import read_index, read_list
+from gluon_nrm.data.sets.contents import hash_bytes
 from gluon_nrm.data.sets.identities import Identities, identify
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import is_file, open_file
@@ -89,6 +90,10 @@ class RecordFile:
 
         names = tuple(map(str, self.keys.tolist()))
         return identify(self.path, names, lambda index: int(lengths[index]), read)
+
+    def content_hashes(self) -> Tuple[str, ...]:
+        """Hash the encoded images; raises as ``record``."""
+        return tuple(hash_bytes(self.record(index).image) for index in range(len(self)))
 
     def where(self, index: int) -> str:
         """Name an image in messages."""

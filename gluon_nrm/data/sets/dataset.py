@@ -1,4 +1,4 @@
-"""A data set: training and test images with labels, classes and normalisation constants."""
+"""A data set: labelled, unlabelled and test images, classes and normalisation constants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
+from gluon_nrm.data.sets.contents import Contents, hash_pixels
 from gluon_nrm.data.sets.identities import Identified
+from gluon_nrm.data.sets.joined_images import select_arrays, select_streamed
 from gluon_nrm.data.sets.skipped_files import Skipped
 from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
@@ -34,6 +36,9 @@ class Dataset:
     ``mean`` and ``std`` (C,) are per channel, in raw pixel values, of the training images alone.
     ``identified`` names the training and the test images; None: they are identified by their pixels.
 
+    ``unlabelled`` are further training images whose classes are not known. Positions count the training
+    images first and then the unlabelled ones.
+
     Raises
     ------
     DataError  Shapes, types, labels or constants do not fit together.
@@ -48,6 +53,9 @@ class Dataset:
     skipped: Skipped = Skipped()
     """Files in the user's folder that were left out."""
     identified: Optional[Tuple[Identified, Identified]] = None
+    unlabelled: Optional[Images] = None  # (U, C, H, W), of the type of the training images
+    unlabelled_contents: Optional[Contents] = None
+    """Hashes of the unlabelled images; None: they are computed from the pixels."""
 
     def __post_init__(self) -> None:
         """Check shapes, types, labels and constants."""
@@ -58,6 +66,8 @@ class Dataset:
                 f"data set '{self.name}': training images are {self.train.images.shape[1:]} and "
                 f"test images {self.test.images.shape[1:]}; both must be the same (channels, height, width)"
             )
+        if self.unlabelled is not None:
+            _check_unlabelled(self.name, self.unlabelled, self.train.images)
         _check_constants(self.name, self.mean, self.std, self.input_shape[0])
 
     @property
@@ -68,8 +78,13 @@ class Dataset:
 
     @property
     def training_images(self) -> int:
-        """Number of training images."""
+        """Number of training images with a class."""
         return len(self.train.labels)
+
+    @property
+    def unlabelled_images(self) -> int:
+        """Number of images without a class."""
+        return 0 if self.unlabelled is None else len(self.unlabelled)
 
     @property
     def test_images(self) -> int:
@@ -87,6 +102,29 @@ class Dataset:
     def streamed(self) -> bool:
         """True if images are decoded when they are needed, instead of being kept in memory."""
         return isinstance(self.train.images, StreamedImages)
+
+    def images_at(self, positions: np.ndarray) -> Images:
+        """Select images to train on; nothing is decoded.
+
+        Parameters
+        ----------
+        positions  (B,); those of the unlabelled images follow those of the training images.
+        """
+        train = self.train.images
+        if not (positions >= len(train)).any():
+            return train[positions]
+        unlabelled = self.unlabelled
+        if isinstance(train, StreamedImages):
+            assert isinstance(unlabelled, StreamedImages)
+            return select_streamed(train, unlabelled, positions)
+        assert isinstance(unlabelled, np.ndarray)
+        return select_arrays(train, unlabelled, positions)
+
+    def describe_unlabelled(self) -> Optional[Contents]:
+        """Return the hashes of the unlabelled images; None if there are none."""
+        if self.unlabelled is None or self.unlabelled_contents is not None:
+            return self.unlabelled_contents
+        return Contents("", hash_pixels(np.asarray(self.unlabelled)))
 
     @property
     def classes(self) -> int:
@@ -137,6 +175,20 @@ def _check_images(where: str, image_set: ImageSet, classes: int) -> None:
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"{where}: labels from {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
+
+
+def _check_unlabelled(name: str, images: Images, train: Images) -> None:
+    """Raise DataError unless unlabelled images have the shape and type of the training images."""
+    where = f"data set '{name}', unlabelled images"
+    if images.ndim != 4 or images.size == 0:
+        raise DataError(f"{where}: shape {images.shape}; expected (images, channels, height, width), none 0")
+    if images.shape[1:] != train.shape[1:] or images.dtype != train.dtype:
+        raise DataError(
+            f"{where}: {images.shape[1:]} {images.dtype}, but training images are {train.shape[1:]} "
+            f"{train.dtype}; both must be the same"
+        )
+    if isinstance(images, StreamedImages) != isinstance(train, StreamedImages):
+        raise DataError(f"{where}: stream both the training and the unlabelled images, or neither")
 
 
 def _check_constants(name: str, mean: np.ndarray, std: np.ndarray, channels: int) -> None:

@@ -30,6 +30,9 @@ class Identified(Protocol):
     def identities(self) -> Identities:
         """Return the names of all images."""
 
+    def content_hashes(self) -> Tuple[str, ...]:
+        """Hash the encoded contents of all images."""
+
 
 def identify(
     where: Path, names: Tuple[str, ...], size: Callable[[int], int], read: Callable[[int], bytes]

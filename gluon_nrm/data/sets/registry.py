@@ -56,6 +56,10 @@ class DataSource:
     """``data.size``: side in pixels to which images are resized."""
     streamed: Optional[bool] = None
     """``data.streamed``: decode images when they are needed; None: the data set's default."""
+    unlabelled: Optional[str] = None
+    """``data.unlabelled``: folder or list of the unlabelled images; None: those of the data set, if any."""
+    semi_supervised: bool = True
+    """False: unlabelled images are not loaded."""
 
     def folder(self, name: str) -> Path:
         """Return the folder of the data set ``name``."""
@@ -131,6 +135,17 @@ def part_loader(name: str) -> Optional[PartLoader]:
     return _PART_LOADERS.get(name)
 
 
+def dataset_loader(name: str) -> Loader:
+    """Return the loader of a data set.
+
+    Raises
+    ------
+    DataError  The name is unknown.
+    """
+    _check_name(name)
+    return _LOADERS[name]
+
+
 def list_datasets() -> List[str]:
     """Return the names of all registered data sets, in alphabetical order."""
     return sorted(_LOADERS)
@@ -141,37 +156,6 @@ def data_folder(data_dir: Union[str, Path, None] = None) -> Path:
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or "data"
     return expand_path(Path(data_dir), DataError)
-
-
-def load_dataset(
-    name: str,
-    data_dir: Union[str, Path, None] = None,
-    *,
-    path: Optional[str] = None,
-    size: Optional[int] = None,
-    streamed: Optional[bool] = None,
-) -> Dataset:
-    """Load the data set registered as ``name``.
-
-    Parameters
-    ----------
-    data_dir  Folder of all data sets; None: see ``data_folder``.
-    path, size, streamed  As in ``DataSource``.
-
-    Raises
-    ------
-    DataError    The name is unknown, the files cannot be read, or ``size`` or ``streamed`` does not fit.
-    MissingData  The files are missing; the message holds the command that gets them.
-    """
-    _check_name(name)
-    dataset = _LOADERS[name](DataSource(data_folder(data_dir), path, size, streamed))
-    if size is not None and dataset.input_shape[1:] != (size, size):
-        height, width = dataset.input_shape[1:]
-        raise DataError(f"data.size: {size}, but the images of '{name}' are {height} x {width}; leave it out")
-    if streamed is not None and dataset.streamed != streamed:
-        always = "streamed" if dataset.streamed else "kept in memory"
-        raise DataError(f"data.streamed: {streamed}, but '{name}' is always {always}; leave it out")
-    return dataset
 
 
 def dataset_spec(name: str) -> DatasetSpec:

@@ -242,7 +242,10 @@ def test_a_run_of_an_earlier_version_says_that_its_data_cannot_be_checked(
         (lambda text: text.replace('"bee"', '"bug"'), "its contents do not match their SHA-256"),
         (lambda text: text.replace('"mean": [', '"mean": ["x", '), r"mean\.0 must be a number"),
         (lambda text: text[: len(text) // 2], "is damaged"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "has format 2, and this version reads 1"),
+        (
+            lambda text: text.replace('"format": 1', '"format": 3'),
+            "has format 3, and this version reads up to 2",
+        ),
         (lambda text: "[]", "holds no JSON object"),
     ],
 )

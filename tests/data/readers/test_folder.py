@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gluon_nrm.data import Dataset, load_dataset
-from gluon_nrm.data.readers import folder
+from gluon_nrm.data.readers import decode_all
 from gluon_nrm.errors import DataError
 
 
@@ -187,9 +187,9 @@ def test_no_folder_an_empty_one_and_one_without_classes(tmp_path: Path) -> None:
 
 def test_what_would_not_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.class_folders(tmp_path, {"a": 10})
-    monkeypatch.setattr(folder, "MOST_IN_MEMORY", 8 * 3 * 6 * 6)
+    monkeypatch.setattr(decode_all, "MOST_IN_MEMORY", 8 * 3 * 6 * 6)
     assert len(load(tmp_path).train.labels) == 8
-    monkeypatch.setattr(folder, "MOST_IN_MEMORY", 8 * 3 * 6 * 6 - 1)
+    monkeypatch.setattr(decode_all, "MOST_IN_MEMORY", 8 * 3 * 6 * 6 - 1)
     with pytest.raises(DataError, match="8 images like .* set data.streamed to true, or data.size"):
         load(tmp_path)
 

@@ -66,6 +66,8 @@ setup(
         "onnx": ["onnx>=1.13", "onnxruntime>=1.18"],
         # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
+        # fit(tensorboard=True) and tools/train.py --tensorboard.
+        "tensorboard": ["tensorboard>=2.10"],
         # What benchmarks/step.py measures our step against; 2.4.1 is the last for Python 3.8. For Linux,
         # PyTorch's own index has builds without CUDA, which are much smaller.
         "peers": ['torch==2.13.0; python_version >= "3.10"', 'torch==2.4.1; python_version < "3.10"'],

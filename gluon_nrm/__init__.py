@@ -1,6 +1,6 @@
 """Neural Rendering Models in MXNet Gluon: classifiers that render, and so learn from unlabelled images.
 
-    from gluon_nrm import fit, get_model, list_models, load_recipe, maxmin, nrm, tune
+    from gluon_nrm import Run, fit, get_model, list_models, load_recipe, maxmin, nrm, tune
 
 The names are imported at their first use. Importing the package checks the versions of Python, numpy and
 MXNet without importing MXNet, and raises a ``gluon_nrm.errors.SetupError`` of one line that says what to
@@ -19,9 +19,10 @@ from typing import Any, List
 
 from gluon_nrm.version import __version__
 
-__all__ = ["__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
+__all__ = ["Run", "__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
 
 _HOMES = {
+    "Run": "gluon_nrm.runs.run",
     "fit": "gluon_nrm.training.fit",
     "get_model": "gluon_nrm.models",
     "list_models": "gluon_nrm.models",

@@ -1,9 +1,11 @@
-"""Progress of a long computation: a tqdm bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long computation: a bar on a terminal or in a notebook, a line now and then elsewhere."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
+import warnings
 from typing import Any, Callable, Optional, TextIO
 
 from gluon_nrm.console.display import Display
@@ -17,6 +19,20 @@ except ImportError:  # predicting needs no tqdm: there is no progress without it
 LINE = "{desc}: {percentage:.0f} %, {n_fmt}/{total_fmt}, {rate_fmt}{postfix}, ETA {remaining}"
 
 
+def in_notebook() -> bool:
+    """Return True in the kernel of a notebook."""
+    python = sys.modules.get("IPython")
+    shell = None if python is None else python.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def notebook_bar() -> Any:
+    """Return tqdm's class of bars for this notebook: widgets where ipywidgets is installed, else text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm, of a notebook without ipywidgets
+        return importlib.import_module("tqdm.auto").tqdm
+
+
 class ProgressBar:
     """Count the steps of a computation and show them, with the time left.
 
@@ -25,7 +41,7 @@ class ProgressBar:
     Args:
         total: number of steps.
         description: name of the computation, shown first.
-        stream: where to show it; None: standard error.
+        stream: where to show it; None: standard error, or a bar below the cell of a notebook.
         interval: seconds between lines where there is no terminal.
         delay: seconds before a bar is shown.
         leave: keep the bar at the end, or show a last line.
@@ -60,11 +76,12 @@ class ProgressBar:
         self._style = {"unit": unit, **options}
         self._start = self._last = clock()
         self._bar: Any = None
+        bar = {"total": total, "desc": description, "initial": initial, "delay": delay, "leave": leave}
         if tqdm is not None and self._display.isatty():
-            self._bar = tqdm(
-                total=total, desc=description, file=self._display, initial=initial, delay=delay, leave=leave,
-                dynamic_ncols=True, **self._style,
-            )  # fmt: skip
+            self._bar = tqdm(file=self._display, dynamic_ncols=True, **bar, **self._style)
+        elif tqdm is not None and stream is None and not disabled and in_notebook():
+            self._display = Display(sys.stdout)  # a notebook shows standard error as a mistake
+            self._bar = notebook_bar()(**bar, **self._style)
 
     def update(self, steps: int = 1) -> None:
         """Count ``steps`` more."""

@@ -14,6 +14,7 @@ from gluon_nrm.console.display import say
 from gluon_nrm.console.interrupts import INTERRUPTED, Interrupt, interruptible
 from gluon_nrm.console.streams import make_streams_safe
 from gluon_nrm.errors import NRMError, visible
+from gluon_nrm.option_names import command_line
 from gluon_nrm.storage.files import expand_path
 
 PIPE_CLOSED = 141
@@ -38,7 +39,7 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
     fails ends at once.
     """
     make_streams_safe()
-    with interruptible() as interrupt:
+    with command_line(), interruptible() as interrupt:
         try:
             code = _call(main, interrupt)
         except KeyboardInterrupt:  # one that came while the first was dealt with

@@ -28,6 +28,7 @@ from gluon_nrm.export.verify import (
     count_errors,
     rounded_otherwise,
 )
+from gluon_nrm.option_names import option
 from gluon_nrm.predict.manifest import File, Manifest, Quantised, describe_file, write_manifest
 from gluon_nrm.storage import files
 
@@ -100,11 +101,13 @@ def _check_request(out: Path, formats: Sequence[str], rendering: bool) -> None:
     _check_free(out)
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:
-        raise DeployError(f"--format {', '.join(unknown) or 'of none'}: give some of {', '.join(FORMATS)}")
+        raise DeployError(
+            f"{option('formats')}: {', '.join(unknown) or 'none'}; give some of {', '.join(FORMATS)}"
+        )
     if INT8 in formats and rendering:
         raise DeployError(
-            "--with-rendering: int8 holds the classifier alone, as rounded states render another image; give "
-            "--format symbol or onnx"
+            f"{option('rendering')}: int8 holds the classifier alone: rounded states render another image; "
+            f"give {option('formats', [SYMBOL])} or {option('formats', [ONNX])}"
         )
     if ONNX in formats:
         import_onnx()
@@ -113,7 +116,7 @@ def _check_request(out: Path, formats: Sequence[str], rendering: bool) -> None:
 
 def _check_free(out: Path) -> None:
     if files.is_taken(out, DeployError):
-        raise DeployError(f"--out {out}: it exists, and nothing is overwritten; give a new folder")
+        raise DeployError(f"{option('out')} {out}: it exists, and nothing is overwritten; give a new folder")
 
 
 class _Exporter:

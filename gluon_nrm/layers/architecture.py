@@ -28,6 +28,15 @@ class LayerSpec:
     #: average pooling in place of max-pooling
     average: bool = False
 
+    def describe(self) -> str:
+        """Return a line such as "3x3 convolution, 64 channels, max-pooling 2x2, dropout 0.5"."""
+        words = [f"{self.kernel}x{self.kernel} convolution, {self.channels} channels"]
+        if self.pool > 1:
+            words.append(f"{'average' if self.average else 'max'}-pooling {self.pool}x{self.pool}")
+        if self.dropout:
+            words.append(f"dropout {self.dropout:g}")
+        return ", ".join(words)
+
 
 Architecture = Tuple[LayerSpec, ...]
 

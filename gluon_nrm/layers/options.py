@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, fields
-from typing import Optional, Tuple, get_type_hints
+from typing import Any, List, Mapping, Optional, Tuple, get_type_hints
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.recipe.checks import limit_problems
@@ -12,6 +13,8 @@ from gluon_nrm.recipe.fields import choices_of
 from gluon_nrm.recipe.schema import Model, Train
 from gluon_nrm.rules.activation import MAX, MIN
 
+#: Options of networks built from a list of layers; other networks have their own layers.
+OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
 CHOICES = {"gates": choices_of(Model, "gates"), "dtype": choices_of(Train, "dtype")}
 
 
@@ -94,3 +97,26 @@ class NRMOptions:
         It does without rendering norms, so that rendering is the exact transpose of inference.
         """
         return self.render_norm == "none" and self.norm == "batch"
+
+    @property
+    def changed(self) -> List[str]:
+        """Names of the options that differ from their defaults."""
+        return [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+
+
+def read_options(given: Mapping[str, Any], prefix: str = "") -> NRMOptions:
+    """Check options given by name.
+
+    Args:
+        given: option -> value.
+        prefix: of the names in messages, such as "model.".
+
+    Raises:
+        ModelError: there is no such option (the message lists them), or as for ``NRMOptions``.
+    """
+    known = [field.name for field in fields(NRMOptions)]
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ModelError(f"{prefix}{name}: unknown option; {hint}known are {', '.join(known)}")
+    return NRMOptions(**given)

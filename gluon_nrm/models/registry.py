@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -11,21 +11,19 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.architecture import Architecture, architecture_of, with_dropout
-from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.layers.options import OF_LAYERS, read_options
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.layered.nrm import NRM
 from gluon_nrm.models.model_zoos import ZOOS, zoo_builder
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
+from gluon_nrm.option_names import either
 
 #: Build a base network from the number of classes and of image channels.
 Builder = Callable[[int, int], HybridBlock]
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
-
-#: Options of networks built from a list of layers; other networks have their own layers.
-OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
 
 
 def register_model(function: Callable[[], Architecture]) -> Callable[[], Architecture]:
@@ -72,7 +70,9 @@ def get_architecture(name: str) -> Architecture:
 
 def _unknown(name: str) -> ModelError:
     close = difflib.get_close_matches(name, list_models(), n=3)
-    listed = "tools/train.py --list-models shows what there is"
+    listed = (
+        either("tools/train.py --list-models shows", "gluon_nrm.list_models() returns") + " what there is"
+    )
     hint = f"did you mean {', '.join(close)}?" if close else listed
     return ModelError(f"model.name: there is no model {name!r}; {hint}")
 
@@ -98,14 +98,10 @@ def get_model(
         ModelError: an unknown name or option, an invalid list, options that contradict each other or do not
             apply to the network, images too small.
     """
-    known = [field.name for field in fields(NRMOptions)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ModelError(f"model.{unknown[0]}: unknown option; known are {', '.join(known)}")
-    settings = NRMOptions(**options)
+    settings = read_options(options, "model.")
     if not settings.render:
         settings = replace(settings, path_norm="none", render_norm="none")
-    changed = {option for option in known if getattr(settings, option) != getattr(NRMOptions(), option)}
+    changed = settings.changed
     if name in _ARCHITECTURES:
         if "gates" in changed:
             raise ModelError(f"model.gates: {name} is a list of layers and has no gates; leave this key out")

@@ -9,12 +9,13 @@ from typing import Callable, List, NamedTuple
 import numpy as np
 
 from gluon_nrm.errors import DeployError, SetupError
+from gluon_nrm.option_names import option
 from gluon_nrm.predict.manifest import Manifest
 from gluon_nrm.predict.predict_options import PredictOptions
 
 Arrays = np.ndarray
 #: Maps images (B, C, H, W) float32, as the manifest describes them, to the outputs in order.
-Run = Callable[[Arrays], List[Arrays]]
+BatchFunction = Callable[[Arrays], List[Arrays]]
 
 MXNET, ONNXRUNTIME = "mxnet", "onnxruntime"
 
@@ -24,7 +25,7 @@ class Backend(NamedTuple):
 
     #: name to show: "onnxruntime", "mxnet", "mxnet, int8"
     name: str
-    run: Run
+    run: BatchFunction
 
 
 def open_backend(folder: Path, manifest: Manifest, options: PredictOptions) -> Backend:
@@ -34,9 +35,10 @@ def open_backend(folder: Path, manifest: Manifest, options: PredictOptions) -> B
         DeployError: the export has no file for the backend, or one that is missing or damaged.
         SetupError: the backend is not installed.
     """
-    for_mxnet = "--int8" if options.int8 else "--devices" if options.devices else None
+    for_mxnet = option("int8") if options.int8 else option("devices") if options.devices else None
     if for_mxnet and options.backend == ONNXRUNTIME:
-        raise DeployError(f"{for_mxnet} is for MXNet; leave it out, or --backend {ONNXRUNTIME}")
+        backend = option("backend", ONNXRUNTIME)
+        raise DeployError(f"{for_mxnet} is for MXNet; leave it out, or {backend}")
     chosen = options.backend or (MXNET if for_mxnet else _choose(manifest))
     if chosen == ONNXRUNTIME:
         if not is_installed(ONNXRUNTIME):

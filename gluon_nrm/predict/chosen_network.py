@@ -7,6 +7,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from gluon_nrm.data.sets.streamed_images import KEPT
 from gluon_nrm.errors import DeployError
 from gluon_nrm.models import Network
+from gluon_nrm.option_names import option
 from gluon_nrm.predict.manifest import (
     IMAGE,
     LOGITS,
@@ -82,7 +83,7 @@ def choose_network(
     *,
     rendering: bool = False,
     softmax: bool = False,
-    option: str = "--with-rendering",
+    named: Optional[str] = None,
 ) -> ChosenNetwork:
     """Choose a network of a run and its outputs.
 
@@ -92,7 +93,7 @@ def choose_network(
         output: as for ``choose_outputs``.
         rendering: also the rendering of the predicted class.
         softmax: probabilities in place of logits.
-        option: the command line's option that asks for renderings, for the message.
+        named: option that asks for renderings, as the message spells it.
 
     Raises:
         DeployError: the run has no such network, or the network no such branch, or it does not render.
@@ -101,9 +102,9 @@ def choose_network(
     name = network or list(trained.networks)[-1]
     if name not in trained.networks:
         raise DeployError(
-            f"--network {name}: {where} has a {' and a '.join(trained.networks)} only; leave it out"
+            f"{option('network', name)}: {where} has a {' and a '.join(trained.networks)} only; leave it out"
         )
-    choice = choose_outputs(trained.networks[name], output, rendering, softmax, where, option)
+    choice = choose_outputs(trained.networks[name], output, rendering, softmax, where, named)
     return ChosenNetwork(trained, name, choice)
 
 
@@ -113,7 +114,7 @@ def choose_outputs(
     rendering: bool,
     softmax: bool,
     where: str,
-    option: str = "--with-rendering",
+    named: Optional[str] = None,
 ) -> OutputChoice:
     """Check the outputs wanted of a network; ``output`` None: those that evaluation counts by.
 
@@ -123,12 +124,13 @@ def choose_outputs(
     output = output or (MIXTURE if net.options.maxmin else MAX)
     if output != MAX and not net.options.maxmin:
         raise DeployError(
-            f"--output {output}: the network of {where} has one branch (model.maxmin is false); "
-            "leave --output out"
+            f"{option('output', output)}: the network of {where} has one branch (model.maxmin is false); "
+            f"leave {option('output')} out"
         )
     if rendering and not net.options.render:
         raise DeployError(
-            f"{option}: the network of {where} does not render (model.render is false); leave it out"
+            f"{named or option('rendering')}: the network of {where} does not render (model.render is "
+            "false); leave it out"
         )
     return OutputChoice(output, rendering, softmax)
 

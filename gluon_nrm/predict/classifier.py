@@ -9,7 +9,8 @@ from typing import List, NamedTuple
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.predict.backends import Run, open_backend
+from gluon_nrm.option_names import either, option
+from gluon_nrm.predict.backends import BatchFunction, open_backend
 from gluon_nrm.predict.images import normalise, restore_pixels
 from gluon_nrm.predict.manifest import PROBABILITIES, RENDERING, Input, Output, read_manifest
 from gluon_nrm.predict.predict_options import PredictOptions
@@ -46,7 +47,7 @@ class FileClassifier:
     given: Input
     outputs: List[Output]
     class_names: List[str]
-    run: Run
+    run: BatchFunction
 
     @property
     def output(self) -> str:
@@ -98,15 +99,16 @@ def open_export(folder: Path, options: PredictOptions) -> FileClassifier:
     first = manifest.outputs[0]
     if first.what == RENDERING:
         raise DeployError(f"{folder}: its first output is a rendering, not scores; export the run again")
-    for option, wanted, found in (
+    for name, wanted, found in (
         ("network", options.network, manifest.network), ("output", options.output, first.output)
     ):  # fmt: skip
         if wanted not in (None, found):
             raise DeployError(
-                f"--{option}: {wanted!r}, and {folder} holds {found!r}; leave it out, or export again"
+                f"{option(name)}: {wanted!r}, and {folder} holds {found!r}; leave it out, or export again"
             )
     if options.rendering and all(output.what != RENDERING for output in manifest.outputs):
-        raise DeployError(f"--render: {folder} does not render; export the run with --with-rendering")
+        given, needed = either("--render", "rendering"), option("rendering", True)
+        raise DeployError(f"{given}: {folder} does not render; export the run with {needed}")
     backend = open_backend(folder, manifest, options)
     return FileClassifier(
         folder, manifest.name, manifest.network, backend.name, manifest.input, manifest.outputs,

@@ -14,6 +14,7 @@ from PIL import Image
 from gluon_nrm.console.streams import on_one_line
 from gluon_nrm.data.images.decoding import centre_square, decode, to_array
 from gluon_nrm.errors import DataError
+from gluon_nrm.option_names import option
 from gluon_nrm.predict.manifest import GRAPH, Input
 
 Array = np.ndarray
@@ -49,7 +50,7 @@ def read_pixels(path: Path, expected: Input, resize: bool = False) -> Array:
     elif image.size != (width, height):
         raise DataError(
             f"{where}: {image.size[0]} x {image.size[1]} pixels (width x height), and the network takes "
-            f"{width} x {height}; give --resize to scale it and cut out the middle"
+            f"{width} x {height}; give {option('resize', True)} to scale it and cut out the middle"
         )
     return _scale(to_array(image), expected)
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar
 import mxnet as mx
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.predict.backends import Arrays, Run
+from gluon_nrm.predict.backends import Arrays, BatchFunction
 from gluon_nrm.predict.manifest import Manifest, check_files
 from gluon_nrm.predict.symbol_block import (
     check_memory,
@@ -25,7 +25,9 @@ T = TypeVar("T")
 Shapes = Dict[str, Tuple[int, ...]]
 
 
-def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional[str] = None) -> Run:
+def load(
+    folder: Path, manifest: Manifest, int8: bool = False, devices: Optional[str] = None
+) -> BatchFunction:
     """Load symbol and parameters and check that they belong together.
 
     Args:
@@ -45,7 +47,7 @@ def load(folder: Path, manifest: Manifest, int8: bool = False, devices: Optional
     return lambda images: _guarded(paths[0], lambda: run(images))
 
 
-def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> Run:
+def run_files(paths: Tuple[Path, Path], name: str, device: Any) -> BatchFunction:
     """Load a symbol and its parameters, unchecked.
 
     Args:
@@ -66,7 +68,7 @@ def _guarded(path: Path, action: Callable[[], T]) -> T:
         ) from problem
 
 
-def _run(symbol: Any, arrays: Mapping[str, Arrays], name: str, device: Any) -> Run:
+def _run(symbol: Any, arrays: Mapping[str, Arrays], name: str, device: Any) -> BatchFunction:
     block = make_block(symbol, to_arrays(arrays), name, device)
     return lambda images: run_block(block, mx.nd.array(images, ctx=device))
 

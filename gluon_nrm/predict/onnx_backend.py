@@ -8,7 +8,7 @@ from typing import Any, List, Union
 import onnxruntime
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.predict.backends import Arrays, Run
+from gluon_nrm.predict.backends import Arrays, BatchFunction
 from gluon_nrm.predict.manifest import Manifest, check_files
 from gluon_nrm.predict.onnx_check import check_onnx
 from gluon_nrm.storage import files
@@ -17,7 +17,7 @@ from gluon_nrm.storage import files
 MOST_BYTES = 2**31
 
 
-def load(folder: Path, manifest: Manifest) -> Run:
+def load(folder: Path, manifest: Manifest) -> BatchFunction:
     """Load the ONNX file and compare it with the manifest.
 
     Raises:

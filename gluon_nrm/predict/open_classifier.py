@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gluon_nrm.errors import DeployError
+from gluon_nrm.option_names import option
 from gluon_nrm.predict.backends import MXNET
 from gluon_nrm.predict.classifier import FileClassifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
@@ -30,8 +31,8 @@ def open_classifier(folder: Path, options: PredictOptions) -> FileClassifier:
             f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); give the folder of one"
         )
     if options.int8 or options.backend not in (None, MXNET):
-        option = "--int8" if options.int8 else f"--backend {options.backend}"
-        raise DeployError(f"{option}: {folder} is a run, and this is for exports; use tools/export.py first")
+        chosen = option("int8", True) if options.int8 else option("backend", options.backend)
+        raise DeployError(f"{chosen}: {folder} is a run, and this is for exports; use tools/export.py first")
     import_module("gluon_nrm.system.needs_mxnet")
     found: FileClassifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, options)
     return found

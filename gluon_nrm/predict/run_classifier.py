@@ -10,7 +10,8 @@ import numpy as np
 
 from gluon_nrm.layers.quiet_block import QuietBlock
 from gluon_nrm.models import Network
-from gluon_nrm.predict.backends import MXNET, Run
+from gluon_nrm.option_names import either
+from gluon_nrm.predict.backends import MXNET, BatchFunction
 from gluon_nrm.predict.chosen_network import OutputChoice, choose_network, run_network
 from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.manifest import CALLER
@@ -39,7 +40,11 @@ def open_run(folder: Path, options: PredictOptions) -> FileClassifier:
     """
     trained = restore_networks(folder, devices=options.devices, data_dir=options.data_dir)
     chosen = choose_network(
-        trained, options.network, options.output, rendering=options.rendering, option="--render"
+        trained,
+        options.network,
+        options.output,
+        rendering=options.rendering,
+        named=either("--render", "rendering"),
     )
     return FileClassifier(
         where=folder,
@@ -53,7 +58,7 @@ def open_run(folder: Path, options: PredictOptions) -> FileClassifier:
     )
 
 
-def _runner(block: OutputBlock, device: mx.Context) -> Run:
+def _runner(block: OutputBlock, device: mx.Context) -> BatchFunction:
     block.hybridize()  # as a whole: block by block MXNet warns of every unused input
 
     def run(images: np.ndarray) -> List[np.ndarray]:

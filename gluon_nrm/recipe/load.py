@@ -7,14 +7,14 @@ import hashlib
 import json
 import re
 from contextlib import suppress
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import List, Sequence, Union
 
 from gluon_nrm.errors import RecipeError
 from gluon_nrm.recipe.build_sections import SectionBuilder
 from gluon_nrm.recipe.checks import check
-from gluon_nrm.recipe.fields import default_of, is_section
+from gluon_nrm.recipe.chosen import chosen_settings
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, Item, read_yaml, write_yaml
@@ -61,25 +61,9 @@ def recipe_hash(recipe: Recipe) -> str:
 
     Defaults are left out, so a key added to the schema later does not change the hashes of old recipes.
     """
-    canonical = _chosen(replace(recipe, name="", train=replace(recipe.train, seed=0)))
+    canonical = chosen_settings(replace(recipe, name="", train=replace(recipe.train, seed=0)))
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
-
-
-def _chosen(section: Any) -> Dict[str, Any]:
-    """Return the values of a section that differ from the defaults, as plain data."""
-    chosen: Dict[str, Any] = {}
-    for declared in fields(section):
-        value = getattr(section, declared.name)
-        if is_section(type(value)):
-            value = _chosen(value)
-            if value:
-                chosen[declared.name] = value
-        elif default_of(declared) is MISSING or value != default_of(declared):
-            entries = value if isinstance(value, list) else [value]
-            plain = [_chosen(entry) if is_section(type(entry)) else entry for entry in entries]
-            chosen[declared.name] = plain if isinstance(value, list) else plain[0]
-    return chosen
 
 
 def _named(tree: Item, source: str) -> Item:

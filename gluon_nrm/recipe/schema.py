@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Optional, Union
 
+from gluon_nrm.recipe.chosen import ReadableRecipe
 from gluon_nrm.recipe.fields import about
 from gluon_nrm.recipe.loss_schema import Loss, Teacher, Vat
 from gluon_nrm.recipe.terms import LossWeights
@@ -387,8 +388,8 @@ class Train:
     )
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(ReadableRecipe):
     """All settings of one experiment."""
 
     data: Data = field(metadata=about("images, labels and augmentation"))

@@ -11,6 +11,7 @@ import numpy as np
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import DataError, RunError
+from gluon_nrm.option_names import option
 from gluon_nrm.probability.generate import PathRenderings, draw, render_along, sweeps
 from gluon_nrm.probability.most_probable_path import most_probable_path
 from gluon_nrm.probability.rendering_model import RenderingModel
@@ -133,11 +134,13 @@ def _examples(dataset: Dataset, labels: np.ndarray, image: int) -> np.ndarray:
         found = np.flatnonzero(dataset.test.labels == label)
         if not len(found):
             raise DataError(
-                f"class {label} ({dataset.class_names[label]}) has no test image; give other --classes"
+                f"class {label} ({dataset.class_names[label]}) has no test image; give other "
+                f"{option('classes')}"
             )
         if not 0 <= image < len(found):
             raise DataError(
-                f"--image {image}: class {label} has {len(found)} test images; give 0 to {len(found) - 1}"
+                f"{option('image', image)}: class {label} has {len(found)} test images; "
+                f"give 0 to {len(found) - 1}"
             )
         places.append(found[image])
     return np.array(places)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from gluon_nrm.errors import RunError
+from gluon_nrm.option_names import option
 from gluon_nrm.recipe import Recipe, load_recipe
 
 #: Rows that this package runs, in the order of the tables, with the suffix of their recipes.
@@ -100,7 +101,7 @@ def get_table(name: str, data: Optional[str] = None) -> Table:
     if data not in STAND_INS:
         close = difflib.get_close_matches(data, STAND_INS, n=1) or sorted(STAND_INS)
         raise RunError(
-            f"--data: {name} is of {table.data}; it can also be made of {close[0]}, not of {data!r}"
+            f"{option('data')}: {name} is of {table.data}; it can also be made of {close[0]}, not of {data!r}"
         )
     title, columns = STAND_INS[data]
     number = name[len("table") :]

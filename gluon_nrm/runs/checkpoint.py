@@ -15,6 +15,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 
+from gluon_nrm.option_names import option
 from gluon_nrm.storage import files
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.runs.checkpoint_files import Checkpoint, read_folder, write_folder
@@ -170,7 +171,8 @@ def _newest(folder: Path) -> Optional[Path]:
         )
     if not paths:
         raise CheckpointError(
-            f"{folder / name} is missing, and no other checkpoint is there; put it back, or give --fresh"
+            f"{folder / name} is missing, and no other checkpoint is there; put it back, or give "
+            f"{option('fresh', True)}"
         )
     return paths[-1]
 
@@ -179,7 +181,8 @@ def _remedy(folder: Path, damaged: Path) -> str:
     for epoch, _, path in reversed(_listing(folder)):
         if path != damaged and _is_intact(path):
             return f"remove the folder {damaged} to go on from epoch {epoch}"
-    return "there is no other intact checkpoint: put the file back, or give --fresh to start again"
+    fresh = option("fresh", True)
+    return f"there is no other intact checkpoint: put the file back, or give {fresh} to start again"
 
 
 def _is_intact(path: Path) -> bool:

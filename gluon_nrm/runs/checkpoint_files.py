@@ -125,7 +125,11 @@ def _read_state(path: Path) -> Body:
     if body.pop("sha256", None) != _body_hash(body):
         source.damaged("its contents do not match their SHA-256")
     if body.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {body.get('format')}, this version reads format {FORMAT}")
+        newer = isinstance(body.get("format"), int) and body["format"] > FORMAT
+        raise CheckpointError(
+            f"{path} has format {body.get('format')}, this version reads format {FORMAT}"
+            + ("; use a newer gluon_nrm" if newer else "")
+        )
     found: Body = read_value(Body, body, "", source)
     source.expect(found.epoch >= 0, "at least 0", "epoch")
     for name in found.files:

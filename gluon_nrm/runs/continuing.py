@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
+from gluon_nrm.option_names import option
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.optimisation.schedules import learning_rate, stretches
 
@@ -62,8 +63,8 @@ def check_rates(old: Recipe, new: Recipe, epochs_done: int, accepted: Sequence[s
             raise RunError(
                 f"{EPOCHS}: {old.train.epochs} in the run, {new.train.epochs} here, and the learning rate "
                 f"follows the length of the run: at epoch {epoch:g} it was {before:.3g} and would have been "
-                f"{after:.3g};\ngive --accept {EPOCHS} to go on with the rates of the new length, or --fresh "
-                "to train from the beginning"
+                f"{after:.3g};\ngive {option('accept', [EPOCHS])} to go on with the rates of the new length, or "
+                f"{option('fresh', True)} to train from the beginning"
             )
 
 

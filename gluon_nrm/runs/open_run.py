@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Optional, Protocol, Union
 
+from gluon_nrm.option_names import option
 from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RunError
@@ -151,7 +152,7 @@ def _resume(found: Found, recipe_yaml: str, env: Mapping[str, Any], facts: Optio
     lock = files.FileLock(run.path / ".lock")
     with files.os_errors(RunError, "lock", lock.path):
         if not lock.acquire():
-            remedy = "wait until it ends, or give --fresh to start a new folder beside it"
+            remedy = f"wait until it ends, or give {option('fresh', True)} to start a new folder beside it"
             raise RunError(f"{run.path} is in use by {lock.holder()};\n{remedy}")
     if run.finished and not found.lengthened:  # by the process that held the lock before
         lock.release()

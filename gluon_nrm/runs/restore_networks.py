@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.models import Network, get_model, initialise
-from gluon_nrm.recipe import Recipe, recipe_from_text
+from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.check_memory import check_parameters
 from gluon_nrm.runs.checkpoint import Checkpoint, load_checkpoint
 from gluon_nrm.runs.network_arrays import load_network
@@ -71,7 +71,7 @@ def read_run(path: Union[str, Path], dtype: Optional[str] = None) -> Tuple[RunFo
         NRMError: as ``restore_networks``.
     """
     run = load_run(path)
-    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    recipe = run.settings
     checkpoint = load_checkpoint(run.checkpoints)
     if checkpoint is None:
         raise CheckpointError(f"{run.checkpoints}: there is no checkpoint yet; train the run for an epoch")

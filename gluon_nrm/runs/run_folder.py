@@ -24,10 +24,13 @@ from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RecipeError, RunError
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
+from gluon_nrm.recipe.load import recipe_from_text
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.runs import metrics
 from gluon_nrm.runs.facts_file import facts_text, read_facts
+from gluon_nrm.system.wheels import release
+from gluon_nrm.version import __version__
 
 #: The networks of a run.
 STUDENT, TEACHER = "student", "teacher"
@@ -91,6 +94,33 @@ class RunFolder:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise RunError(f"{self.recipe_path} is damaged: it is not UTF-8; put it back as it was") from None
+
+    @property
+    def settings(self) -> Recipe:
+        """The complete recipe, checked.
+
+        Raises:
+            RunError: it cannot be read or is damaged, or a newer version started the run.
+            RecipeError: this version does not know one of its keys, or does not allow a value.
+        """
+        try:
+            return recipe_from_text(self.recipe_text(), str(self.recipe_path))
+        except RecipeError as problem:
+            newer = self._newer_version()
+            if newer is None:
+                raise
+            raise RunError(
+                f"{self.path} is a run of gluon_nrm {newer}, and this is {__version__}: {problem};\n"
+                "update the package: pip install --upgrade gluon_nrm"
+            ) from None
+
+    def _newer_version(self) -> Optional[str]:
+        """Return the newest version of the package that trained the run, if it is newer than this one."""
+        env = self.env()
+        found = [part.get("gluon_nrm") for part in (env, *env.get("resumed", []))]
+        versions = [version[:40] for version in found if isinstance(version, str)]
+        newest = max(versions, key=release, default=__version__)
+        return newest if release(newest) > release(__version__) else None
 
     def recipe(self) -> Dict[str, Any]:
         """Read the complete recipe as nested dictionaries.

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
+from gluon_nrm.option_names import option
 from gluon_nrm.storage import files
 from gluon_nrm.errors import RunError
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
@@ -72,7 +73,7 @@ def find_run(root: Path, name: str, recipe_yaml: str) -> Optional[Found]:
     run, change = others[0]
     raise RunError(
         f"{run.path} holds another recipe: {change.key} is {_shown(change.old)} in it, {_shown(change.new)} "
-        "here;\ngive --fresh to start a new folder beside it"
+        f"here;\ngive {option('fresh', True)} to start a new folder beside it"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from gluon_nrm.storage import csv_io
 from gluon_nrm.errors import RunError
 from gluon_nrm.storage.files import os_errors, resolve, write_text
-from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_hash
+from gluon_nrm.recipe import Recipe, recipe_hash
 from gluon_nrm.runs.open_run import RunFolder, load_run
 from gluon_nrm.runs.run_folder import network_names
 
@@ -47,7 +47,7 @@ def summarise(run: RunFolder) -> Row:
     Raises:
         RunError: the run has no evaluation yet, or is damaged.
     """
-    recipe = recipe_from_text(run.recipe_text(), str(run.recipe_path))
+    recipe = run.settings
     rows = run.read_metrics()
     network = network_names(recipe)[-1]
     errors = [row[f"error/{network}"] for row in rows if row.get(f"error/{network}") is not None]

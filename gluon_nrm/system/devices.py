@@ -9,6 +9,7 @@ from typing import Any, List, Optional
 import mxnet as mx
 
 from gluon_nrm.errors import DeviceError
+from gluon_nrm.option_names import option
 from gluon_nrm.system.processor import has_instructions
 
 ENTRY = re.compile(r"(cpu|gpu)(?:\((\d+)(?:-(\d+))?\))?")
@@ -24,22 +25,23 @@ def parse_devices(text: Optional[str]) -> List[Any]:
     if text is None:
         return [mx.gpu(i) for i in range(gpus)] or [mx.cpu(0)]
     devices: List[Any] = []
+    named = option("devices")
     for entry in text.split(","):
         match = ENTRY.fullmatch(entry.strip())
         if match is None:
-            raise DeviceError(f"--devices: {entry.strip()!r} is no device; write cpu(0),cpu(1) or gpu(0-3)")
+            raise DeviceError(f"{named}: {entry.strip()!r} is no device; write cpu(0),cpu(1) or gpu(0-3)")
         first = int(match.group(2) or 0)
         last = int(match.group(3) or first)
         if last < first:
-            raise DeviceError(f"--devices: {entry.strip()!r} runs backwards; write the smaller number first")
+            raise DeviceError(f"{named}: {entry.strip()!r} runs backwards; write the smaller number first")
         kind = mx.cpu if match.group(1) == "cpu" else mx.gpu
         devices += [kind(i) for i in range(first, last + 1)]
     if len(set(devices)) < len(devices):
-        raise DeviceError(f"--devices: {text!r} names a device twice")
+        raise DeviceError(f"{named}: {text!r} names a device twice")
     for device in devices:
         if device.device_type == "gpu" and device.device_id >= gpus:
             raise DeviceError(
-                f"--devices: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)"
+                f"{named}: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)"
             )
     return devices
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.option_names import option
 from gluon_nrm.runs.figures import plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
@@ -54,7 +55,9 @@ def render_run(
         raise RunError(f"{run.path}: its network does not render (model.render is false); give another run")
     test = parts.dataset.test
     if images is not None and images > len(test.labels):
-        raise RunError(f"--images: {images}, but there are {len(test.labels)} test images; ask for fewer")
+        raise RunError(
+            f"{option('images')}: {images}, but there are {len(test.labels)} test images; ask for fewer"
+        )
     shown = test.subset(one_of_each(test.labels, parts.dataset.classes, images or IMAGES))
     path = out if out is not None else run.figures / "figure4.png"
     title = f"{parts.recipe.name}, after epoch {restored.epoch}"

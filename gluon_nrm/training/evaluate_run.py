@@ -7,7 +7,6 @@ from typing import Dict, NamedTuple, Optional, Union
 
 from gluon_nrm.data.sets.skipped_files import Skipped
 from gluon_nrm.errors import DataError
-from gluon_nrm.recipe import recipe_from_text
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_data import TEST, VALIDATION
 from gluon_nrm.training.evaluate import error_rates
@@ -50,7 +49,7 @@ def evaluate_run(
             is no such part.
     """
     run = load_run(path)
-    held_out = recipe_from_text(run.recipe_text(), str(run.recipe_path)).data.validation > 0
+    held_out = run.settings.data.validation > 0
     part = part or (VALIDATION if held_out else TEST)
     if part == VALIDATION and not held_out:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO, Union
@@ -16,10 +17,13 @@ from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NRMError
+from gluon_nrm.option_names import option
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
 from gluon_nrm.runs.figures import plot_curves
 from gluon_nrm.runs.open_run import RunFolder, open_run, run_name
+from gluon_nrm.runs.run import Run
 from gluon_nrm.runs.tables import summarise
+from gluon_nrm.runs.tensorboard_log import TensorBoardLog, import_tensorboard
 from gluon_nrm.system.devices import check_kvstore, parse_devices
 from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.tune import tune
@@ -42,11 +46,12 @@ def fit(
     root: Union[str, Path] = "runs",
     fresh: bool = False,
     hybridise: bool = True,
-    go_on: str = "the same command",
+    go_on: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
     accept: Sequence[str] = (),
+    tensorboard: bool = False,
     stream: Optional[TextIO] = None,
-) -> RunFolder:
+) -> Run:
     """Train a recipe to its last epoch, resuming an unfinished run; a finished run is left unchanged.
 
     With a distributed kvstore every worker of the job calls it; only worker 0 has the run folder, shows
@@ -62,21 +67,24 @@ def fit(
         root: folder of all runs.
         fresh: start a new run in a new folder.
         hybridise: False runs operator by operator, for debugging.
-        go_on: the command that resumes the run, shown when it is interrupted.
+        go_on: the command that resumes the run, shown when it is interrupted; None: the same call.
         data_dir: folder of all data sets; None: that of the run, else the environment variable
             GLUON_NRM_DATA, else ``data``.
         accept: keys of the recipe that may change although they change the learning rates of completed epochs
             (``continuing``): ``train.epochs``.
+        tensorboard: also write the metrics for TensorBoard, to the folder ``tensorboard`` of the run.
         stream: where progress is shown (standard error).
 
     Returns:
-        The finished run.
+        The finished run: its error, metrics, settings and network.
 
     Raises:
         NRMError: see its subclasses; the message says what to do.
         Stopped: a ``KeyboardInterrupt``; Ctrl-C, SIGTERM or SIGHUP came, and the last step was saved.
     """
     tune()
+    if tensorboard:
+        import_tensorboard()  # a missing package is told before anything else is done
     changes: Dict[str, Any] = {
         key: value for key, value in (("seed", seed), ("kvstore", kvstore)) if value is not None
     }
@@ -98,17 +106,17 @@ def fit(
         with run:
             if workers.from_first(run.finished):
                 return _finished(run, workers, stream)
-            _train(parts, run, stream, go_on)
-    return run
+            _train(parts, run, stream, go_on or "call fit again with the same arguments", tensorboard)
+    return Run(run.path, check=workers.first, resumed=run.resumed)
 
 
-def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> RunFolder:
-    """Print that the run is finished."""
+def _finished(run: RunFolder, workers: Workers, stream: Optional[TextIO]) -> Run:
+    """Print that the run is finished, and return it."""
     if workers.first:
         Display(sys.stderr if stream is None else stream).write(
-            f"{run.path} is finished; give --fresh to train it again in a new folder\n"
+            f"{run.path} is finished; give {option('fresh', True)} to train it again in a new folder\n"
         )
-    return run
+    return Run(run.path, check=workers.first, resumed=True)
 
 
 def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any], fresh: bool) -> RunFolder:
@@ -127,14 +135,16 @@ def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any
     return run if run is not None else RunFolder(root / name)
 
 
-def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -> None:
+def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str, tensorboard: bool) -> None:
     """Train the remaining epochs of a run, show progress, and draw its figures at the end."""
     loop, first = Loop(parts, run), parts.workers.first
     epochs = parts.recipe.train.epochs
     log_path = run.log_path if first else None
     with Progress(
         epochs, loop.epoch_steps, loop.number // loop.epoch_steps, log_path, stream=stream
-    ) as progress, StopRequest(progress.show) as stop:
+    ) as progress, StopRequest(progress.show) as stop, ExitStack() as closing:
+        if tensorboard and first:
+            loop.tensorboard = closing.enter_context(TensorBoardLog(run))
         for line in opening_lines(parts, run, loop.number):
             progress.note(line)
         try:
@@ -142,6 +152,8 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str) -
             stop.release()  # nothing is left to be saved
             if first:
                 draw(parts, run)
+                if loop.tensorboard is not None:
+                    loop.tensorboard.write_figures()
                 run.mark_finished(summarise(run))
         except KeyboardInterrupt:
             progress.note(f"stopped after step {loop.number}; to go on: {go_on}")

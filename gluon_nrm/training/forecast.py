@@ -13,6 +13,7 @@ from typing import Any, List, NamedTuple, Optional, Union
 
 from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.optimisation.schedules import loss_weights
+from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
@@ -66,7 +67,8 @@ def forecast(
     if recipe.train.kvstore.startswith("dist"):
         raise DeviceError(
             f"train.kvstore: a forecast is of one process, not of {recipe.train.kvstore!r}; "
-            "give --kvstore device, and the batch sizes of one worker"
+            f"give {either('--kvstore device', 'the recipe train.kvstore: device')}, and the batch sizes of "
+            "one worker"
         )
     contexts, lines = parse_devices(devices), []
 

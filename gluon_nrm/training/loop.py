@@ -12,9 +12,11 @@ from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches
+from gluon_nrm.option_names import option
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
 from gluon_nrm.runs.network_arrays import finite_arrays, load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.runs.tensorboard_log import TensorBoardLog
 from gluon_nrm.storage.json_io import SourceFile, read_keys
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.device_statistics import (
@@ -32,7 +34,6 @@ from gluon_nrm.training.stream_terms import TermSums
 
 #: Types of the counters in a checkpoint; earlier versions have no loss_scale.
 STATE = {"step": int, "phase_start": float, "tally": Dict[str, float]}
-REMEDY = "put it back as it was, or give --fresh"
 
 
 class Loop:
@@ -54,6 +55,7 @@ class Loop:
         self._phase_start = -1
         self.number = 0  # steps taken
         self._tally = TermSums(parts.objective.names)
+        self.tensorboard: Optional[TensorBoardLog] = None
         self._start()
         if self.workers.first:
             run.truncate_metrics(self.number // self.epoch_steps)
@@ -118,6 +120,8 @@ class Loop:
         # again
         if self.workers.first:
             self.run.append_metrics(row)
+            if self.tensorboard is not None:
+                self.tensorboard.row(row)
         progress.epoch(row)
         if epoch % self.recipe.train.checkpoint_every_epochs == 0 or epoch == self.recipe.train.epochs:
             self._save(stop)
@@ -207,7 +211,8 @@ class Loop:
             load_device_statistics(net, arrays.get(f"{name}_devices", {}), self.workers.rank)
 
     def _restore(self, arrays: Arrays, state: Mapping[str, Any], path: Path) -> None:
-        source = SourceFile(str(path / "state.json"), CheckpointError, REMEDY)
+        remedy = f"put it back as it was, or give {option('fresh', True)}"
+        source = SourceFile(str(path / "state.json"), CheckpointError, remedy)
         read_keys(state, STATE, source, optional={"loss_scale": Dict[str, Any], "training_images": str})
         if "loss_scale" in state:
             numbers = {"value": float, "steps": int}

@@ -11,7 +11,8 @@ from gluon_nrm.data.facts.stored_dataset import StoredDataset
 from gluon_nrm.distributed.agreement import check_data
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ChangedData, DataError, RunError
-from gluon_nrm.recipe import Recipe, recipe_from_text, recipe_to_yaml
+from gluon_nrm.option_names import option
+from gluon_nrm.recipe import Recipe, recipe_to_yaml
 from gluon_nrm.runs.continuing import CHANGEABLE, EPOCHS, PATH, check_rates, value_of
 from gluon_nrm.runs.facts_file import facts_from_plain, facts_to_plain
 from gluon_nrm.runs.open_run import run_name
@@ -47,13 +48,15 @@ def earlier_run(root: Path, recipe: Recipe, accept: Sequence[str]) -> Optional[F
     """
     for key in accept:
         if key not in CHANGEABLE:
-            raise RunError(f"--accept {key}: this key may not change; give {EPOCHS}, or leave it out")
+            raise RunError(
+                f"{option('accept', [key])}: this key may not change; give {EPOCHS}, or leave it out"
+            )
     found = find_run(root, run_name(recipe, recipe.train.seed), recipe_to_yaml(recipe))
     if found is not None and found.changes:
         epochs = len(found.run.read_metrics())
         begun = epochs or files.find_files(found.run.checkpoints, "epoch_*", RunError)
         if begun:
-            old = recipe_from_text(found.run.recipe_text(), str(found.run.recipe_path))
+            old = found.run.settings
             check_rates(old, recipe, epochs, accept)
     return found
 

@@ -196,7 +196,7 @@ UNKNOWN: Dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("message", UNKNOWN)
 def test_what_has_no_form_is_named(message: str, tmp_path: Path) -> None:
     symbol = UNKNOWN[message](image())
-    with pytest.raises(DeployError, match=f"{message}.*; export with --format symbol") as raised:
+    with pytest.raises(DeployError, match=f"{message}.*; export with formats=\\['symbol'\\]") as raised:
         write_onnx(graph_of(out=symbol)(**values_for(symbol)), SHAPE, tmp_path / "one.onnx", "one")
     assert not list(tmp_path.iterdir()) and "\n" not in str(raised.value)
 

@@ -152,7 +152,7 @@ def test_goes_on_from_what_is_left(tmp_path: Path, lost: str) -> None:
 def test_every_checkpoint_gone_is_no_fresh_start(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, some_arrays(1), {})
     files.remove(tmp_path / "epoch_0001")
-    with pytest.raises(CheckpointError, match=r"epoch_0001 is missing, and no other .*--fresh"):
+    with pytest.raises(CheckpointError, match=r"epoch_0001 is missing, and no other .*fresh=True"):
         load_checkpoint(tmp_path)
 
 
@@ -207,7 +207,7 @@ def test_damage_without_an_intact_one(tmp_path: Path) -> None:
     for epoch in (1, 2):
         path = save_checkpoint(tmp_path, epoch, some_arrays(epoch), {})
         flip_a_byte(path / "student.npz")
-    with pytest.raises(CheckpointError, match=r"(?s)epoch_0002.student.*no other intact checkpoint.*--fresh"):
+    with pytest.raises(CheckpointError, match=r"(?s)epoch_0002.student.*no other intact checkpoint.*fresh=True"):
         load_checkpoint(tmp_path)
 
 

@@ -64,11 +64,11 @@ def test_a_rate_that_follows_the_length_has_to_be_accepted(tmp_path: Path) -> No
     message = r"train\.epochs: 3 in the run, 5 here, .* at epoch 1\.\d+ it was"
     with pytest.raises(RunError, match=message) as caught:
         train(tmp_path, SUPERVISED, "train.epochs=5")
-    assert "--accept train.epochs" in str(caught.value) and len(str(caught.value).splitlines()) == 2
+    assert "accept=['train.epochs']" in str(caught.value) and len(str(caught.value).splitlines()) == 2
     run = RunFolder(tmp_path / "short-s0")
     assert run.finished and run.recipe()["train"]["epochs"] == 3
     done = losses(run)
-    with pytest.raises(RunError, match="--accept model.dropout: this key may not change"):
+    with pytest.raises(RunError, match=r"accept=\['model.dropout'\]: this key may not change"):
         train(tmp_path, SUPERVISED, "train.epochs=5", accept=["model.dropout"])
     longer = train(tmp_path, SUPERVISED, "train.epochs=5", accept=["train.epochs"])
     assert losses(longer)[:3] == done and len(losses(longer)) == 5

@@ -110,7 +110,7 @@ def test_another_recipe_is_refused_and_named(tmp_path: Path, old: str, new: str,
     before = contents(tmp_path / "toy-s0")
     with pytest.raises(RunError, match="toy-s0 holds another recipe: " + message) as caught:
         opened(tmp_path, recipe_yaml=RECIPE.replace(old, new))
-    assert "--fresh" in str(caught.value)
+    assert "fresh=True" in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 2
     assert contents(tmp_path / "toy-s0") == before
 

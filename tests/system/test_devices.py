@@ -68,7 +68,7 @@ def test_without_a_list_every_gpu_else_the_cpu(gpus: Any) -> None:
 )
 def test_devices_that_are_refused(text: str, message: str, gpus: Any) -> None:
     gpus(1)
-    with pytest.raises(DeviceError, match=f"--devices: .*{message}"):
+    with pytest.raises(DeviceError, match=f"^devices: .*{message}"):
         parse_devices(text)
 
 

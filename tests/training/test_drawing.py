@@ -77,7 +77,7 @@ def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
     run = train(tmp_path, FULL)
     picture = render_run(run.path, 3, tmp_path / "mine.png", devices="cpu")
     assert imread(str(picture)).shape[0] > 300
-    with pytest.raises(RunError, match=r"--images: 501, but there are 500 test images; ask for fewer"):
+    with pytest.raises(RunError, match=r"images: 501, but there are 500 test images; ask for fewer"):
         render_run(run.path, 501, devices="cpu")
     flat = train(tmp_path / "flat", SUPERVISED, "model.render=false")
     with pytest.raises(RunError, match="its network does not render"):

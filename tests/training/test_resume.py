@@ -210,7 +210,7 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     before, said = contents(tmp_path), io.StringIO()
     again = train(tmp_path, SUPERVISED, stream=said)
     assert again.path == run.path
-    assert "short-s0 is finished; give --fresh" in said.getvalue()
+    assert "short-s0 is finished; give fresh=True" in said.getvalue()
     assert contents(tmp_path) == before
 
     fresh = train(tmp_path, SUPERVISED, fresh=True)

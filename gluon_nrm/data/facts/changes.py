@@ -9,11 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from gluon_nrm.data.facts.facts import Facts, PartFacts, describe_part
 from gluon_nrm.data.sets.registry import PartFound
 from gluon_nrm.errors import ChangedData
-
-REMEDY = (
-    "put them back as they were, or give the folder of the unchanged images (--data-dir; in training --set "
-    "data.path=...); to use these images, train a new run (--fresh)"
-)
+from gluon_nrm.option_names import either, option
 
 
 def check_part(
@@ -53,7 +49,15 @@ def compare(
         changes = _images(facts, now) or _counts(facts, part, after)
     where = folder / before.place if before.place else f"data set {facts.name!r}"
     what = f"the {part} images" if before.place != "." else "the images"
-    raise ChangedData(f"{where}: {what} are not those that the run was trained with: {changes};\n{REMEDY}")
+    raise ChangedData(f"{where}: {what} are not those that the run was trained with: {changes};\n{_remedy()}")
+
+
+def _remedy() -> str:
+    return (
+        f"put them back as they were, or give the folder of the unchanged images ({option('data_dir')}; in "
+        f"training {either('--set data.path=...', 'data.path of the recipe')}); to use these images, train a "
+        f"new run ({option('fresh', True)})"
+    )
 
 
 def _classes(before: Sequence[str], after: Sequence[str]) -> str:

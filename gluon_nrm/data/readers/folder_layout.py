@@ -28,6 +28,7 @@ from gluon_nrm.data.readers.recordio import RecordFile, count_classes
 from gluon_nrm.data.sets.registry import Wanted
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
+from gluon_nrm.option_names import either, option
 from gluon_nrm.storage.files import exists, is_dir
 
 #: Names of the parts; the first that exists is used, preferably in small letters.
@@ -104,7 +105,8 @@ def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, L
     if not exists(place, DataError):
         raise DataError(
             f"{place}: the {wanted.part} images of the run are no longer there; put them back, or give their "
-            "present folder (--data-dir; in training --set data.path=...)"
+            f"present folder ({option('data_dir')}; in training "
+            f"{either('--set data.path=...', 'data.path of the recipe')})"
         )
     if place.name.endswith(RECORDS) and not is_dir(place, DataError):
         records = RecordFile(place)

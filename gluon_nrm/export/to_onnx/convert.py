@@ -15,6 +15,7 @@ from gluon_nrm.export.to_onnx import (
 )
 from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS, OPSET, ModelFacts, NodeConversion
 from gluon_nrm.graph.node import Entry
+from gluon_nrm.option_names import option
 from gluon_nrm.storage import files
 
 #: Version of the file format that belongs to the opset; every runtime since 2021 reads it.
@@ -31,7 +32,8 @@ def import_onnx() -> Any:
     try:
         import onnx
     except ImportError as problem:
-        raise DeployError(f"--format onnx needs the package onnx ({problem}); {EXTRA}") from problem
+        needs = option("formats", ["onnx"])
+        raise DeployError(f"{needs} needs the package onnx ({problem}); {EXTRA}") from problem
     return onnx
 
 
@@ -57,7 +59,8 @@ def convert(graph: InferenceGraph, image: Tuple[int, int, int]) -> Tuple[ModelFa
                 model.constants[node.name] = graph.arrays[node.name]
             continue
         if node.op not in CONVERTERS:
-            raise DeployError(f"{node} has no ONNX form here; export with --format symbol")
+            other = option("formats", ["symbol"])
+            raise DeployError(f"{node} has no ONNX form here; export with {other}")
         inputs = [tensors[entry] for entry in node.inputs]
         conversion = NodeConversion(
             model, node, inputs, [one[entry] for entry in node.inputs], one[Entry(index)], two[Entry(index)]
@@ -116,7 +119,7 @@ def write_onnx(graph: InferenceGraph, image: Tuple[int, int, int], path: Path, t
         onnx.checker.check_model(data, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
         raise DeployError(
-            f"{path.name} is no valid ONNX model ({problem}); export with --format symbol"
+            f"{path.name} is no valid ONNX model ({problem}); export with {option('formats', ['symbol'])}"
         ) from problem
     with files.os_errors(DeployError, "write", path):
         files.write_bytes(path, data)

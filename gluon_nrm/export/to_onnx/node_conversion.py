@@ -8,6 +8,7 @@ import numpy as np
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.graph.node import Node
+from gluon_nrm.option_names import option
 
 Shape = Tuple[int, ...]
 OPSET = 13
@@ -77,7 +78,8 @@ class NodeConversion:
 
     def fail(self, what: str) -> DeployError:
         """Make the error that this node cannot be converted; ``what`` completes "it ..."."""
-        return DeployError(f"{self.node} {what}, which has no ONNX form here; export with --format symbol")
+        other = option("formats", ["symbol"])
+        return DeployError(f"{self.node} {what}, which has no ONNX form here; export with {other}")
 
     def _name(self) -> str:
         self._made += 1

@@ -15,6 +15,7 @@ from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.classifier import ClassCode, Mixture
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.layers.parameter_count import describe_size
 from gluon_nrm.models.interface.passes import (
     FreeLatents,
     Inference,
@@ -60,6 +61,12 @@ class Network(NamedBlock):
         with self.name_scope():
             self.mixture = Mixture(options.alphas)
             self.class_code = ClassCode(classes)
+
+    def __repr__(self) -> str:
+        """Return the kind of network, its size, and the options that differ from the defaults."""
+        changed = [f"{name}={getattr(self.options, name)!r}" for name in self.options.changed]
+        inside = ", ".join([f"classes={self.classes}", f"input_shape={self.input_shape}", *changed])
+        return f"{type(self).__name__}({inside}), {describe_size(self)}"
 
     def hybrid_forward(self, F: Operators, x: Tensor) -> Tuple[Tensor, ...]:
         return tuple(score for score in self.predict(self.infer(x)) if score is not None)

@@ -61,6 +61,14 @@ class NRM(Network):
             self.template_norms = RenderNorms(channels, (1, 1), options)
             self.spread = SpreadTemplate(size)
 
+    def __repr__(self) -> str:
+        """Return the network's line, and one line for each layer from the image upwards."""
+        lines = [super().__repr__()]
+        for number, layer in enumerate(self.layers, start=1):
+            height, width = layer.output_size
+            lines.append(f"  {number}: {layer.spec.describe()} to {height}x{width}")
+        return "\n".join(lines)
+
     def infer(self, x: Tensor) -> List[Inference]:
         """See ``Network``."""
         return [self._gather(branch, each) for branch, each in enumerate(self.infer_layers(x))]

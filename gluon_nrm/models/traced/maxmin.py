@@ -10,6 +10,7 @@ from gluon_nrm.graph.graph_block import GraphBlock, TracedBranches, own_paramete
 from gluon_nrm.graph.shapes import complete_parameters, infer_shapes
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.options import check_choice
+from gluon_nrm.layers.parameter_count import describe_size
 from gluon_nrm.rules.activation import MAX, MIN
 from gluon_nrm.typing import Operators, Tensor
 
@@ -37,6 +38,11 @@ class MaxMin(NamedBlock, GraphBlock):
             own = own_parameters(traced, self.params)
         self._reg_params.update(own)
         self._seen: Set[Tuple[int, ...]] = set()
+
+    def __repr__(self) -> str:
+        """Return the number of operators and of parameters."""
+        operators = sum(node.op != "null" for node in self.branches.graph.nodes)
+        return f"MaxMin({operators} operators), {describe_size(self)}"
 
     def __call__(self, x: Tensor) -> Scores:
         """Run both branches; the first call with a new image size checks that the network can process it."""

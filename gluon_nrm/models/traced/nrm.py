@@ -8,13 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
 
+from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.graph_block import own_parameters, trace_branches
 from gluon_nrm.graph.latents import RECTIFIERS
 from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.rendering_plan import NodeBias, plan_rendering
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
-from gluon_nrm.layers.options import NRMOptions
+from gluon_nrm.layers.options import OF_LAYERS, NRMOptions, read_options
 from gluon_nrm.layers.render_norms import RenderNorms
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import FreeLatents, Inference, MatchedLayer, Rendering, Shape
@@ -184,10 +185,18 @@ def nrm(net: HybridBlock, classes: int, input_shape: Tuple[int, int, int], **opt
             hybridised and returns class scores, initialised or not.
         classes: number of classes K.
         input_shape: channels, height and width of the images.
-        options: fields of ``NRMOptions``; those about single layers do not apply.
+        options: fields of ``NRMOptions``; those about single layers do not apply and are refused.
 
     Raises:
         ModelError: the network cannot be traced or rendered through (the message names the node) or cannot
-            process images of this size, or options contradict each other.
+            process images of this size; or an option is unknown, does not apply, or contradicts another.
     """
-    return TracedNRM(net, classes, input_shape, NRMOptions(**options))
+    settings = read_options(options)
+    for name in settings.changed:
+        if name in OF_LAYERS:
+            raise ModelError(f"{name}: this is for lists of layers (get_model); the network has its own")
+        if name == "gates" and not settings.maxmin:
+            raise ModelError("gates: this is for the Min branch; give maxmin=True too, or leave it out")
+        if name == "render":
+            raise ModelError("render: an NRM renders; for a Max-Min classifier use gluon_nrm.maxmin(net)")
+    return TracedNRM(net, classes, input_shape, settings)

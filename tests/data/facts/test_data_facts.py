@@ -174,7 +174,7 @@ def test_evaluate_export_and_render_need_no_training_images(trained: List[Place]
     assert manifest.test_error is not None and manifest.test_error.images == 60
     facts = RunFolder(run).facts()
     assert facts is not None and manifest.input.mean == facts.mean and manifest.input.std == facts.std
-    with pytest.raises(DataError, match="the train images of the run are no longer there; .*--data-dir"):
+    with pytest.raises(DataError, match="the train images of the run are no longer there; .*data_dir"):
         len(restore(run, data_dir=data).parts.dataset.train.labels)
 
 
@@ -185,7 +185,7 @@ def test_predict_needs_none_of_the_data(place: Place) -> None:
     assert after.class_names == list(CLASSES) and after.given == before.given
     noise = np.random.RandomState(0).rand(2, 3, 12, 12).astype(np.float32) * 255
     np.testing.assert_array_equal(before.predict(noise).probabilities, after.predict(noise).probabilities)
-    with pytest.raises(DataError, match="the test images of the run are no longer there; .*--data-dir"):
+    with pytest.raises(DataError, match="the test images of the run are no longer there; .*data_dir"):
         evaluate_run(place.run)
 
 

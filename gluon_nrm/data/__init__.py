@@ -20,6 +20,7 @@ from gluon_nrm.data.readers import (
     folder,  # noqa: F401
     imagenet,  # noqa: F401
     mnist,  # noqa: F401
+    mnist5k,  # noqa: F401
     svhn,  # noqa: F401
 )
 from gluon_nrm.data.readers.load_dataset import load_dataset

@@ -26,7 +26,7 @@ def name_problems(recipe: Recipe) -> Problems:
 
 
 #: Data sets without unlabelled images of their own; of others only their files tell.
-FULLY_LABELLED = ("cifar10", "cifar100", "digits", "imagenet", "mnist", "svhn")
+FULLY_LABELLED = ("cifar10", "cifar100", "digits", "fashion_mnist", "imagenet", "mnist", "mnist5k", "svhn")
 
 
 def data_problems(recipe: Recipe) -> Problems:

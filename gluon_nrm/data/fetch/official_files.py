@@ -25,6 +25,10 @@ _MNIST = (
     "https://storage.googleapis.com/cvdf-datasets/mnist",
     "http://yann.lecun.com/exdb/mnist",
 )
+_FASHION_MNIST = (
+    "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+)
 
 #: Files that are downloaded.
 REMOTE: Dict[str, Tuple[Remote, ...]] = {
@@ -82,6 +86,32 @@ REMOTE: Dict[str, Tuple[Remote, ...]] = {
             4542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             _MNIST,
+        ),
+    ),
+    "fashion_mnist": (
+        Remote(
+            "train-images-idx3-ubyte.gz",
+            26421880,
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            _FASHION_MNIST,
+        ),
+        Remote(
+            "train-labels-idx1-ubyte.gz",
+            29515,
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            _FASHION_MNIST,
+        ),
+        Remote(
+            "t10k-images-idx3-ubyte.gz",
+            4422102,
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            _FASHION_MNIST,
+        ),
+        Remote(
+            "t10k-labels-idx1-ubyte.gz",
+            5148,
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            _FASHION_MNIST,
         ),
     ),
 }

@@ -11,12 +11,18 @@ from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
 
 #: Subfolders in which torchvision keeps the same files.
-_INNER = {"mnist": ("MNIST/raw", "raw")}
+_INNER = {"mnist": ("MNIST/raw", "raw"), "fashion_mnist": ("FashionMNIST/raw", "raw")}
+#: Debian's package of a data set and the folder it installs, which is read after the user's folders.
+_PACKAGES = {"fashion_mnist": ("dataset-fashion-mnist", Path("/usr/share/datasets/fashion-mnist"))}
 
 
 def find_file(source: DataSource, name: str, files: Sequence[str]) -> Optional[Path]:
-    """Return the first of ``files`` that exists, in the data set's folder or in that of all data sets."""
-    for folder in search_folders(source, name):
+    """Return the first of ``files`` that exists.
+
+    The data set's folder comes first, then the folder of all data sets, then that of a system package.
+    """
+    packaged = [_PACKAGES[name][1]] if name in _PACKAGES and source.path is None else []
+    for folder in search_folders(source, name) + packaged:
         for path in map(folder.joinpath, files):
             if exists(path, DataError):
                 return path
@@ -35,4 +41,5 @@ def missing_file(source: DataSource, name: str, file: str) -> MissingData:
     command = ["python", "tools/prepare_data.py", name]
     if source.data_dir != Path("data"):
         command += ["--data-dir", str(source.data_dir)]
-    return MissingData(f"{source.folder(name) / file} is missing; get it: {shlex.join(command)}")
+    package = f" (on Debian: apt install {_PACKAGES[name][0]})" if name in _PACKAGES else ""
+    return MissingData(f"{source.folder(name) / file} is missing; get it: {shlex.join(command)}{package}")

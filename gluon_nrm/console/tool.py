@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Callable, NoReturn, Sequence, TextIO
+from typing import Any, Callable, NoReturn, Optional, Sequence, TextIO
 
 from gluon_nrm.console.display import say
 from gluon_nrm.console.interrupts import INTERRUPTED, Interrupt, interruptible
@@ -16,6 +16,7 @@ from gluon_nrm.console.streams import make_streams_safe
 from gluon_nrm.errors import NRMError, visible
 from gluon_nrm.option_names import command_line
 from gluon_nrm.storage.files import expand_path
+from gluon_nrm.system.commands import usage_name, with_commands
 
 PIPE_CLOSED = 141
 
@@ -23,15 +24,29 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Argument parser with error messages that are safe to print."""
+    """Argument parser of a command; its usage and help name the command as the user typed it.
+
+    Args:
+        command: name of the command, such as "train"; "": usage and errors name the program.
+        description: help text; its lines are printed as they are.
+        options: more arguments of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, command: str = "", description: Optional[str] = None, **options: Any) -> None:
+        if command:
+            options["prog"] = usage_name(command)
+        if description is not None:
+            description = with_commands(description)
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(description=description, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2 and the message."""
         super().error(visible(message))
 
 
-def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run ``main`` on the arguments of the command line, and exit with its exit code.
+def run_tool(main: Callable[[Sequence[str]], int], arguments: Optional[Sequence[str]] = None) -> NoReturn:
+    """Run ``main`` on ``arguments``, by default those of the process, and exit with its exit code.
 
     An ``NRMError`` is printed as ``error: message``, and its exit code is used. Ctrl-C prints one word and
     exits with 130 (training stopped by SIGTERM or SIGHUP: 143 or 129). A closed pipe (``| head``) ends the
@@ -41,7 +56,7 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
     make_streams_safe()
     with command_line(), interruptible() as interrupt:
         try:
-            code = _call(main, interrupt)
+            code = _call(main, sys.argv[1:] if arguments is None else arguments, interrupt)
         except KeyboardInterrupt:  # one that came while the first was dealt with
             code = INTERRUPTED
         for stream in (sys.stdout, sys.stderr):
@@ -53,10 +68,10 @@ def run_tool(main: Callable[[Sequence[str]], int]) -> NoReturn:
     raise SystemExit(code)
 
 
-def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
+def _call(main: Callable[[Sequence[str]], int], arguments: Sequence[str], interrupt: Interrupt) -> int:
     """Run ``main``, print its error if there is one, and return the exit code."""
     try:
-        code = _exit_code(main)
+        code = _exit_code(main, arguments)
         # Here, and not when Python shuts down, where a closed pipe could no longer be dealt with.
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -83,14 +98,14 @@ def _call(main: Callable[[Sequence[str]], int], interrupt: Interrupt) -> int:
         return 1
 
 
-def _exit_code(main: Callable[[Sequence[str]], int]) -> int:
+def _exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run ``main`` and return its exit code, or that of argparse.
 
     Raises:
         NRMError: a path cannot be written in the encoding of file names.
     """
     try:
-        return main(sys.argv[1:])
+        return main(arguments)
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else bool(leave.code)
     except UnicodeEncodeError as problem:

@@ -9,6 +9,7 @@ import time
 from typing import Callable, Optional
 
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.commands import command_name
 from gluon_nrm.system.job_variables import PUBLIC
 
 LOOPBACK = "127.0.0.1"
@@ -66,7 +67,7 @@ def check_private(address: str, whose: str, allowed: bool = False) -> None:
         raise DistributedError(
             f"{whose}: {address or 'no address'} is not private, and whoever reaches MXNet's ports can end "
             "the job or change it;\n"
-            "use addresses of a private network, or give tools/launch.py --allow-public"
+            f"use addresses of a private network, or give {command_name('launch')} --allow-public"
         )
 
 
@@ -116,5 +117,5 @@ def wait_until_it_answers(
     reason = getattr(problem, "strerror", None) or str(problem)
     raise DistributedError(
         f"no scheduler answers at {address}:{port} ({reason}) after {seconds:.0f} s;\nlook for its error, or "
-        "wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
+        f"wait longer: {command_name('launch')} --patience SECONDS (GLUON_NRM_PATIENCE)"
     )

@@ -18,6 +18,7 @@ from threading import Condition, Thread
 from typing import Collection, Dict, List, NamedTuple, Optional
 
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.commands import command_name
 
 #: Seconds that a connection has to authenticate.
 DEADLINE = 5.0
@@ -68,7 +69,7 @@ class Gate:
             self._socket.close()
             raise DistributedError(
                 f"worker 0 cannot listen on {address}:{port}: {problem.strerror};\n"
-                "start the job again, or give tools/launch.py another --port"
+                f"start the job again, or give {command_name('launch')} another --port"
             ) from None
         self.port = int(self._socket.getsockname()[1])
         self._socket.settimeout(0.2)
@@ -153,7 +154,8 @@ def join(address: str, port: int, key: bytes, name: str, title: str, seconds: fl
         time.sleep(min(0.2, max(end - time.monotonic(), 0)))
     raise DistributedError(
         f"worker 0 does not take {title} in at {address}:{port} ({reason}) after {seconds:.0f} s;\n"
-        "look for its error, or wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
+        "look for its error, or wait longer: "
+        f"{command_name('launch')} --patience SECONDS (GLUON_NRM_PATIENCE)"
     )
 
 

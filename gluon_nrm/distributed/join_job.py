@@ -13,6 +13,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from gluon_nrm.distributed.handshake import DEADLINE, Gate, Link, join
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.commands import command_name
 from gluon_nrm.system.job_variables import HUB, KEY, PLACES, RANK, patience
 
 #: Kinds of connections: messages between workers, and monitoring of all processes.
@@ -38,7 +39,7 @@ def own_key() -> bytes:
     """
     key = os.environ.get(KEY, "")
     if not key:
-        raise DistributedError(f"{KEY} is not set; start the job with tools/launch.py")
+        raise DistributedError(f"{KEY} is not set; start the job with {command_name('launch')}")
     return key.encode("utf-8")
 
 
@@ -51,7 +52,8 @@ def own_rank() -> int:
     text, size = os.environ.get(RANK, ""), int(os.environ["DMLC_NUM_WORKER"])
     if not text.isdigit() or int(text) >= size:
         raise DistributedError(
-            f"{RANK}: {text!r} is no number of one of {size} workers; start the job with tools/launch.py"
+            f"{RANK}: {text!r} is no number of one of {size} workers; "
+            f"start the job with {command_name('launch')}"
         )
     return int(text)
 
@@ -100,7 +102,7 @@ def gather(workers: int, servers: int) -> Links:
 def _problem(gate: Gate, found: Dict[str, Link], wanted: List[str], seconds: float) -> str:
     if gate.twice:
         name = gate.twice[0].partition("/")[0]
-        return f"{RANK}: there are two of {name}; start the job with tools/launch.py"
+        return f"{RANK}: there are two of {name}; start the job with {command_name('launch')}"
     places = dict(entry.split("=", 1) for entry in os.environ.get(PLACES, "").split(";") if "=" in entry)
     missing = list(dict.fromkeys(name.partition("/")[0] for name in wanted if name not in found))
     if not missing:
@@ -109,7 +111,8 @@ def _problem(gate: Gate, found: Dict[str, Link], wanted: List[str], seconds: flo
     strangers = f" ({gate.refused} connections did not know the job's key)" if gate.refused else ""
     return (
         f"{named} did not join the job in {seconds:.0f} s{strangers};\n"
-        "look for errors above, or wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
+        "look for errors above, or wait longer: "
+        f"{command_name('launch')} --patience SECONDS (GLUON_NRM_PATIENCE)"
     )
 
 

@@ -13,6 +13,7 @@ from threading import Event, Lock, Thread, Timer
 from typing import Dict, List
 
 from gluon_nrm.console.display import say
+from gluon_nrm.system.commands import command_name
 
 #: Exit code of a process that ends because another one is gone.
 LEFT_ALONE = 74
@@ -73,7 +74,8 @@ class ProcessMonitor:
         message = (
             f"{', '.join(self.missing())} did not get into MXNet's parameter server in {seconds:.0f} s: too "
             "slow, or a program that is not of this job took the place;\n"
-            "start the job again, or wait longer: tools/launch.py --patience SECONDS (GLUON_NRM_PATIENCE)"
+            "start the job again, or wait longer: "
+            f"{command_name('launch')} --patience SECONDS (GLUON_NRM_PATIENCE)"
         )
         self._closed = True  # or the end of the others would end this one first
         self._tell(message.encode("utf-8"))

@@ -8,6 +8,7 @@ import zlib
 from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.system.commands import command_name
 
 #: Variables of a task's rank and of the number of tasks: Slurm, Open MPI, MPICH and its kin.
 RANKS = (
@@ -68,7 +69,7 @@ def _nodes(variables: Mapping[str, str], size: int) -> Tuple[str, ...]:
         if name in variables and _number(variables, name) < size:
             raise DistributedError(
                 "the tasks are on several machines, and MPI does not say which one has rank 0;\n"
-                "give tools/launch.py its name with --root"
+                f"give {command_name('launch')} its name with --root"
             )
     return ()
 

@@ -16,6 +16,7 @@ from gluon_nrm.predict.manifest import MIXTURE, Measured
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.restore_networks import restore_networks
 from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.system.commands import command_name
 
 
 class FinishedRun(NamedTuple):
@@ -97,7 +98,7 @@ def load_finished_run(
         epochs = len(run.read_metrics())
         raise DeployError(
             f"{run.path} is not finished: {epochs} epochs of {run.recipe()['train']['epochs']}; "
-            "go on with tools/train.py and its recipe, then export it"
+            f"go on with {command_name('train')} and its recipe, then export it"
         )
     trained = restore_networks(path, devices="cpu", data_dir=data_dir, dtype="float32")
     chosen = choose_network(trained, network, output, rendering=rendering, softmax=softmax)

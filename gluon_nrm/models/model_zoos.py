@@ -10,6 +10,7 @@ from typing import Callable, List
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.system.install import install_line
 
 ZOOS = {"gluon": "mxnet.gluon.model_zoo.vision", "gluoncv": "gluoncv.model_zoo"}
 
@@ -41,7 +42,7 @@ def _import(zoo: str) -> ModuleType:
         return importlib.import_module(ZOOS[zoo])
     except ImportError as problem:
         raise ModelError(
-            f"model.name: {zoo} cannot be imported ({problem}); run: pip install -r requirements.txt"
+            f"model.name: {zoo} cannot be imported ({problem}); run: {install_line('zoo')}"
         ) from problem
 
 

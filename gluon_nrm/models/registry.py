@@ -18,6 +18,7 @@ from gluon_nrm.models.model_zoos import ZOOS, zoo_builder
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.option_names import either
+from gluon_nrm.system.commands import command_name
 
 #: Build a base network from the number of classes and of image channels.
 Builder = Callable[[int, int], HybridBlock]
@@ -70,8 +71,9 @@ def get_architecture(name: str) -> Architecture:
 
 def _unknown(name: str) -> ModelError:
     close = difflib.get_close_matches(name, list_models(), n=3)
-    listed = (
-        either("tools/train.py --list-models shows", "gluon_nrm.list_models() returns") + " what there is"
+    listed = either(
+        f"{command_name('train')} --list-models shows what there is",
+        "gluon_nrm.list_models() returns what there is",
     )
     hint = f"did you mean {', '.join(close)}?" if close else listed
     return ModelError(f"model.name: there is no model {name!r}; {hint}")

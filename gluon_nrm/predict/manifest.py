@@ -14,6 +14,7 @@ from typing import Dict, List, Optional, Tuple
 from gluon_nrm.errors import DeployError
 from gluon_nrm.storage import files
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
+from gluon_nrm.system.commands import command_name
 
 MANIFEST = "model.json"
 REMEDY = "export the run again"
@@ -167,7 +168,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise DeployError(f"{folder}: there is no such folder; give the folder of an export")
     if not files.is_file(path, DeployError):
         raise DeployError(
-            f"{folder} is no export: {MANIFEST} is missing; give a folder that tools/export.py made"
+            f"{folder} is no export: {MANIFEST} is missing; give a folder that {command_name('export')} made"
         )
     value = read_json(path, DeployError, remedy=REMEDY)
     version = value.get("version")

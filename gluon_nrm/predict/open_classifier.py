@@ -12,6 +12,7 @@ from gluon_nrm.predict.classifier import FileClassifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.storage.files import exists, is_dir
+from gluon_nrm.system.commands import command_name
 
 RECIPE = "recipe.yaml"
 
@@ -32,7 +33,8 @@ def open_classifier(folder: Path, options: PredictOptions) -> FileClassifier:
         )
     if options.int8 or options.backend not in (None, MXNET):
         chosen = option("int8", True) if options.int8 else option("backend", options.backend)
-        raise DeployError(f"{chosen}: {folder} is a run, and this is for exports; use tools/export.py first")
+        export = command_name("export")
+        raise DeployError(f"{chosen}: {folder} is a run, and this is for exports; use {export} first")
     import_module("gluon_nrm.system.needs_mxnet")
     found: FileClassifier = import_module("gluon_nrm.predict.run_classifier").open_run(folder, options)
     return found

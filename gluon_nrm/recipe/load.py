@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import List, Sequence, Union
+from typing import Sequence, Union
 
 from gluon_nrm.errors import RecipeError
 from gluon_nrm.recipe.build_sections import SectionBuilder
@@ -17,29 +15,43 @@ from gluon_nrm.recipe.checks import check
 from gluon_nrm.recipe.chosen import chosen_settings
 from gluon_nrm.recipe.overrides import override
 from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.recipe.shipped import find_recipe, suggest
 from gluon_nrm.recipe.yaml_io import LARGEST, Item, read_yaml, write_yaml
 from gluon_nrm.storage.files import fits_in_name, os_errors, read_file
+from gluon_nrm.system.commands import command
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
-    """Load and check a recipe file.
+    """Load and check a recipe.
 
     Args:
-        path: YAML file; its name without .yaml is the recipe's name unless the file gives one.
+        path: YAML file, or the name of a recipe of the package, such as "digits_maxmin_mt". The file's name
+            without .yaml is the recipe's name unless the file gives one.
         overrides: ``a.b=value`` each, with the value in YAML. List entries are numbered
             (``optimiser.phases.0.lr=1e-2``). They replace values of the file and earlier overrides.
 
     Raises:
         RecipeError: the message names file, line, key, value and remedy.
     """
-    return recipe_from_text(_read(Path(path)), str(path), overrides)
+    found = find_recipe(Path(path))
+    return recipe_from_text(_read(found), str(found), overrides)
+
+
+def read_recipe(path: Union[str, Path]) -> str:
+    """Read the text of a recipe, given as for ``load_recipe``.
+
+    Raises:
+        RecipeError: it does not exist, cannot be read, or is not UTF-8.
+    """
+    return _read(find_recipe(Path(path)))
 
 
 def recipe_from_text(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
     """Load a recipe from a string, as ``load_recipe`` does; ``source`` names it in messages."""
     tree = read_yaml(text, lambda line: source if line is None else f"{source}:{line + 1}")
     if tree is None:
-        raise RecipeError(f"{source}: the recipe is empty; copy one of recipes/ and change it")
+        example = command("train", "digits_maxmin_mt", "--show")
+        raise RecipeError(f"{source}: the recipe is empty; copy one and change it ({example} prints it)")
     tree = tree._replace(place=source)
     if isinstance(tree.value, dict):  # SectionBuilder reports anything else
         for given in overrides:
@@ -80,7 +92,7 @@ def _read(path: Path) -> str:
     try:
         return read_file(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe; {_neighbour(path)}") from None
+        raise RecipeError(f"{path}: no such recipe; {suggest(path)}") from None
     except IsADirectoryError:
         raise RecipeError(
             f"{path}: is a folder; give a recipe file in it, e.g. {path / 'recipe.yaml'}"
@@ -93,14 +105,3 @@ def _read(path: Path) -> str:
     except OSError:
         with os_errors(RecipeError, "read", path):
             raise
-
-
-def _neighbour(path: Path) -> str:
-    """Suggest a file with a similar name, or the folder of recipes."""
-    names: List[str] = []
-    with suppress(OSError):  # no suggestion then
-        names = sorted(p.name for p in path.parent.glob("*.yaml"))
-    close = difflib.get_close_matches(path.name, names, n=1) or difflib.get_close_matches(
-        f"{path.name}.yaml", names, n=1
-    )
-    return f"did you mean '{path.parent / close[0]}'?" if close else "those of the package are in recipes/"

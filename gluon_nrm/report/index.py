@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, List, Sequence
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.published import read_published
+from gluon_nrm.report.recipe_header import read_header
 from gluon_nrm.storage import csv_io
-from gluon_nrm.storage.files import exists, find_files, os_errors, read_file, write_text
+from gluon_nrm.storage.files import exists, find_files, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,9 +22,9 @@ INTRODUCTION = """\
 
 Each recipe is complete. The comment at its top names its subject, the source of its settings and the
 expected result. Figures are test errors in per cent. Reported errors are those of the method's own paper
-(`results/published.csv`); ours are mean and standard deviation over the number of runs in brackets. An empty
-cell is not available or was not run: we did not have the data sets of Tables 3 to 5, and each of their runs
-takes hours on a GPU. [docs/reproduce.md](../docs/reproduce.md) describes how to make the tables.
+(`gluon_nrm/report/published.csv`); ours are mean and standard deviation over the number of runs in brackets.
+An empty cell is not available or was not run: we did not have the data sets of Tables 3 to 5, and each of
+their runs takes hours on a GPU. [docs/reproduce.md](../docs/reproduce.md) describes how to make the tables.
 
 Time and memory are those of a training step on random images and the CPU, measured by `tools/train.py
 --dry-run`: processor time of one thread and peak memory at the given batch size (`OMP_NUM_THREADS=1 python
@@ -54,7 +54,7 @@ def render(root: Path = ROOT) -> str:
 
 def _table(table: Table, root: Path) -> str:
     """Format a heading and one line per cell."""
-    published = read_published(root / "results" / "published.csv")
+    published = read_published()
     applies = [each for each in published if each.table == table.name and table.own]
     reported = {(each.method, each.column): each for each in applies}
     ours = _ours(root / "results" / f"{table.name if table.own else f'{table.name}_{table.data}'}.csv")
@@ -86,26 +86,6 @@ def _ours(path: Path) -> Dict[Sequence[str], str]:
             spread = "" if row["error_std"] is None else f" ± {row['error_std']:.2f}"
             found[row["method"], row["column"]] = f"{row['error_mean']:.2f}{spread} ({row['runs']})"
     return found
-
-
-def read_header(path: Path) -> Dict[str, str]:
-    """Read the comment at the top of a recipe: ``title`` is the text before the first ``key:``."""
-    header: Dict[str, str] = {}
-    key = "title"
-    for line in _comment(path):
-        match = re.match(r"([a-z]+): +(.*)", line)
-        key, text = (match.group(1), match.group(2)) if match else (key, line)
-        header[key] = f"{header[key]} {text}" if key in header else text
-    return header
-
-
-def _comment(path: Path) -> Iterator[str]:
-    with os_errors(RunError, "read", path):
-        text = read_file(path).decode("utf-8", errors="replace")
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            return
-        yield line[1:].strip()
 
 
 def _link(stem: str) -> str:

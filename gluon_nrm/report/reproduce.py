@@ -9,23 +9,14 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 from gluon_nrm.console.display import say
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import Recipe
-from gluon_nrm.report.comparison import (
-    Compared,
-    compare,
-    find_runs,
-    settings_of,
-    to_markdown,
-    write_comparison,
-)
+from gluon_nrm.report.comparison import Compared, compare, settings_of, to_markdown, write_comparison
+from gluon_nrm.report.find_runs import find_runs
 from gluon_nrm.report.paper_tables import Cell, Table
-from gluon_nrm.report.published import read_published
+from gluon_nrm.report.published import read_logged, read_published
 from gluon_nrm.runs.figures import Group, plot_comparison
 from gluon_nrm.runs.tables import Row, read_csv, write_csv
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.fit import fit
-
-#: Reported errors, in a checkout.
-PUBLISHED = Path("results") / "published.csv"
 
 
 class Missing(NamedTuple):
@@ -43,7 +34,7 @@ def known_runs(
     Args:
         table: the table.
         runs: folder of all runs.
-        rows: CSV file of ``tools/table.py RUN... --csv``; None: there is none.
+        rows: CSV file of ``gluon-nrm table RUN... --csv``; None: there is none.
         seeds: seeds of the runs to take; None: all.
 
     Raises:
@@ -68,9 +59,14 @@ def missing_runs(
         NRMError: a recipe or a run is damaged.
     """
     known = [row for row in known_runs(table, runs, rows, seeds) if row["finished"]]
-    done = {(row["settings"], row["seed"], row["split_seed"]) for row in known}
-    wanted = [(Missing(cell, seed), settings_of(cell, recipes)) for seed in seeds for cell in table.cells]
-    return [each for each, settings in wanted if (settings, each.seed, each.seed) not in done]
+    # where all images are labelled, none are drawn
+    done = {
+        (row["settings"], row["seed"], None if row["labels"] == "all" else row["split_seed"]) for row in known
+    }
+    settings = {cell: settings_of(cell, recipes) for cell in table.cells}
+    wanted = [Missing(cell, seed) for seed in seeds for cell in table.cells]
+    drawn = [None if each.cell.column.labels is None else each.seed for each in wanted]
+    return [each for each, split in zip(wanted, drawn) if (settings[each.cell], each.seed, split) not in done]
 
 
 def train_missing(
@@ -91,15 +87,14 @@ def train_missing(
         NRMError: as ``fit``.
     """
     missing = missing_runs(table, seeds, runs, recipes, rows)
+    places = {_key(row): Path(row["path"]).parent for row in find_runs(table, runs, seeds)}
     for number, (cell, seed) in enumerate(missing, start=1):
         what = f"{cell.method}, {cell.column.name} labels, seed {seed}"
         say(f"run {number} of {len(missing)}: {what}")
-        fit(
-            _seeded(cell.load(recipes), seed),
-            devices=devices,
-            root=runs / table.folder(cell.column),
-            data_dir=data_dir,
-        )
+        recipe = _seeded(cell.load(recipes), seed)
+        key = (cell.recipe, settings_of(cell, recipes), seed, recipe.data.split_seed, "test")
+        root = places.get(key, runs / table.folder(cell.column))  # an interrupted run goes on where it is
+        fit(recipe, devices=devices, root=root, data_dir=data_dir)
 
 
 def _seeded(recipe: Recipe, seed: int) -> Recipe:
@@ -107,39 +102,52 @@ def _seeded(recipe: Recipe, seed: int) -> Recipe:
     return replace(recipe, data=data, train=replace(recipe.train, seed=seed))
 
 
+class Reported(NamedTuple):
+    """A table made from runs."""
+
+    markdown: str
+    #: number of runs in it
+    runs: int
+    #: the files written: the table in Markdown, its cells and its runs as CSV, and the plot
+    paths: List[Path]
+
+
 def report(
     table: Table,
     seeds: Optional[Sequence[int]],
     runs: Path,
-    out: Optional[Path],
-    checkout: Path,
+    out: Path,
+    recipes: Path,
     rows: Optional[Path] = None,
-) -> List[Path]:
-    """Write a table from the existing runs, finished or not.
+) -> Reported:
+    """Make a table from the existing runs, finished or not, and write it, unless there is no run.
 
     Args:
         table: the table.
         seeds: seeds of the runs to take; None: all.
         runs: folder of all runs.
-        out: folder of the files; None: ``runs``.
-        checkout: folder with ``recipes`` and ``results/published.csv``.
+        out: folder of the files.
+        recipes: folder of the recipes.
         rows: CSV file with runs that have no folder here.
-
-    Returns:
-        The files: the table in Markdown, its cells and its runs as CSV, and the plot.
 
     Raises:
         NRMError: a file cannot be read or written, or a run is damaged.
     """
     found = known_runs(table, runs, rows, seeds)
-    cells = compare(table, found, read_published(checkout / PUBLISHED), checkout / "recipes")
-    folder = runs if out is None else out
+    cells = compare(table, found, read_published(), recipes, read_logged())
+    taken = [row for cell in cells for row in cell.runs]
+    text = to_markdown(table, cells)
+    return Reported(text, len(taken), _write(table, cells, text, out) if taken else [])
+
+
+def _write(table: Table, cells: Sequence[Compared], text: str, folder: Path) -> List[Path]:
+    """Write the files of a table."""
     with os_errors(RunError, "make", folder):
         folder.mkdir(parents=True, exist_ok=True)
     stem = table.name if table.own else f"{table.name}_{table.data}"
     paths = [folder / f"{stem}{ending}" for ending in (".md", ".csv", "_runs.csv", ".png")]
     with os_errors(RunError, "write", paths[0]):
-        write_text(paths[0], to_markdown(table, cells))
+        write_text(paths[0], text)
     write_comparison(table, cells, paths[1])
     write_csv([row for cell in cells for row in cell.runs], paths[2])
     note = "; filled: ours, hollow: reported" if table.own else ""

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gluon_nrm.storage import csv_io
 from gluon_nrm.errors import RunError
+from gluon_nrm.system.commands import command_name
 from gluon_nrm.storage.files import os_errors, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_hash
 from gluon_nrm.runs.open_run import RunFolder, load_run
@@ -140,7 +141,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         RunError: the file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     with os_errors(RunError, "write", path):
@@ -153,7 +154,7 @@ def read_csv(path: Path) -> List[Row]:
     Raises:
         RunError: the file cannot be read, or is no such table (the message names the line and the column).
     """
-    remedy = "write the file again with tools/table.py RUN... --csv"
+    remedy = f"write the file again with {command_name('table')} RUN... --csv"
     return [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
 
 

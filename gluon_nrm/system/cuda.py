@@ -16,6 +16,7 @@ from typing import Iterator, List, NamedTuple, Tuple
 
 from gluon_nrm.errors import SetupError
 from gluon_nrm.storage.files import is_file
+from gluon_nrm.system.commands import command
 from gluon_nrm.system.wheels import CPU_BUILD, CUDA_BUILD, has_cuda_build, installed_version
 
 
@@ -102,9 +103,7 @@ def check_cuda() -> None:
     """
     missing = missing_cuda_libraries()
     if missing:
-        more = (
-            f" (and {len(missing) - 1} more: python tools/doctor.py lists them)" if len(missing) > 1 else ""
-        )
+        more = f" (and {len(missing) - 1} more: {command('doctor')} lists them)" if len(missing) > 1 else ""
         raise SetupError(f"the CUDA build of MXNet cannot load {missing[0]}{more}")
 
 

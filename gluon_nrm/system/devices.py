@@ -10,6 +10,7 @@ import mxnet as mx
 
 from gluon_nrm.errors import DeviceError
 from gluon_nrm.option_names import option
+from gluon_nrm.system.commands import command_name
 from gluon_nrm.system.processor import has_instructions
 
 ENTRY = re.compile(r"(cpu|gpu)(?:\((\d+)(?:-(\d+))?\))?")
@@ -41,7 +42,8 @@ def parse_devices(text: Optional[str]) -> List[Any]:
     for device in devices:
         if device.device_type == "gpu" and device.device_id >= gpus:
             raise DeviceError(
-                f"{named}: there is no {device}; MXNet sees {gpus} GPUs here (tools/doctor.py says why)"
+                f"{named}: there is no {device}; MXNet sees {gpus} GPUs here "
+                f"({command_name('doctor')} says why)"
             )
     return devices
 
@@ -54,12 +56,12 @@ def check_kvstore(kvstore: str) -> None:
     """
     if kvstore == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
         raise DeviceError(
-            "train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU requirements"
+            "train.kvstore: this build of MXNet has no 'nccl'; use 'device' or the GPU build of MXNet"
         )
     if kvstore.startswith("dist") and "DMLC_PS_ROOT_URI" not in os.environ:
         raise DeviceError(
             f"train.kvstore: {kvstore!r} needs a scheduler and servers (DMLC_PS_ROOT_URI is not set); "
-            "start the job with tools/launch.py, or use 'device'"
+            f"start the job with {command_name('launch')}, or use 'device'"
         )
 
 

@@ -1,4 +1,4 @@
-"""Diagnose the set-up: problems, and the command that solves each, for ``tools/doctor.py``.
+"""Diagnose the set-up: problems, and the command that solves each, for the command doctor.
 
 Imports neither MXNet nor numpy. The convolution runs in a process of its own under a time limit, because a
 wrong CUDA library may hang or abort its process.
@@ -18,6 +18,7 @@ from gluon_nrm.errors import SetupError
 from gluon_nrm.system.cuda import missing_cuda_libraries
 from gluon_nrm.system.environment import SKIP_CHECK, check_environment
 from gluon_nrm.system.gpus import NEWEST, Gpu, has_code_for, list_gpus
+from gluon_nrm.system.install import install_line
 from gluon_nrm.system.wheels import has_cuda_build, mxnet_builds
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -56,7 +57,9 @@ def _software() -> Iterator[Finding]:
     builds = mxnet_builds()
     if len(builds) > 1:
         # both write the same files, so the installed ones are a mixture
-        mend = f"pip uninstall -y {' '.join(builds)}, then pip install -r requirements.txt (or -gpu.txt)"
+        mend = (
+            f"pip uninstall -y {' '.join(builds)}, then {install_line('cpu')} (GPU: {install_line('cu112')})"
+        )
         yield Finding(PROBLEM, f"{' and '.join(builds)} are installed over one another: {mend}")
 
 
@@ -72,7 +75,7 @@ def _cuda_libraries() -> Iterator[Finding]:
 
 def _gpus(gpus: List[Gpu]) -> Iterator[Finding]:
     if gpus and not has_cuda_build():
-        mend = "pip uninstall -y mxnet && pip install -r requirements-gpu.txt"
+        mend = f"pip uninstall -y mxnet && {install_line('cu112')}"
         yield Finding(NOTE, f"there is an NVIDIA GPU ({gpus[0].name}) and the CPU build of MXNet: {mend}")
     if has_cuda_build() and not gpus:
         yield Finding(
@@ -149,7 +152,6 @@ def _how_it_ended(child: subprocess.CompletedProcess[str]) -> str:
 def _mend(device: str) -> str:
     """Return advice for a convolution that failed although nothing is missing."""
     if device.startswith("gpu"):
-        return (
-            "NVIDIA's driver has to be 450.80 or later; pip install --force-reinstall -r requirements-gpu.txt"
-        )
-    return "pip install --force-reinstall -r requirements.txt"
+        again = install_line("cu112", "--force-reinstall")
+        return f"NVIDIA's driver has to be 450.80 or later; {again}"
+    return install_line("cpu", "--force-reinstall")

@@ -12,12 +12,13 @@ from typing import Any, Dict, Optional
 from gluon_nrm.errors import SetupError
 from gluon_nrm.system.cuda import check_cuda
 from gluon_nrm.system.gpus import list_gpus
+from gluon_nrm.system.install import install_line, install_mxnet, install_with_python
 from gluon_nrm.system.processor import usable_cores
 from gluon_nrm.system.tune import describe_tuning
 from gluon_nrm.system.wheels import installed_version, mxnet_builds, mxnet_version, release
 from gluon_nrm.version import __version__
 
-# Set to 1, the package imports without checks: for tools/doctor.py, and for an MXNet built from source.
+# Set to 1, the package imports without checks: for an MXNet built from source.
 SKIP_CHECK = "GLUON_NRM_SKIP_CHECK"
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 11)
@@ -46,7 +47,7 @@ def check_environment() -> None:
     if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
         raise SetupError(
             f"Python {platform.python_version()} cannot run MXNet 1.9.1: use Python 3.8 to 3.11, for example "
-            "`make install PYTHON=python3.11`"
+            f"{install_with_python('3.11')}"
         )
     _check_mxnet(mxnet_version())
     _check_numpy(installed_version("numpy"))
@@ -54,14 +55,9 @@ def check_environment() -> None:
 
 def _check_mxnet(version: Optional[str]) -> None:
     if version is None:
-        raise SetupError(
-            "MXNet is not installed in this Python: run `pip install -r requirements.txt`, "
-            "or `make install` and then use .venv/bin/python"
-        )
+        raise SetupError(f"MXNet is not installed in this Python: {install_mxnet()}")
     if release(version) != (1, 9):
-        raise SetupError(
-            f"MXNet {version} is installed and 1.9.1 is needed: run `pip install -r requirements.txt`"
-        )
+        raise SetupError(f"MXNet {version} is installed and 1.9.1 is needed: run `{install_line('cpu')}`")
 
 
 def _check_numpy(version: Optional[str]) -> None:

@@ -92,10 +92,9 @@ def test_while_training_is_prepared(
     """Data, network, checkpoint: before there is anything to save."""
     (tmp_path / "tiny.yaml").write_text(SUPERVISED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setattr(where, name, interrupting(getattr(where, name)))
     monkeypatch.setattr("sys.argv", ["train.py", "tiny.yaml", "--devices", "cpu"])
-    import train
+    from gluon_nrm.cli import train
 
     with pytest.raises(SystemExit) as left:
         run_tool(train.main)

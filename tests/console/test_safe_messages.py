@@ -106,5 +106,5 @@ def test_a_tool_prints_no_escape(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_every_tool_reads_its_arguments_so() -> None:
-    for path in sorted((ROOT / "tools").glob("*.py")):
+    for path in sorted((ROOT / "gluon_nrm" / "cli").glob("*.py")):
         assert "ArgumentParser(" not in path.read_text(encoding="utf-8"), path.name

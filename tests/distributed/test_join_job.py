@@ -314,7 +314,7 @@ def test_where_no_network_can_be_had_a_job_says_so(tmp_path: Path, monkeypatch: 
     assert enclosure_module.enclose() is not None
     assert os.readlink("/proc/self/ns/net") == before  # tried in a child
     code = (
-        "import sys; sys.argv[0] = 'launch.py'; sys.path.insert(0, 'tools'); import launch\n"
+        "import sys; sys.argv[0] = 'launch.py'; from gluon_nrm.cli import launch\n"
         "from gluon_nrm.distributed import launch as module; module.enclose = lambda: 'not allowed'\n"
         "sys.exit(launch.main(['-n', '1', 'true']))\n"
     )

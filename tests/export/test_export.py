@@ -61,11 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tool(*arguments: Any) -> int:
     """Run the tool in this process, where MXNet need not be imported again."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return int(importlib.import_module("export").main([str(each) for each in arguments]))
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
+    return int(importlib.import_module("gluon_nrm.cli.export").main([str(each) for each in arguments]))
 
 
 def scores_of(folder: Path, manifest: Manifest, form: str, images: np.ndarray) -> List[np.ndarray]:

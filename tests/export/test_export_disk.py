@@ -12,7 +12,6 @@ from typing import Any, List
 import mxnet as mx
 import numpy as np
 import pytest
-from fakes import ROOT
 from linear_export import needs_onnx
 from picture_files import class_folders
 from predicting import call
@@ -48,7 +47,6 @@ def test_names_that_are_no_utf8(run: Path, tmp_path: Path, monkeypatch: Any) -> 
     out = tmp_path / "out\udcff"
     export_run(run, out, ("symbol", "onnx"))
     assert m.read_manifest(out).class_names == CLASSES
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     for backend in ("onnxruntime", "mxnet"):
         raw = io.BytesIO()
         monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))  # capsys decodes strictly

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ROOT
 from linear_export import Linear
 from picture_files import encoded, pixels
 
@@ -26,7 +25,6 @@ def work_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(COUNT):
         (folder / "images" / f"{number}.png").write_bytes(encoded(pixels(4, 5, seed=number)))
     monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return folder
 
 
@@ -34,5 +32,5 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
     """Run the tool and return its exit code."""
     monkeypatch.setattr("sys.argv", ["predict.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module("predict").main)
+        run_tool(importlib.import_module("gluon_nrm.cli.predict").main)
     return int(left.value.code or 0)

@@ -253,7 +253,7 @@ CASES: List[Case] = [
         at=13,
     ),
     # YAML
-    text("empty text", "", "r.yaml: the recipe is empty", "copy one of recipes/"),
+    text("empty text", "", "r.yaml: the recipe is empty", "copy one and change it"),
     text("nothing but comments", "# later\n", "r.yaml: the recipe is empty"),
     text("a list", "- a\n- b\n", "r.yaml: the recipe", "expected keys", "a list", "data, model"),
     text("a scalar", "digits\n", "r.yaml: the recipe", "expected keys", "digits"),
@@ -326,8 +326,8 @@ def test_malformed_recipe_or_override(case: Case) -> None:
 FILES: List[Tuple[str, Callable[[Path], object], Tuple[str, ...]]] = [
     ("digits_mtt.yaml", lambda path: None, ("no such recipe", "did you mean", "digits_mt.yaml'?")),
     ("digits_mt", lambda path: None, ("no such recipe", "did you mean", "digits_mt.yaml'?")),
-    ("other.txt", lambda path: None, ("no such recipe", "recipes/")),
-    ("no_folder/x.yaml", lambda path: None, ("no such recipe", "recipes/")),
+    ("other.txt", lambda path: None, ("no such recipe", "--list-recipes lists those of the package")),
+    ("no_folder/x.yaml", lambda path: None, ("no such recipe", "--list-recipes lists those of the package")),
     ("folder.yaml", Path.mkdir, ("is a folder", "recipe.yaml")),
     ("latin.yaml", lambda path: path.write_bytes(b"# a\nname: \xe9\n"), ("latin.yaml:2: not UTF-8",)),
     ("big.yaml", lambda path: path.write_bytes(b"#" * 1_000_001), ("1000001 bytes", "another file")),

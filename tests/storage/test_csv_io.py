@@ -10,7 +10,7 @@ import pytest
 from fakes import ROOT
 
 from gluon_nrm.errors import DataError, RunError
-from gluon_nrm.report.published import read_published
+from gluon_nrm.report.published import PUBLISHED, read_published
 from gluon_nrm.runs.tables import read_csv as read_table
 from gluon_nrm.storage.csv_io import choice, integer, number, optional_number, read_csv
 
@@ -67,8 +67,8 @@ def test_a_fault_is_named_by_line_and_column(data: bytes, message: str, tmp_path
 
 def test_changed_bytes_end_in_an_error_or_in_rows(tmp_path: Path) -> None:
     rng, path = random.Random(0), tmp_path / "a.csv"
-    for read, name in ((read_table, "digits.csv"), (read_published, "published.csv")):
-        lines = (ROOT / "results" / name).read_bytes().splitlines(keepends=True)
+    for read, source in ((read_table, ROOT / "results" / "digits.csv"), (read_published, PUBLISHED)):
+        lines = source.read_bytes().splitlines(keepends=True)
         whole = b"".join(lines[:8])
         for _ in range(150):
             data = bytearray(whole)
@@ -80,6 +80,6 @@ def test_changed_bytes_end_in_an_error_or_in_rows(tmp_path: Path) -> None:
 
 
 def test_the_tables_of_the_package_are_read() -> None:
-    assert read_published(ROOT / "results" / "published.csv")
+    assert read_published(PUBLISHED)
     for name in ("digits", "digits_fast", "path_norm", "skip_connections"):
         assert all(row["seed"] >= 0 for row in read_table(ROOT / "results" / f"{name}.csv"))

@@ -139,9 +139,12 @@ def test_without_mxnet_what_needs_it_refuses(code: str) -> None:
     assert last.startswith("gluon_nrm.errors.SetupError: MXNet is not installed in this Python: run `pip")
 
 
+TRAIN = str(ROOT / "tools" / "train.py")
+RUN_TRAIN = f"import runpy, sys; sys.argv = [{TRAIN!r}]; runpy.run_path({TRAIN!r}, run_name='__main__')"
+
+
 def test_without_mxnet_a_tool_ends_in_one_line() -> None:
-    code = f"{NO_MXNET}import runpy; runpy.run_path({str(ROOT / 'tools' / 'train.py')!r})"
-    ended = python(code, ROOT / "tools")
+    ended = python(NO_MXNET + RUN_TRAIN, ROOT / "tools")
     assert ended.returncode == 2
     assert re.fullmatch(r"error: MXNet is not installed .*\n", ended.stderr)
 
@@ -152,18 +155,18 @@ def test_the_check_can_be_skipped(tmp_path: Path) -> None:
 
 
 def test_a_tool_ends_in_one_line_on_a_wrong_numpy(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import _checkout"
-    ended = python(code, fake_distribution(tmp_path, "numpy", "1.26.4"))
+    ended = python(RUN_TRAIN, fake_distribution(tmp_path, "numpy", "1.26.4"), ROOT / "tools")
     assert ended.returncode == 2
     assert re.fullmatch(r"error: numpy 1\.26\.4 is too new .*\n", ended.stderr)
 
 
 def test_a_defect_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
-    for name in ("_checkout.py", "_package.py"):
-        shutil.copy(ROOT / "tools" / name, tmp_path)
+    (tmp_path / "tools").mkdir()
+    for name in ("train.py", "_package.py"):
+        shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
     (tmp_path / "gluon_nrm.py").write_text("1 / 0\n", encoding="utf-8")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _checkout"
-    ended = python(code, tmp_path)
+    script = [sys.executable, str(tmp_path / "tools" / "train.py")]
+    ended = subprocess.run(script, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert "ZeroDivisionError" in ended.stderr
 

@@ -166,9 +166,9 @@ CASES = [
     Case("evaluate another recipe", EVALUATE, (STUDENT, "(4,"), edit(RECIPE, "[4, pool", "[6, pool")),
     Case("evaluate without the data", f"{EVALUATE} --data-dir no",
          ("no/svhn", "prepare_data.py svhn --data-dir no"), of_svhn),
-    Case("prepare nothing", "prepare_data", ("give a data set",)),
-    Case("prepare unknown", "prepare_data cifar", ("data.name", "'cifar'", "did you mean 'cifar1")),
-    Case("splits of no table", "prepare_data mnist --splits", ("--splits", "--labels")),
+    Case("prepare nothing", "data", ("give a data set",)),
+    Case("prepare unknown", "data cifar", ("data.name", "'cifar'", "did you mean 'cifar1")),
+    Case("splits of no table", "data mnist --splits", ("--splits", "--labels")),
     Case("evaluate on no device", f"{EVALUATE} --devices cpux", ("--devices", "'cpux'")),
     Case("no validation part", HELD_OUT, ("validation is 0",), edit(RECIPE, ": 50", ": 0")),
     Case("table of nothing", "table runs/nothing", ("runs/nothing", "no such run folder")),
@@ -222,7 +222,6 @@ def folder(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     shutil.copytree(sample, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("GLUON_NRM_DATA", DATA)  # a run that goes on writes down where its data are now
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setattr(fit_module, "describe_environment", dict)
     monkeypatch.setattr(fit_module, "draw", lambda *_: None)
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
@@ -242,7 +241,7 @@ def leave(call: str, monkeypatch: pytest.MonkeyPatch) -> int:
     tool, *arguments = words(call)
     monkeypatch.setattr("sys.argv", [f"{tool}.py", *arguments])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module(tool).main)
+        run_tool(importlib.import_module(f"gluon_nrm.cli.{tool}").main)
     return int(left.value.code or 0)
 
 

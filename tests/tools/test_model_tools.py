@@ -11,7 +11,6 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 import pytest
-from fakes import ROOT
 from matplotlib.image import imread
 from short_runs import FULL, contents, recipe
 
@@ -41,10 +40,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: str) -> int:
     monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setattr("sys.argv", [f"{tool}.py", *arguments])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module(tool).main)
+        run_tool(importlib.import_module(f"gluon_nrm.cli.{tool}").main)
     return int(left.value.code or 0)
 
 

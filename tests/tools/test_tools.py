@@ -45,10 +45,9 @@ def call(folder: Path, tool: str, *arguments: str) -> subprocess.CompletedProces
 def call_here(folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: str) -> int:
     """The same in this process, where MXNet need not be imported again; returns the exit code."""
     monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setattr("sys.argv", [f"{tool}.py", *arguments])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module(tool).main)
+        run_tool(importlib.import_module(f"gluon_nrm.cli.{tool}").main)
     return int(left.value.code or 0)
 
 

@@ -29,7 +29,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HERE", str(tmp_path / "home"))
     monkeypatch.delenv("NOWHERE", raising=False)
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return tmp_path / "home"
 
 
@@ -87,7 +86,7 @@ OPTIONS = [
     ("predict", "_parser", ["{}", "i"], "model"),
     ("predict", "_parser", ["m", "{}"], "images"),
     ("predict", "_parser", ["m", "i", "--render={}"], "render"),
-    ("prepare_data", "parse", ["digits", "--split-dir={}"], "split_dir"),
+    ("data", "parse", ["digits", "--split-dir={}"], "split_dir"),
     ("launch", "parse", ["--hosts={}", "true"], "hosts"),
 ]
 
@@ -96,7 +95,7 @@ OPTIONS = [
 @pytest.mark.parametrize("given", ["~/x.png", "$HERE/x.png"])
 def test_options(tool: str, function: str, arguments: List[str], name: str, given: str, home: Path) -> None:
     words = [word.format(given) for word in arguments]
-    found: Any = getattr(importlib.import_module(tool), function)
+    found: Any = getattr(importlib.import_module(f"gluon_nrm.cli.{tool}"), function)
     options = found(words) if function == "parse" else found().parse_args(words)
     value = getattr(options, name)
     assert str(value[0] if isinstance(value, list) else value) == str(home / "x.png")
@@ -104,7 +103,7 @@ def test_options(tool: str, function: str, arguments: List[str], name: str, give
 
 def test_no_path_option_is_without_it() -> None:
     """Every other option that takes a file or a folder would be read as it stands."""
-    for path in sorted((ROOT / "tools").glob("*.py")):
+    for path in sorted((ROOT / "gluon_nrm" / "cli").glob("*.py")):
         assert "type=Path" not in path.read_text(encoding="utf-8"), path
 
 
@@ -113,7 +112,7 @@ def test_an_option_with_an_unset_variable_is_one_line(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["train.py", "tiny.yaml", "--runs=$NOWHERE/runs"])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module("train").main)
+        run_tool(importlib.import_module("gluon_nrm.cli.train").main)
     assert left.value.code == 2
     assert capsys.readouterr().err.startswith("error: $NOWHERE/runs: the variable NOWHERE is not set; set it")
 
@@ -139,7 +138,7 @@ def test_recipe_keys(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     options = ["--set", f"data.split_file=~/splits/{name}", "--set", "train.epochs=1", "--devices", "cpu"]
     monkeypatch.setattr("sys.argv", ["train.py", "~/tiny.yaml", "--runs=$HERE/runs", *options])
     with pytest.raises(SystemExit) as left:
-        run_tool(importlib.import_module("train").main)
+        run_tool(importlib.import_module("gluon_nrm.cli.train").main)
     assert left.value.code == 0, capsys.readouterr().err
     assert (home / "runs" / "tiny-s0" / "FINISHED.json").is_file()
     assert list(Path().iterdir()) == []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 from gluon_nrm.data.sets.registry import DataSource
 from gluon_nrm.errors import DataError, MissingData
 from gluon_nrm.storage.files import exists
+from gluon_nrm.system.commands import command
 
 #: Subfolders in which torchvision keeps the same files.
 _INNER = {"mnist": ("MNIST/raw", "raw"), "fashion_mnist": ("FashionMNIST/raw", "raw")}
@@ -38,8 +38,7 @@ def search_folders(source: DataSource, name: str) -> List[Path]:
 
 def missing_file(source: DataSource, name: str, file: str) -> MissingData:
     """Make the error for a missing file, with the command that gets it."""
-    command = ["python", "tools/prepare_data.py", name]
-    if source.data_dir != Path("data"):
-        command += ["--data-dir", str(source.data_dir)]
+    where = [] if source.data_dir == Path("data") else ["--data-dir", str(source.data_dir)]
+    line = command("data", name, *where)
     package = f" (on Debian: apt install {_PACKAGES[name][0]})" if name in _PACKAGES else ""
-    return MissingData(f"{source.folder(name) / file} is missing; get it: {shlex.join(command)}{package}")
+    return MissingData(f"{source.folder(name) / file} is missing; get it: {line}{package}")

@@ -205,11 +205,15 @@ def stopped(folder: Path) -> None:
     (path / "FINISHED.json").unlink()
 
 
+def source(name: str) -> Path:
+    return ROOT / ("gluon_nrm/report" if name == "published.csv" else "results") / name
+
+
 def tables(folder: Path) -> None:
     (folder / "results").mkdir()
     for name in ("published.csv", "digits.csv", "table1.csv"):
-        if (ROOT / "results" / name).exists():
-            shutil.copy(ROOT / "results" / name, folder / "results")
+        if source(name).exists():
+            shutil.copy(source(name), folder / "results")
 
 
 def read_tables(folder: Path, rng: random.Random) -> None:

@@ -18,7 +18,6 @@ from typing import Any, Dict, Iterator, List, Optional
 import numpy as np
 import official_files as official
 import pytest
-from fakes import ROOT
 from official_files import SPECS
 
 from gluon_nrm.data import DataSource
@@ -314,12 +313,11 @@ def small_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dict[str, by
     )
     monkeypatch.setitem(prepare.REMOTE, "mnist", sums)
     monkeypatch.setitem(registry._LOADERS, "mnist", lambda source: mnist.read_mnist(SPECS["mnist"], source))
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return files
 
 
 def run(*arguments: str) -> int:
-    return importlib.import_module("prepare_data").main(list(arguments))
+    return importlib.import_module("gluon_nrm.cli.data").main(list(arguments))
 
 
 def test_prepare_data(

@@ -165,8 +165,7 @@ def test_recipes_that_contradict_the_file() -> None:
 
 
 def test_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    tool = importlib.import_module("prepare_data")
+    tool = importlib.import_module("gluon_nrm.cli.data")
     assert tool.main(["digits", "--splits", "--split-dir", str(tmp_path), "--seeds", "0", "1"]) == 0
     made = sorted(tmp_path.iterdir())
     assert capsys.readouterr().out.split() == [

@@ -1,0 +1,43 @@
+"""Count the rendering paths of the training images in finished runs, and compare the runs.
+
+gluon-nrm paths runs/digits_nrm-s0
+gluon-nrm paths runs/digits_nrm-s? runs/digits_nrm_rpn-s? --csv paths.csv --plot paths.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Sequence
+
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place
+from gluon_nrm.report.path_figures import plot_paths
+from gluon_nrm.report.paths import comparison, run_table, study, write_paths_csv
+from gluon_nrm.training.restore import restore
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a table for each run and, for several runs, a comparison."""
+    options = _parser().parse_args(arguments)
+    runs = []
+    for path in options.runs:
+        runs.append(study(restore(path, devices=options.devices, data_dir=options.data_dir)))
+        print(run_table(runs[-1]) + "\n", flush=True)
+    if len(runs) > 1:
+        print(comparison(runs))
+    if options.csv is not None:
+        write_paths_csv(runs, options.csv)
+        print(f"\n{len(runs)} runs in {options.csv}")
+    if options.plot is not None:
+        plot_paths(runs, options.plot)
+        print(options.plot)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = ToolParser("paths", __doc__)
+    parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--csv", type=place, metavar="FILE", help="also write a row for each run and layer")
+    parser.add_argument("--plot", type=place, metavar="FILE", help="also draw margins and entropies (PNG)")
+    parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
+    add_data_dir(parser)
+    return parser

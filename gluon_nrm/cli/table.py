@@ -1,0 +1,105 @@
+"""Print a table: of finished runs, or one of the paper's with the reported errors beside ours.
+
+gluon-nrm table runs/digits_*-s? [--csv digits.csv]
+gluon-nrm table digits.csv
+gluon-nrm table table3                                         the runs there are, written to tables/
+gluon-nrm table table3 --seeds 0 1 2 --train                   trains what is missing, run after run
+gluon-nrm table table3 --data digits --seeds 0 1 2 --train     the same methods on the embedded digits
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import List, Sequence
+
+from gluon_nrm.console.aligned_tables import for_stream
+from gluon_nrm.console.tool import ToolParser, add_data_dir, place
+from gluon_nrm.errors import RunError
+from gluon_nrm.recipe.shipped import recipes_folder
+from gluon_nrm.report.paper_tables import TABLES, Table, get_table
+from gluon_nrm.report.reproduce import report, train_missing
+from gluon_nrm.report.table_cost import describe_cost
+from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
+from gluon_nrm.storage.files import exists
+from gluon_nrm.system.commands import command
+
+#: Of ``--train``.
+SEEDS = (0, 1, 2)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table; return 0 if every folder could be read."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if str(options.runs[0]) in TABLES:
+        if len(options.runs) > 1:
+            parser.error(f"{options.runs[0]} takes its runs from --root or --from")
+        return _paper(options)
+    for path in options.runs:
+        if re.fullmatch(r"table\W?\w?\w?", str(path), re.IGNORECASE) and not exists(path, RunError):
+            raise RunError(f"there is no {path}; the tables of the paper are {', '.join(TABLES)}")
+    tables = [path for path in options.runs if path.suffix == ".csv"]
+    rows = collect([path for path in options.runs if path not in tables])
+    for path in tables:
+        rows += read_csv(path)
+    print(for_stream(to_markdown(group_mean_std(rows)), sys.stdout), end="")
+    if options.csv is not None:
+        write_csv(rows, options.csv)
+        print(f"\n{len(rows)} runs in {options.csv}")
+    return 0
+
+
+def _paper(options: argparse.Namespace) -> int:
+    table, recipes = get_table(str(options.runs[0]), options.data), recipes_folder()
+    if options.train:
+        train_missing(table, options.seeds or SEEDS, options.root, recipes, rows=options.rows,
+                      devices=options.devices, data_dir=options.data_dir)  # fmt: skip
+    made = report(table, options.seeds, options.root, options.out, recipes, options.rows)
+    print(for_stream(made.markdown, sys.stdout))
+    print("\n".join(f"written: {path}" for path in made.paths) if made.runs else _empty(table, options))
+    return 0
+
+
+def _empty(table: Table, options: argparse.Namespace) -> str:
+    """Say how to fill a table without a run of ours, and what that costs."""
+    seeds: List[int] = list(options.seeds or SEEDS)
+    words = [table.name, *([] if table.own else ["--data", table.data]), "--seeds", *map(str, seeds)]
+    if options.root != Path("runs"):
+        words += ["--root", str(options.root)]
+    cells = [cell for cell in table.cells for _ in seeds]
+    return (
+        f"none of its runs is under {options.root}, so nothing is written; to train all {len(cells)}: "
+        f"{command('table', *words, '--train')}\n{describe_cost(cells, recipes_folder())}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = ToolParser("table", __doc__)
+    what = f"a run folder, a table written with --csv, or one of {', '.join(TABLES)}"
+    parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help=what)
+    parser.add_argument("--csv", type=place, metavar="FILE", help="also write one line a run to this file")
+    paper = parser.add_argument_group("with a table of the paper")
+    paper.add_argument("--data", help="make it on another data set: digits")
+    paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")
+    paper.add_argument("--train", action="store_true", help="train the runs that are missing (seeds 0 1 2)")
+    paper.add_argument(
+        "--root",
+        type=place,
+        default=Path("runs"),
+        metavar="DIR",
+        help="the runs anywhere under this folder are found (default: runs)",
+    )
+    paper.add_argument("--from", type=place, dest="rows", metavar="CSV", help="further runs, as --csv writes")
+    paper.add_argument(
+        "--out",
+        type=place,
+        metavar="DIR",
+        default=Path("tables"),
+        help="for table, CSV and plot (default: tables)",
+    )
+    paper.add_argument("--devices", help="with --train, as for the command train")
+    add_data_dir(parser)
+    return parser

@@ -69,7 +69,7 @@ class Moments:
         self._open, self._fsync = io.open, os.fsync
         sys.addaudithook(self._audit)
         io.open = builtins.open = self._opened  # type: ignore[assignment]
-        os.fsync = self._synced
+        os.fsync = self._synced  # type: ignore[assignment]
 
     def reach(self, what: str, last: Callable[[], Any] = lambda: None) -> None:
         """A moment: before ``what``. ``last`` is done if the process dies here."""

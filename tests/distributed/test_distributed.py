@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Dict, List
 
@@ -156,11 +157,15 @@ def epochs_done(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def has_done(folder: Path, epochs: int) -> bool:
+    return epochs_done(folder) >= epochs
+
+
 def test_a_killed_process_ends_the_job_which_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     command, epoch = long_run(tmp_path), 0
     for role, number in (("worker", 1), ("worker", 0), ("server", 0)):
         with started(tmp_path, command) as process:
-            wait_for(lambda done=epoch + 2: epochs_done(tmp_path) > done, process)
+            wait_for(partial(has_done, tmp_path, epoch + 3), process)
             everything = descendants(process.pid)
             named = {"GLUON_NRM_WORKER": str(number)} if role == "worker" else {}
             (victim,) = processes_of(process.pid, DMLC_ROLE=role, **named)

@@ -310,7 +310,7 @@ def test_where_no_network_can_be_had_a_job_says_so(tmp_path: Path, monkeypatch: 
     assert enclosure_module.enclose() == "Operation not permitted"
     monkeypatch.setattr(enclosure_module, "_unshare", lambda flags: None)
     monkeypatch.setattr(enclosure_module, "_raise_loopback", lambda: refuse(0))
-    monkeypatch.setattr(enclosure_module.os, "getuid", lambda: 1)
+    monkeypatch.setattr(os, "getuid", lambda: 1)
     assert enclosure_module.enclose() is not None
     assert os.readlink("/proc/self/ns/net") == before  # tried in a child
     code = (

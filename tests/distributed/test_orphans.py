@@ -11,7 +11,7 @@ import time
 from contextlib import closing, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Dict, List
+from typing import Callable, Dict, List
 
 import pytest
 from jobs import LAUNCH, alive, shell
@@ -54,7 +54,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait(condition, seconds: float) -> bool:
+def wait(condition: Callable[[], object], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

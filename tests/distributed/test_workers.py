@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing import Pipe
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import mxnet as mx
 import numpy as np
@@ -82,7 +82,7 @@ def test_messages(parts: List[bytes]) -> None:
 
 
 def test_arrays_come_bit_by_bit() -> None:
-    arrays = {
+    arrays: Dict[str, Dict[str, np.ndarray]] = {
         "student": {"a.b": np.array([[1.0, -0.0, np.nan, 1e-45]], np.float32), "empty": np.zeros((0, 3))},
         "optimiser": {},
     }

@@ -76,7 +76,7 @@ def test_the_digits_as_evaluation_counts_them(digits: Any, backend: str) -> None
     assert found == names and len(set(names)) > 3
     labels = restored_labels(folder)
     wrong = sum(name != label for name, label in zip(found, labels))
-    assert (len(found), 100 * wrong / 500) == (500, pytest.approx(error))
+    assert len(found) == 500 and 100 * wrong / 500 == pytest.approx(error)
 
 
 def restored_labels(folder: Path) -> List[str]:

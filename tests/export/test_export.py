@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
@@ -28,7 +29,7 @@ from gluon_nrm.export.export_run import export_run
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once
 from gluon_nrm.export.to_onnx.runtime import OnnxModel
 from gluon_nrm.export.verify import Comparison, rounded_otherwise
-from gluon_nrm.predict.manifest import Manifest, check_files, read_manifest
+from gluon_nrm.predict.manifest import Manifest, Output, check_files, read_manifest
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
@@ -120,7 +121,7 @@ def test_model_json_and_the_predictions_that_evaluation_counts(runs: Path, tmp_p
     expected = restored.parts.net(mx.nd.array(DIGITS.normalise(held_out.images))).logits.softmax().asnumpy()
     wrong: Dict[str, float] = {}
     for form, tolerance in (("symbol", 1e-5), ("onnx", 1e-4), ("int8", 0.2)):
-        probabilities = scores_of(out, manifest, form, held_out.images.astype(np.float32))[0]
+        probabilities = scores_of(out, manifest, form, np.asarray(held_out.images).astype(np.float32))[0]
         np.testing.assert_allclose(probabilities, expected, atol=tolerance)
         wrong[form] = 100 * float(np.mean(probabilities.argmax(axis=1) != held_out.labels))
     assert wrong["symbol"] == wrong["onnx"] == pytest.approx(manifest.test_error.error)
@@ -223,7 +224,10 @@ def test_a_checkpoint_missing_or_damaged(name: str, runs: Path, tmp_path: Path) 
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
 def test_what_exists_is_left_alone(kind: str, runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    {"folder": out.mkdir, "file": out.touch, "dangling link": lambda: out.symlink_to("nowhere")}[kind]()
+    make: Dict[str, Callable[[], None]] = {
+        "folder": out.mkdir, "file": out.touch, "dangling link": lambda: out.symlink_to("nowhere"),
+    }  # fmt: skip
+    make[kind]()
     with pytest.raises(DeployError, match="it exists, and nothing is overwritten; give a new folder"):
         tool(runs / "full-s0", "--out", out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -283,7 +287,7 @@ def test_int8_that_loses_too_much_is_refused(
 
 
 def comparison(expected: np.ndarray, what: str = "logits", rounding: float = 0.0) -> Comparison:
-    output = verify.Output("out", what, "max")
+    output = Output("out", what, "max")
     return Comparison(np.arange(float(len(expected))), {"out": expected}, [output], rounding)
 
 
@@ -292,7 +296,7 @@ def test_what_a_comparison_allows() -> None:
     expected = np.tile([1.0, -2.0, 0.5], (16, 1)).astype(np.float32)
 
     def off_by(difference: float) -> Callable[[np.ndarray], List[np.ndarray]]:
-        return lambda images: [expected[: len(images)] + np.float32([0, difference, 0])]
+        return lambda images: [expected[: len(images)] + np.array([0, difference, 0], np.float32)]
 
     assert comparison(expected).check("it", off_by(1e-5)) == pytest.approx(5e-6, rel=0.05)
     with pytest.raises(
@@ -306,9 +310,13 @@ def test_what_a_comparison_allows() -> None:
     near = np.tile([1.0, 1.0 - 2e-6], (16, 1)).astype(np.float32)
     with pytest.raises(DeployError, match="predicts another class than the network for image 0"):
         comparison(near).check("it", lambda images: [near[: len(images), ::-1]])
+
+    def first_of(outputs: np.ndarray, images: np.ndarray) -> List[np.ndarray]:
+        return [outputs[: len(images)]]
+
     for wrong in (np.full((16, 3), np.nan), expected[:, :2]):
         with pytest.raises(DeployError, match="or not finite"):
-            comparison(expected).check("it", lambda images, wrong=wrong: [wrong[: len(images)]])
+            comparison(expected).check("it", partial(first_of, wrong))
 
 
 def test_a_few_renderings_may_differ_where_a_state_is_undecided() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -45,6 +46,10 @@ def pool(kind: str, **options: Any) -> Callable[[Any], Any]:
     return lambda x: S.Pooling(x, **{"kernel": (3, 2), "pool_type": kind, **options})
 
 
+def above_zero(function: Callable[[Any], Any], x: Any) -> Any:
+    return function(S.abs(x) + 0.1)
+
+
 def scores(x: Any) -> Any:
     return S.mean(x, axis=(2, 3))
 
@@ -80,12 +85,12 @@ CASES: Dict[str, Callable[[Any], Any]] = {
     "col2im, padded": lambda x: S.col2im(
         S.im2col(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1)),
         output_size=(6, 7), kernel=(3, 3), stride=(2, 2), pad=(1, 1)),
-    **{f"unary {f.__name__}": lambda x, f=f: f(x)
+    **{f"unary {f.__name__}": f
        for f in (S.abs, S.exp, S.relu, S.sigmoid, S.softsign, S.square, S.tanh, S.negative, S.BlockGrad)},
-    **{f"unary {f.__name__}": lambda x, f=f: f(S.abs(x) + 0.1) for f in (S.log, S.sqrt, S.rsqrt)},
-    **{f"activation {kind}": lambda x, kind=kind: S.Activation(x, act_type=kind)
+    **{f"unary {f.__name__}": partial(above_zero, f) for f in (S.log, S.sqrt, S.rsqrt)},
+    **{f"activation {kind}": partial(S.Activation, act_type=kind)
        for kind in ("relu", "sigmoid", "softrelu", "softsign", "tanh")},
-    **{f"leaky {kind}": lambda x, kind=kind: S.LeakyReLU(x, act_type=kind, slope=0.3)
+    **{f"leaky {kind}": partial(S.LeakyReLU, act_type=kind, slope=0.3)
        for kind in ("leaky", "elu", "selu", "gelu")},
     "leaky prelu": lambda x: S.LeakyReLU(x, V["channels"], act_type="prelu"),
     "clip": lambda x: S.clip(x, -0.5, 0.7),

@@ -8,11 +8,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import mxnet as mx
 import numpy as np
 
-from gluon_nrm.export.graph.inference_graph import IMAGE, InferenceGraph
+from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
 from gluon_nrm.export.trace_network import read_symbols
 from gluon_nrm.graph import operators
 from gluon_nrm.graph.node import Entry
+from gluon_nrm.graph.trace import IMAGE
 from gluon_nrm.models import Network, get_model, initialise
 
 GREY, RGB = (1, 8, 8), (3, 32, 32)

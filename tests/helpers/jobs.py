@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Callable, Dict, Iterator, List, Sequence
 
 from fakes import ROOT
 
@@ -28,7 +28,7 @@ def shell(**variables: str) -> Dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", **variables}
 
 
-def launch(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
+def launch(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """tools/launch.py, to its end."""
     environment = shell(**variables)
     return subprocess.run(
@@ -36,13 +36,13 @@ def launch(folder: Path, *words: str, **variables: str) -> subprocess.CompletedP
     )
 
 
-def train_with(workers: int, folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
+def train_with(workers: int, folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """tools/train.py under it, with a server."""
     return launch(folder, "-n", str(workers), "-s", "1", *TRAIN, *words, **variables)
 
 
 @contextmanager
-def started(folder: Path, words: Sequence[str], **variables: str) -> Iterator[subprocess.Popen]:
+def started(folder: Path, words: Sequence[str], **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A command that runs; at the end of the body it is dead, whatever happens."""
     process = subprocess.Popen(
         words, cwd=folder, env=shell(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -54,7 +54,7 @@ def started(folder: Path, words: Sequence[str], **variables: str) -> Iterator[su
         process.wait()
 
 
-def wait_for(condition, process: subprocess.Popen) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Wait until something is so, while a process runs."""
     end = time.monotonic() + PATIENCE
     while not condition():

@@ -33,7 +33,8 @@ def build(arrays: Arrays) -> NRM:
     """Build the released form of the network a file describes, without its parameters."""
     channels = ["pool" if entry < 0 else int(entry) for entry in arrays["config_channels"]]
     options = NRMOptions(maxmin="layer1_bn_min_gamma" in arrays, released_bias=True)
-    net = NRM(architecture_of(channels), int(arrays["num_classes"]), arrays["x"].shape[1:], options)
+    _, depth, height, width = arrays["x"].shape
+    net = NRM(architecture_of(channels), int(arrays["num_classes"]), (depth, height, width), options)
     net.initialize()
     return net
 

@@ -28,10 +28,9 @@ def build(
     **options: Any,
 ) -> NRM:
     """A network of a list of channels and pools, or of layers, none of whose parameters is 0."""
-    whole = isinstance(layers[0], LayerSpec)
-    net = NRM(
-        tuple(layers) if whole else architecture_of(layers), classes, input_shape, NRMOptions(**options)
-    )
+    specs = [each for each in layers if isinstance(each, LayerSpec)]
+    architecture = specs or architecture_of([each for each in layers if not isinstance(each, LayerSpec)])
+    net = NRM(tuple(architecture), classes, input_shape, NRMOptions(**options))
     net.initialize()
     return randomise(net, seed, non_negative)
 

@@ -12,7 +12,7 @@ from mxnet.gluon import HybridBlock, nn
 from gluon_nrm.models import LayerSpec, Network, nrm
 from gluon_nrm.runs.network_arrays import named_parameters
 
-PLAIN = {"norm": "none", "render_norm": "none", "path_norm": "none"}
+PLAIN: Dict[str, Any] = {"norm": "none", "render_norm": "none", "path_norm": "none"}
 
 Builder = Callable[..., Network]
 

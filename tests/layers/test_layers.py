@@ -20,8 +20,12 @@ from gluon_nrm.rules.statistics import instance_norm, spatial_mean
 pytestmark = pytest.mark.filterwarnings("ignore:.*already initialized")
 
 EPSILON = 1e-5
-GAMMA, BETA, BIAS = np.float32([1.5, -0.5, 2]), np.float32([0.3, 0, -1]), np.float32([1, -2, 0.5])
-MEAN, VARIANCE = np.float32([0.2, -0.4, 1]), np.float32([0.5, 1, 3])
+GAMMA, BETA, BIAS = (
+    np.array([1.5, -0.5, 2], np.float32),
+    np.array([0.3, 0, -1], np.float32),
+    np.array([1, -2, 0.5], np.float32),
+)
+MEAN, VARIANCE = np.array([0.2, -0.4, 1], np.float32), np.array([0.5, 1, 3], np.float32)
 
 
 def wide(values: np.ndarray) -> np.ndarray:
@@ -118,7 +122,7 @@ def test_instance_norm_that_learns_no_beta() -> None:
 def test_instance_norm_of_a_map_without_variance_is_its_shift() -> None:
     """As at the top of the zero image's rendering, which is a map of one pixel."""
     for x in (np.full((1, 3, 4, 4), 7.0, np.float32), some(1, 1, 3, 1, 1) * 1000):
-        (found,) = both_ways(partial(instance_norm, size=x.shape[2:]), x, GAMMA, BETA)
+        (found,) = both_ways(partial(instance_norm, size=(x.shape[2], x.shape[3])), x, GAMMA, BETA)
         np.testing.assert_allclose(found, wide(BETA) * np.ones_like(x), atol=1e-4)
 
 
@@ -152,7 +156,7 @@ def test_bias_returns_what_a_norm_does() -> None:
     x = some(1, 2, 3, 4, 5)
     y, scale, shift = (each.asnumpy() for each in Bias(new_bias())(mx.nd.array(x)))
     np.testing.assert_allclose(y, x + wide(BIAS), rtol=1e-6)
-    np.testing.assert_array_equal([scale, shift], [np.ones(3), BIAS])
+    np.testing.assert_array_equal(np.stack([scale, shift]), np.stack([np.ones(3), BIAS]))
 
 
 class Pair(NamedTuple):

@@ -123,7 +123,7 @@ def test_class_prior(name: str, form: str) -> None:
     np.testing.assert_allclose(found[0] - found[1], -log_prior[predicted], rtol=1e-4, atol=1e-5)
 
 
-EXACT = {"norm": "none", "render_norm": "none", "path_norm": "exact"}
+EXACT: Dict[str, Any] = {"norm": "none", "render_norm": "none", "path_norm": "exact"}
 DROPPING = [LayerSpec(1, pool=2, dropout=0.5)]
 BAD: Dict[str, Any] = {
     "'exact' is for networks without norms": lambda: tiny.build(**{**EXACT, "norm": "batch"}),

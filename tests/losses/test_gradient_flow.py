@@ -25,8 +25,8 @@ from gluon_nrm.training.teacher import MeanTeacher
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation")
 
 LAYERS = (3, "pool", 4, 5)
-SEPARATE = dict(maxmin=True, render_norm_branches="separate")
-MODE = dict(path_norm="mode", render_norm="none", maxmin=True)
+SEPARATE: Dict[str, Any] = dict(maxmin=True, render_norm_branches="separate")
+MODE: Dict[str, Any] = dict(path_norm="mode", render_norm="none", maxmin=True)
 
 CLASSIFY = [
     r"layers\.\d\.convolution\.weight", r"layers\.\d\.bias", r"layers\.\d\.branches\.\d\.norm\.gamma",

@@ -22,7 +22,7 @@ from gluon_nrm.models.interface.passes import MatchedLayer
 
 K = 4
 ALPHAS = (0.3, 0.7)
-LABELS = np.float32([2, -1, 0, 3, -1])
+LABELS = np.array([2, -1, 0, 3, -1], np.float32)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def consistency(student: np.ndarray, teacher: np.ndarray) -> np.ndarray:
 
 
 def probabilities(*logits: np.ndarray) -> np.ndarray:
-    return sum(alpha * softmax(each) for alpha, each in zip(ALPHAS, logits))
+    return np.sum([alpha * softmax(each) for alpha, each in zip(ALPHAS, logits)], axis=0)
 
 
 def moment_matching(*maps: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_cross_entropy() -> None:
 
 
 def test_cross_entropy_of_an_unlabelled_image_is_exactly_nothing() -> None:
-    logits = mx.nd.array(np.float32([[1, 2, 3, 4], [1e4, -1e4, 0, 0], [0, 0, 0, 0]]))
+    logits = mx.nd.array(np.array([[1, 2, 3, 4], [1e4, -1e4, 0, 0], [0, 0, 0, 0]], np.float32))
     logits.attach_grad()
     with autograd.record():
         loss = losses.CrossEntropy(K)(mx.nd.array([-1, -1, 1]), logits)
@@ -210,7 +210,7 @@ def test_moment_matching_without_variance(constant: str) -> None:
     maps = [some(1, 2, 3, 2, 3), some(2, 2, 3, 4, 2)]
     for place, name in enumerate(("rendered", "inferred")):
         if constant in (name, "both"):
-            maps[place] = np.ones_like(maps[place]) * np.float32([0.1, 7, -300]).reshape(1, 3, 1, 1)
+            maps[place] = np.ones_like(maps[place]) * np.array([0.1, 7, -300], np.float32).reshape(1, 3, 1, 1)
     loss, found = match_moments(maps)
     np.testing.assert_allclose(loss, moment_matching(*maps), rtol=1e-3)
     for gradient in found:
@@ -241,12 +241,12 @@ def test_objective_pairs_and_averages_the_moments() -> None:
     x, label = tiny.images(net), tiny.labels(net)
     joint = net.joint(mx.nd, x, label)
     template = net.classifier.weight.data().asnumpy()[label.asnumpy().astype(int)].reshape(5, -1, 1, 1)
-    expected = 0.0
+    expected = np.zeros(())
     for sign, layers, rendering in zip((1, -1), net.infer_layers(x), joint.renderings):
         inputs = [x, *[sign * layer.output for layer in layers[:-1]]]  # the Min branch is negated
         inferred = [layer.convolution(each).asnumpy() for layer, each in zip(net.layers, inputs)]
         rendered = [each.asnumpy() for each in rendering.matched[:-1]]
-        expected += 0.5 * moment_matching(*rendered, template, *inferred)
+        expected = expected + 0.5 * moment_matching(*rendered, template, *inferred)
     found = losses.Objective(net, ["moment_matching"])(x, label).terms.asnumpy()
     np.testing.assert_allclose(found, np.broadcast_to(expected, (1, 5)), rtol=1e-3)
 

@@ -14,7 +14,7 @@ from oracle import assert_differentiates, differences, gradients, some
 from gluon_nrm import losses
 from gluon_nrm.models import NRM
 
-MODE = {"slope": 0.0, "norm": "none", "render_norm": "none", "path_norm": "mode"}
+MODE: Dict[str, Any] = {"slope": 0.0, "norm": "none", "render_norm": "none", "path_norm": "mode"}
 
 
 def layerwise(*arrays: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from gluon_nrm.losses import Objective
 from gluon_nrm.models import NRM, TracedClassifier, TracedNRM, get_model, initialise, list_models, registry
 from gluon_nrm.models.skip_networks import LEAKY
 
-CLASSIFIER = {"render": False}
+CLASSIFIER: Dict[str, Any] = {"render": False}
 SMALL = ("cifar_densenet40", "cifar_resnet20", "digits_densenet", "digits_resnet", "digits_shake_resnext")
 
 

@@ -16,8 +16,8 @@ from gluon_nrm.models.interface.passes import Inference
 
 Network = Dict[str, Any]
 
-PLAIN = {"norm": "none", "render_norm": "none"}
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+PLAIN: Dict[str, Any] = {"norm": "none", "render_norm": "none"}
+TOLERANCE: Dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 BRANCHES = {"max": 0, "min": 1}
 LENET = [
     LayerSpec(4, kernel=5, pad=4, pool=2),
@@ -91,7 +91,8 @@ def ask(network: Network, net: NRM, train: bool, known: bool = True) -> Iterator
         product = mx.nd.sum(rendering.image * x, axis=(1, 2, 3))
         own = score - mx.nd.dot(joint.code, net.classifier.bias.data())
         by_bias = [float(mx.nd.dot(layer.bias.data(), layer.bias.grad()).asscalar()) for layer in twin.layers]
-        yield Found(*[each.asnumpy() for each in (own, rendering.image, x.grad, product, eta)], sum(by_bias))
+        arrays = [each.asnumpy() for each in (own, rendering.image, x.grad, product, eta)]
+        yield Found._make([*arrays, sum(by_bias)])
 
 
 def check(branches: Iterator[Found], expected: int) -> None:

@@ -101,7 +101,7 @@ def test_warm_restarts(first: int, factor: float) -> None:
         since = step / 10  # epochs after the warm-up, which ends at epoch 7
         if factor == 1:
             cycle = math.floor(since / first)
-            start, length = cycle * first, float(first)
+            start, length = float(cycle * first), float(first)
         else:
             cycle = math.floor(math.log(1 + since / first * (factor - 1), factor) + 1e-9)
             start, length = first * (factor**cycle - 1) / (factor - 1), first * factor**cycle

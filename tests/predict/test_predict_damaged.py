@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 from linear_export import write_export
@@ -15,6 +15,7 @@ from predicting import COUNT, NET, call, work_in
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.predict import predict_images as predicting
 from gluon_nrm.predict.classifier import FileClassifier
+from gluon_nrm.predict.images import read_pixels
 from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 from gluon_nrm.predict.write_predictions import WRITERS
 
@@ -93,7 +94,7 @@ def test_what_was_read_is_drawn(here: Path, monkeypatch: Any) -> None:
 
 def test_results_come_as_they_are_computed(here: Path, monkeypatch: Any, capsys: Any) -> None:
     """When the last image is read, the lines of those before it, but for two batches, are written."""
-    read_pixels, written = predicting.read_pixels, []
+    written: List[str] = []
 
     def read(path: Path, *arguments: Any) -> Any:
         if path.name == f"{COUNT - 1}.png":

@@ -17,7 +17,7 @@ from gluon_nrm.probability.latents import OverlappingWindows, States, TiledWindo
 
 DRAWS = 100  # of each model: 1,200 in all
 BRANCHES = {"max": 0, "min": 1}
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE: Dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 class Draw(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -147,7 +147,12 @@ def test_every_number_of_labels_that_a_remedy_names_is_accepted() -> None:
         classes = rng.randint(2, 5)
         labels = np.concatenate([np.arange(classes), rng.randint(0, classes, rng.randint(0, 20))])
         validation, labelled = int(rng.randint(0, len(labels) + 2)), int(rng.randint(-3, 30))
-        given = {"labelled": labelled, "split_seed": 0, "validation": validation, "classes": classes}
+        given: Dict[str, Any] = {
+            "labelled": labelled,
+            "split_seed": 0,
+            "validation": validation,
+            "classes": classes,
+        }
         try:
             draw_split(labels, **given)
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
 import pytest
 import yaml
@@ -66,7 +66,7 @@ def test_what_is_written_means_the_same_to_other_readers() -> None:
 
 
 def test_numbers_and_the_rest_come_back_too() -> None:
-    values = {
+    values: Dict[str, Any] = {
         "a": 0,
         "b": -5,
         "c": 1e-5,

@@ -62,8 +62,8 @@ def test_max_pooling(kernel: Pair, size: Pair) -> None:
 
 
 def test_max_unpooling_by_hand() -> None:
-    x = np.float32([[1, 2, 0, -1], [4, 3, -3, -2], [5, 5, 7, 8], [0, 5, 9, 6]]).reshape(1, 1, 4, 4)
-    h = np.float32([[10, 20], [30, 40]]).reshape(1, 1, 2, 2)
+    x = np.array([[1, 2, 0, -1], [4, 3, -3, -2], [5, 5, 7, 8], [0, 5, 9, 6]], np.float32).reshape(1, 1, 4, 4)
+    h = np.array([[10, 20], [30, 40]], np.float32).reshape(1, 1, 2, 2)
     expected = [[0, 0, 20, 0], [10, 0, 0, 0], [30, 30, 0, 0], [0, 30, 40, 0]]  # three winners where fives tie
 
     def rule(F: Any, h: Any, x: Any) -> Any:

@@ -16,7 +16,7 @@ Pair = Tuple[int, int]
 
 def geometry(
     kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilate: Pair = (1, 1)
-) -> Dict[str, Pair]:
+) -> Dict[str, Any]:
     return {"kernel": kernel, "stride": stride, "pad": pad, "dilate": dilate}
 
 
@@ -34,7 +34,7 @@ ODD = [
 ]
 
 
-def check_convolution(window: Dict[str, Pair], size: Pair, groups: int = 1) -> None:
+def check_convolution(window: Dict[str, Any], size: Pair, groups: int = 1) -> None:
     """The transpose, and its own gradients: <h, W x> = <W^T h, x> differentiated both ways round."""
     channels, filters = 2 * groups, 3 * groups
     x, weight = some(1, 2, channels, *size), some(2, filters, channels // groups, *window["kernel"])
@@ -80,7 +80,12 @@ def test_output_size_of_too_small_an_image_is_below_one() -> None:
 
 
 def test_frozen_normalisation() -> None:
-    weight, gamma, mean, var = some(1, 4, 2, 3, 3), some(2, 4), some(3, 4), np.float32([0.3, 1, 2, 5])
+    weight, gamma, mean, var = (
+        some(1, 4, 2, 3, 3),
+        some(2, 4),
+        some(3, 4),
+        np.array([0.3, 1, 2, 5], np.float32),
+    )
     scale = gamma / np.sqrt(var + 1e-5)
 
     def forward(F: Any, x: Any) -> Any:

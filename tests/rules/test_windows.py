@@ -42,7 +42,8 @@ def pooled_shape(size: Any, where: Windows) -> Any:
 
 
 def winners(x: np.ndarray, where: Windows) -> List[np.ndarray]:
-    return both_ways(lambda F, v: windows.winners(F, v, pool(F, v, where, "max"), where, x.shape[2:]), x)
+    size = (x.shape[2], x.shape[3])
+    return both_ways(lambda F, v: windows.winners(F, v, pool(F, v, where, "max"), where, size), x)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -170,7 +170,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-DAMAGES = {
+DAMAGES: Dict[str, Tuple[Callable[[Path], Any], str]] = {
     "flipped": (lambda folder: flip_a_byte(folder / "student.npz"), r"student\.npz is damaged"),
     "cut": (lambda folder: cut(folder / "optimiser.npz"), r"optimiser\.npz is damaged"),
     "empty": (lambda folder: (folder / "student.npz").write_bytes(b""), r"student\.npz is damaged"),

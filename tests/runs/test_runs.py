@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 import numpy as np
 import pytest
@@ -252,7 +252,10 @@ def test_metrics_are_plain_json(tmp_path: Path) -> None:
 def test_damaged_metrics_are_named_by_line_and_not_touched(tmp_path: Path, text: bytes, place: str) -> None:
     with opened(tmp_path) as run:
         run.metrics_path.write_bytes(text)
-    for action in (lambda: load_run(run.path), lambda: opened(tmp_path), lambda: run.truncate_metrics(0)):
+    actions: List[Callable[[], Any]] = [
+        lambda: load_run(run.path), lambda: opened(tmp_path), lambda: run.truncate_metrics(0),
+    ]  # fmt: skip
+    for action in actions:
         with pytest.raises(RunError, match=r"metrics\.jsonl" + place):
             action()
     assert run.metrics_path.read_bytes() == text
@@ -335,7 +338,8 @@ def test_a_run_with_a_file_missing(tmp_path: Path, name: str) -> None:
     run = opened(tmp_path)
     run.close()
     (run.path / name).unlink()
-    for action in (lambda: load_run(run.path), lambda: opened(tmp_path)):
+    actions: List[Callable[[], RunFolder]] = [lambda: load_run(run.path), lambda: opened(tmp_path)]
+    for action in actions:
         with pytest.raises(RunError, match=f"toy-s0 is no run folder: {name} is missing"):
             action()
 
@@ -383,7 +387,8 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, data: bytes, message
     run.close()
     (run.path / name).write_bytes(data)
     before = contents(run.path)
-    for action in (lambda: load_run(run.path), lambda: opened(tmp_path)):
+    actions: List[Callable[[], RunFolder]] = [lambda: load_run(run.path), lambda: opened(tmp_path)]
+    for action in actions:
         with pytest.raises(RunError, match=message) as caught:
             action()
         assert len(str(caught.value).splitlines()) <= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from pathlib import Path
+from typing import Dict
 
 import pytest
 from fakes import ROOT
@@ -12,9 +13,9 @@ from fakes import ROOT
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.report.published import PUBLISHED, read_published
 from gluon_nrm.runs.tables import read_csv as read_table
-from gluon_nrm.storage.csv_io import choice, integer, number, optional_number, read_csv
+from gluon_nrm.storage.csv_io import Kind, choice, integer, number, optional_number, read_csv
 
-KINDS = {
+KINDS: Dict[str, Kind] = {
     "name": str,
     "n": integer,
     "x": number,

@@ -9,11 +9,12 @@ import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
 from gluon_nrm.errors import CheckpointError, NRMError, RunError
+from gluon_nrm.storage.files import remove
 from gluon_nrm.storage.json_io import DEEPEST, SourceFile, parse_json, read_json, read_keys, read_value
 
 SOURCE = SourceFile("x.json", RunError)
@@ -104,15 +105,21 @@ def test_memory_is_bounded_by_the_size_of_the_file() -> None:
 
 def test_files_that_cannot_be_such(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for prepare, message in (
+
+    def replaced(make: Callable[[Path], Any]) -> None:
+        remove(path)
+        make(path)
+
+    cases: List[Tuple[Callable[[], Any], str]] = [
         (lambda: None, "cannot read .*x.json: No such file"),
         (path.mkdir, "cannot read .*x.json: Is a directory"),
-        (lambda: (path.rmdir(), os.mkfifo(path)), "no regular file"),
-        (lambda: (path.unlink(), path.symlink_to("/dev/zero")), "no regular file"),
-        (lambda: (path.unlink(), path.symlink_to(path)), "cannot read .*x.json: Too many levels"),
-        (lambda: (path.unlink(), path.write_bytes(b" " * 101)), "x.json has more than 100 bytes"),
+        (lambda: replaced(os.mkfifo), "no regular file"),
+        (lambda: replaced(lambda it: it.symlink_to("/dev/zero")), "no regular file"),
+        (lambda: replaced(lambda it: it.symlink_to(it)), "cannot read .*x.json: Too many levels"),
+        (lambda: replaced(lambda it: it.write_bytes(b" " * 101)), "x.json has more than 100 bytes"),
         (lambda: path.write_bytes(b"[]"), "x.json is damaged: it holds no JSON object; put it back"),
-    ):
+    ]
+    for prepare, message in cases:
         prepare()
         with pytest.raises(CheckpointError, match=message):
             read_json(path, CheckpointError, largest=100)

@@ -15,7 +15,7 @@ from gluon_nrm.data.fetch.prepare import describe_files, prepare
 from gluon_nrm.data.pipeline.split_files import write_splits
 from gluon_nrm.data.readers.archives import read_files
 from gluon_nrm.data.readers.find_files import find_file
-from gluon_nrm.data.readers.folder import find_parts
+from gluon_nrm.data.readers.folder_layout import find_parts
 from gluon_nrm.data.readers.recordio import RecordFile
 from gluon_nrm.data.sets.registry import DataSource, data_folder
 from gluon_nrm.errors import DataError, NRMError, RunError

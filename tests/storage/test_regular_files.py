@@ -47,8 +47,8 @@ OPENING = {
     ("np", "fromfile"),
 }
 
-DIGITS = Dataset("d", ("a",), *[ImageSet(np.zeros((1, 1, 2, 2), "u1"), np.zeros(1, "i8"))] * 2,
-                 np.zeros(1), np.ones(1))  # fmt: skip
+PART = ImageSet(np.zeros((1, 1, 2, 2), "u1"), np.zeros(1, "i8"))
+DIGITS = Dataset("d", ("a",), PART, PART, np.zeros(1), np.ones(1))
 OPENERS: Dict[str, Callable[[Path], object]] = {
     "an image": lambda path: decode(path, path),
     "an archive": lambda path: read_files(path, "folder", ["a"], 10),

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
 import pytest
 from fakes import ROOT, fake_distribution
 
 from gluon_nrm.system import diagnosis
 from gluon_nrm.system.gpus import Gpu
+from gluon_nrm.system.wheels import mxnet_builds
 
 DOCTOR = ROOT / "tools" / "doctor.py"
 #: Stands in for a machine with these GPUs and this build of MXNet (True: the CUDA build).
@@ -30,9 +31,7 @@ def run(command: Sequence[object], *folders: Path, **options: Any) -> subprocess
     return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=120, **options)
 
 
-cpu_build_only = pytest.mark.skipif(
-    diagnosis.mxnet_builds() != ["mxnet"], reason="compares with the CPU build alone"
-)
+cpu_build_only = pytest.mark.skipif(mxnet_builds() != ["mxnet"], reason="compares with the CPU build alone")
 
 
 @cpu_build_only
@@ -86,7 +85,7 @@ def test_arguments_that_are_wrong() -> None:
 # --- findings, without a machine that has them ---
 
 
-def levels(found: Sequence[diagnosis.Finding]) -> List[Tuple[str, str]]:
+def levels(found: Iterable[diagnosis.Finding]) -> List[Tuple[str, str]]:
     return [(finding.level, finding.text.split(":")[0]) for finding in found]
 
 

@@ -222,7 +222,7 @@ def test_temporal_ensembling_on_one_device_equals_two() -> None:
 # ---- virtual adversarial perturbations
 
 
-SMOOTH = dict(norm="none", render_norm="none", slope=0.3)
+SMOOTH: Dict[str, Any] = dict(norm="none", render_norm="none", slope=0.3)
 
 
 def an_adversary(net: Any, **settings: Any) -> Adversary:
@@ -306,7 +306,7 @@ def test_directions_depend_on_seed_step_and_stream_alone() -> None:
 # ---- the second pass
 
 
-MODELS = {
+MODELS: Dict[str, Dict[str, Any]] = {
     "list": dict(name="digits_cnn"),
     "maxmin": dict(name="digits_cnn", maxmin=True, released_bias=True),
     "zoo": dict(name="gluon.resnet18_v1", render=False),

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Optional
+from typing import Any, List, Optional
 
 import mxnet as mx
 import pytest
@@ -23,7 +23,7 @@ from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.runs import run_data
 from gluon_nrm.training import forecast as forecast_module
-from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.forecast import forecast
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
@@ -125,13 +125,16 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_forecast_where_the_batch_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reckoned from few images of each stream; nothing is run at the whole batch."""
-    seen = []
+    seen: List[Parts] = []
     take_steps = forecast_module._take_steps
+
+    def take_and_keep(parts: Parts, *steps: int) -> Any:
+        seen.append(parts)
+        return take_steps(parts, *steps)
+
     # less than nothing: what a step takes may have been taken by an earlier test
     monkeypatch.setattr(forecast_module, "free_memory", lambda: -1.0)
-    monkeypatch.setattr(
-        forecast_module, "_take_steps", lambda parts, *steps: seen.append(parts) or take_steps(parts, *steps)
-    )
+    monkeypatch.setattr(forecast_module, "_take_steps", take_and_keep)
     short = ["train.epoch_steps=4", "train.batch_labelled=64"]
     lines = forecast(load_recipe(ROOT / "recipes" / "digits_nrm.yaml", short), devices="cpu").splitlines()
     assert re.match(r"batch    15 images a step in place of 96, which would need about \d", lines[0])

@@ -62,7 +62,7 @@ def test_a_streamed_run_goes_on_to_the_same_bits(monkeypatch: pytest.MonkeyPatch
                     save(loop, stop)
                     raise KeyboardInterrupt
 
-        loop.parts.streams.epoch = epoch  # type: ignore[method-assign]
+        loop.parts.streams.epoch = epoch  # type: ignore[method-assign, assignment]
         train_epoch(loop, progress, stop)
 
     train_epoch = Loop._train_epoch

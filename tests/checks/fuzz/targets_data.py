@@ -6,7 +6,7 @@ import hashlib
 import random
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def splits(folder: Path) -> None:
     write_splits(_dataset(), [20], [0], folder / "digits")
 
 
-def _dataset():  # type: ignore[no-untyped-def]
+def _dataset() -> Any:
     from gluon_nrm.data import load_dataset
 
     return load_dataset("digits")

@@ -21,7 +21,7 @@ import pytest
 from official_files import SPECS
 
 from gluon_nrm.data import DataSource
-from gluon_nrm.data.fetch import download, prepare
+from gluon_nrm.data.fetch import download
 from gluon_nrm.data.fetch.download import fetch
 from gluon_nrm.data.fetch.official_files import BY_HAND, REMOTE, Remote
 from gluon_nrm.data.readers import mnist
@@ -311,7 +311,7 @@ def small_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dict[str, by
         Remote(name, len(data), hashlib.sha256(data).hexdigest(), (f"{server.address}/mnist",))
         for name, data in files.items()
     )
-    monkeypatch.setitem(prepare.REMOTE, "mnist", sums)
+    monkeypatch.setitem(REMOTE, "mnist", sums)
     monkeypatch.setitem(registry._LOADERS, "mnist", lambda source: mnist.read_mnist(SPECS["mnist"], source))
     return files
 

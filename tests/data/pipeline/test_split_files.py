@@ -42,8 +42,8 @@ def test_what_is_shipped_is_what_is_drawn() -> None:
     assert {path.name for path in SHIPPED} == names
     for path in SHIPPED:
         _, labels, seed = path.stem.split("_")
-        settings = {"labels": int(labels), "seed": int(seed[1:])}
-        assert_same(read_split(path, DIGITS, **settings), drawn(DIGITS, *settings.values()))
+        read = read_split(path, DIGITS, labels=int(labels), seed=int(seed[1:]))
+        assert_same(read, drawn(DIGITS, int(labels), int(seed[1:])))
 
 
 @pytest.mark.parametrize("include", [False, True])

@@ -58,6 +58,12 @@ def assert_equal(first: List[Step], second: List[Step]) -> None:
             np.testing.assert_array_equal(x, y)
 
 
+def generator_state() -> np.ndarray:
+    """State of numpy's global generator."""
+    state: Any = np.random.get_state()
+    return state[1].copy()
+
+
 AUGMENTED: Dict[str, Any] = dict(augment=Augment(2, True), independent_teacher=True)
 
 
@@ -86,9 +92,9 @@ def test_interleaved_epochs_do_not_disturb_each_other() -> None:
 
 def test_the_global_random_state_is_not_changed() -> None:
     np.random.seed(1)
-    before = np.random.get_state()[1].copy()
+    before = generator_state()
     list(streams(**AUGMENTED).epoch(0))
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.testing.assert_array_equal(generator_state(), before)
 
 
 @pytest.mark.parametrize("stream", ["labelled", "unlabelled"])
@@ -214,7 +220,10 @@ def test_the_border_is_black_before_normalisation() -> None:
         "shifted", tuple("abc"), DATA.train, DATA.train, mean=np.array([3.0, 5.0]), std=np.array([2.0, 4.0])
     )
     step = next(iter(streams(data, augment=Augment(2, False), batch_labelled=32).epoch(0)))
-    raw = step.labelled.images * np.float32([2, 4])[:, None, None] + np.float32([3, 5])[:, None, None]
+    raw = (
+        step.labelled.images * np.array([2, 4], np.float32)[:, None, None]
+        + np.array([3, 5], np.float32)[:, None, None]
+    )
     for image in raw:
         assert len(set(np.unique(image.round(3))) - {0.0}) <= 1
     assert (raw == 0).any()

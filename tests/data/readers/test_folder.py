@@ -35,8 +35,8 @@ def test_train_and_test_folders(test: str, tmp_path: Path) -> None:
     assert found.train.labels.tolist() == [0, 0, 1, 1, 1] and found.test.labels.tolist() == [0, 1]
     np.testing.assert_array_equal(found.train.images, [image(seed) for seed in (3, 4, 0, 1, 2)])
     np.testing.assert_array_equal(found.test.images, [image(seed) for seed in (10, 11)])
-    np.testing.assert_allclose(found.mean, found.train.images.mean(axis=(0, 2, 3)), rtol=1e-6)
-    np.testing.assert_allclose(found.std, found.train.images.std(axis=(0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(found.mean, np.asarray(found.train.images).mean(axis=(0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(found.std, np.asarray(found.train.images).std(axis=(0, 2, 3)), rtol=1e-5)
 
 
 def test_a_single_level_holds_a_fifth_of_each_class_out(tmp_path: Path) -> None:
@@ -44,10 +44,10 @@ def test_a_single_level_holds_a_fifth_of_each_class_out(tmp_path: Path) -> None:
     found, again = load(tmp_path), load(tmp_path)
     assert np.bincount(found.test.labels).tolist() == [2, 4, 1]
     assert np.bincount(found.train.labels).tolist() == [8, 16, 1]
-    everything = [*found.train.images, *found.test.images]
+    everything = [*np.asarray(found.train.images), *np.asarray(found.test.images)]
     assert {each.tobytes() for each in everything} == {image(seed).tobytes() for seed in range(32)}
     np.testing.assert_array_equal(found.test.images, again.test.images)
-    assert found.test.images[0].tobytes() != image(0).tobytes()  # drawn, and not the first ones
+    assert np.asarray(found.test.images)[0].tobytes() != image(0).tobytes()  # drawn, and not the first ones
 
 
 def test_a_class_called_train(tmp_path: Path) -> None:
@@ -64,13 +64,13 @@ def test_every_format_and_grey_images(tmp_path: Path) -> None:
         (tmp_path / "b" / name).write_bytes(files.encoded(grey, kind))
     found = load(tmp_path)
     assert found.input_shape == (1, 6, 6)
-    assert all((each == grey).all() for each in found.train.images)
+    assert all((each == grey).all() for each in np.asarray(found.train.images))
     # one image in colour, and all have three channels; transparency is left out
     (tmp_path / "b" / "5.png").write_bytes(files.encoded(files.pixels(channels=4)))
     both = load(tmp_path)
     assert both.input_shape == (3, 6, 6) and len(both.train.labels) + len(both.test.labels) == 9
     colour = files.pixels(channels=4)[..., :3].transpose(2, 0, 1)
-    everything = [*both.train.images, *both.test.images]
+    everything = [*np.asarray(both.train.images), *np.asarray(both.test.images)]
     assert sum((each == grey).all() for each in everything) == 8
     assert sum((each == colour).all() for each in everything) == 1
 
@@ -85,7 +85,7 @@ def test_size_resizes_the_shorter_side_and_cuts_the_middle(height: int, width: i
         middle = slice(third, 2 * third)
         stripes[(middle, slice(None)) if height > width else (slice(None), middle)] = 200
         (tmp_path / part / "a" / "0.png").write_bytes(files.encoded(stripes))
-    found = load(tmp_path, size=6).train.images[0]
+    found = np.asarray(load(tmp_path, size=6).train.images)[0]
     assert found.shape == (3, 6, 6)
     long_side = max(height, width) / min(height, width)
     assert abs(found.mean() - 200 * min(1, long_side / 3)) < 25
@@ -99,7 +99,10 @@ def test_size_of_a_square_image(tmp_path: Path) -> None:
         np.asarray(Image.fromarray(files.pixels(12, 12, seed)).resize((6, 6), Image.Resampling.BICUBIC))
         for seed in (0, 1)
     ]
-    everything = {each.transpose(1, 2, 0).tobytes() for each in (*found.train.images, *found.test.images)}
+    everything = {
+        each.transpose(1, 2, 0).tobytes()
+        for each in (*np.asarray(found.train.images), *np.asarray(found.test.images))
+    }
     assert everything == {each.tobytes() for each in resized}
 
 
@@ -111,7 +114,9 @@ def test_a_photograph_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
         exif = picture.getexif()
         exif[0x0112] = 3  # orientation: upside down
         picture.save(tmp_path / part / "a" / "0.png", exif=exif)
-    np.testing.assert_array_equal(load(tmp_path).train.images[0], array[::-1, ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        np.asarray(load(tmp_path).train.images)[0], array[::-1, ::-1].transpose(2, 0, 1)
+    )
 
 
 # What is wrong

@@ -134,7 +134,7 @@ def test_a_matlab_file_that_holds_more_is_refused_before_it_is_unpacked(tmp_path
 @pytest.mark.parametrize("compressed", [True, False])
 def test_arrays_are_those_that_scipy_wrote(tmp_path: Path, compressed: bool) -> None:
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: Dict[str, np.ndarray] = {
         "X": rng.integers(0, 256, (3, 4, 2, 5), dtype=np.uint8),
         "y": rng.integers(0, 10, (7, 1), dtype=np.uint8),
         "z": rng.normal(size=(2, 3)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 import picture_files as files
@@ -228,7 +228,8 @@ def test_a_constant_channel_is_named(channel: int, value: int, tmp_path: Path) -
             array = files.pixels(seed=channel)
             array[..., channel] = value
             put(tmp_path, f"{part}/{name}/1.png", content=files.encoded(array))
-    for settings in ({}, {"streamed": True, "size": 4}):
+    choices: List[Dict[str, Any]] = [{}, {"streamed": True, "size": 4}]
+    for settings in choices:
         with pytest.raises(DataError, match=f"channel {channel + 1} of 3 is {value} in every pixel .*leave"):
             load_dataset("folder", path=str(tmp_path), **settings)
     grey = ImageSet(np.full((4, 1, 3, 3), 7, dtype=np.uint8), np.zeros(4, dtype=np.int64))

@@ -29,19 +29,20 @@ READ: Dict[str, Callable[[DataSource], Dataset]] = {
     "svhn": lambda source: read_svhn(SPECS["svhn"], source),
     "mnist": lambda source: read_mnist(SPECS["mnist"], source),
 }
-FOLDERS = {
+Writer = Callable[[Any], Files]
+
+FOLDERS: Dict[Writer, str] = {
     official.cifar10_binary: "cifar-10-batches-bin",
     official.cifar10_python: "cifar-10-batches-py",
     official.cifar100_binary: "cifar-100-binary",
     official.cifar100_python: "cifar-100-python",
 }
-ARCHIVES = {
+ARCHIVES: Dict[Writer, str] = {
     official.cifar10_binary: "cifar-10-binary.tar.gz",
     official.cifar10_python: "cifar-10-python.tar.gz",
     official.cifar100_binary: "cifar-100-binary.tar.gz",
     official.cifar100_python: "cifar-100-python.tar.gz",
 }
-Writer = Callable[[Any], Files]
 
 
 def put(folder: Path, files: Files) -> None:
@@ -57,7 +58,7 @@ def assert_read(name: str, data_dir: Path) -> None:
         images, labels = a_part(spec, part)
         np.testing.assert_array_equal(image_set.images, images)
         np.testing.assert_array_equal(image_set.labels, labels)
-        assert image_set.images.flags.c_contiguous
+        assert np.asarray(image_set.images).flags.c_contiguous
     assert (found.name, found.class_names) == (name, spec.class_names)
     assert found.input_shape == spec.input_shape
     pixels = a_part(spec, "train")[0].astype(np.float64)

@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, Mapping, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -21,7 +21,9 @@ from gluon_nrm.errors import DataError
 PNG = files.encoded(files.pixels())
 
 
-def write(path: Path, items: List[Tuple[int, float]], listed: Dict[int, object], image: bytes = PNG) -> None:
+def write(
+    path: Path, items: Sequence[Tuple[int, float]], listed: Mapping[int, object], image: bytes = PNG
+) -> None:
     """Records of (key, label), with MXNet's own writer, and a list key -> label unless it is empty."""
     writer = mx.recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "w")
     for key, label in items:

@@ -269,7 +269,7 @@ def test_every_requirement_is_pinned_exactly(path: Path) -> None:
     assert lines
     for line in lines:
         assert re.fullmatch(
-            r"-r requirements-common\.txt|[\w-]+==[\w.]+(; python_version (<|>=) \"3\.10\")?", line
+            r"-r requirements-common\.txt|[\w-]+==[\w.]+(; python_version (<|>=) \"3\.1[0-9]\")?", line
         )
 
 

@@ -112,7 +112,8 @@ def test_uneven_classes_and_both_streams(tmp_path: Path) -> None:
             assert split.unlabelled.tolist() == sorted(set(range(10)) - set(split.labelled.tolist()))
     for positions in ([0, 9, 3, 7], [7], [1], [9, 9]):
         expected_images = [
-            np.asarray(data.train.images)[at] if at < 7 else np.asarray(data.unlabelled)[at - 7] for at in positions
+            np.asarray(data.train.images)[at] if at < 7 else np.asarray(data.unlabelled)[at - 7]
+            for at in positions
         ]
         np.testing.assert_array_equal(data.images_at(np.array(positions)), expected_images)
 

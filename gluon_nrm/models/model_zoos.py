@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from types import ModuleType
-from typing import Callable, List
+from typing import Callable, Dict, List
 
+import numpy as np
 from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
@@ -35,6 +36,37 @@ def zoo_builder(zoo: str, name: str) -> Callable[[int, int], HybridBlock]:
             raise ModelError(f"model.name: {zoo} has no network {name!r}{hint}") from problem
 
     return build
+
+
+def zoo_arrays(name: str) -> Dict[str, np.ndarray]:
+    """Download the trained weights of a zoo's network, or read them from the zoo's cache.
+
+    Returns:
+        Arrays of float32 by structural name.
+
+    Raises:
+        ModelError: the zoo cannot be imported, has no weights of this network, or cannot be reached.
+    """
+    zoo, _, own = name.partition(".")
+    module = _import(zoo)
+    remedy = "give a file by model.weights, or set model.pretrained to false"
+    try:
+        net = module.get_model(own, pretrained=True)
+    except (ValueError, KeyError, TypeError, AssertionError) as problem:
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise ModelError(
+            f"model.pretrained: {zoo} has no weights of {own!r} ({reason});\n{remedy}"
+        ) from problem
+    except (OSError, RuntimeError) as problem:
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise ModelError(
+            f"model.pretrained: the weights of {name} cannot be downloaded ({reason});\n"
+            f"connect to the network once, or {remedy}"
+        ) from problem
+    return {
+        key: each.data().asnumpy().astype(np.float32)
+        for key, each in net._collect_params_with_prefix().items()
+    }
 
 
 def _import(zoo: str) -> ModuleType:

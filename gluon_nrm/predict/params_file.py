@@ -44,7 +44,7 @@ def to_bytes(arrays: Mapping[str, Array]) -> bytes:
 
 
 def from_bytes(data: bytes, where: str) -> Dict[str, Array]:
-    """Read named arrays; they share the memory of ``data``.
+    """Read the named arrays of an export; they share the memory of ``data``.
 
     Args:
         data: the whole file.
@@ -53,19 +53,36 @@ def from_bytes(data: bytes, where: str) -> Dict[str, Array]:
     Raises:
         DeployError: it is no such file, is cut short or longer than it says, or holds what no export does.
     """
-    reader = _Reader(data)
     try:
-        if reader.numbers("QQ") != (FILE, 0):
-            raise _DamageError("it does not begin like a file of arrays")
-        arrays = [_array(reader, place) for place in range(reader.count(4 + 4 + 4))]
-        names = [reader.text() for _ in range(reader.count(8))]
-        reader.end()
-        return _by_name(arrays, names)
-    except _DamageError as problem:
+        arrays = read_arrays(data, TYPES)
+        for name in arrays:
+            if not name.startswith(PREFIXES):
+                raise DamagedArraysError(f"the name {name!r} does not begin with {' or '.join(PREFIXES)}")
+        return arrays
+    except DamagedArraysError as problem:
         raise DeployError(f"{where}: MXNet cannot read it ({problem}); export the run again") from None
 
 
-class _DamageError(Exception):
+def read_arrays(data: bytes, types: Mapping[int, Any]) -> Dict[str, Array]:
+    """Read named arrays; they share the memory of ``data``. Without names, the result is empty.
+
+    Args:
+        data: the whole file.
+        types: accepted types of arrays, by MXNet's number.
+
+    Raises:
+        DamagedArraysError: it is no such file, or is cut short or longer than it says.
+    """
+    reader = _Reader(data)
+    if reader.numbers("QQ") != (FILE, 0):
+        raise DamagedArraysError("it does not begin like a file of arrays")
+    arrays = [_array(reader, place, types) for place in range(reader.count(4 + 4 + 4))]
+    names = [reader.text() for _ in range(reader.count(8))]
+    reader.end()
+    return _by_name(arrays, names)
+
+
+class DamagedArraysError(Exception):
     """The file is damaged; the message names the reason."""
 
 
@@ -80,7 +97,7 @@ class _Reader:
         place = self._place
         if length > len(self._data) - place:
             left = len(self._data) - place
-            raise _DamageError(f"{length} bytes are wanted at {place}, and {left} are left")
+            raise DamagedArraysError(f"{length} bytes are wanted at {place}, and {left} are left")
         self._place = place + length
         return place
 
@@ -92,7 +109,7 @@ class _Reader:
         """Read the length of a list; each item takes at least a given number of bytes."""
         (count,) = self.numbers("Q")
         if count * least > len(self._data) - self._place:
-            raise _DamageError(f"a list of {count} items is longer than the file")
+            raise DamagedArraysError(f"a list of {count} items is longer than the file")
         return int(count)
 
     def text(self) -> str:
@@ -102,7 +119,7 @@ class _Reader:
         try:
             return self._data[place : place + length].decode("utf-8")
         except UnicodeDecodeError:
-            raise _DamageError("a name is not UTF-8") from None
+            raise DamagedArraysError("a name is not UTF-8") from None
 
     def values(self, kind: np.dtype, shape: Tuple[int, ...]) -> Array:
         """Read the values of an array."""
@@ -115,26 +132,23 @@ class _Reader:
     def end(self) -> None:
         """Check that the end is reached."""
         if self._place != len(self._data):
-            raise _DamageError(f"{len(self._data) - self._place} bytes follow its end")
+            raise DamagedArraysError(f"{len(self._data) - self._place} bytes follow its end")
 
 
-def _array(reader: _Reader, place: int) -> Array:
+def _array(reader: _Reader, place: int, types: Mapping[int, Any]) -> Array:
     version, kind, axes = reader.numbers("Iii")
     if (version, kind) != (ARRAY, DENSE) or not 1 <= axes <= MOST_AXES:
-        raise _DamageError(f"array {place} is no dense array of 1 to {MOST_AXES} axes")
+        raise DamagedArraysError(f"array {place} is no dense array of 1 to {MOST_AXES} axes")
     shape = reader.numbers(f"{axes}q")
     device, _, number = reader.numbers("iii")
-    if min(shape) < 1 or device != CPU or number not in TYPES:
-        raise _DamageError(f"array {place} has a shape, device or type that no export has")
-    return reader.values(TYPES[number], shape)
+    if min(shape) < 1 or device != CPU or number not in types:
+        raise DamagedArraysError(f"array {place} has a shape, device or type that is not accepted")
+    return reader.values(types[number], shape)
 
 
 def _by_name(arrays: List[Array], names: List[str]) -> Dict[str, Array]:
     if not names:  # as MXNet writes a list
         return {}
     if len(names) != len(arrays) or len(set(names)) != len(names):
-        raise _DamageError(f"{len(arrays)} arrays have {len(set(names))} names")
-    for name in names:
-        if not name.startswith(PREFIXES):
-            raise _DamageError(f"the name {name!r} does not begin with {' or '.join(PREFIXES)}")
+        raise DamagedArraysError(f"{len(arrays)} arrays have {len(set(names))} names")
     return dict(zip(names, arrays))

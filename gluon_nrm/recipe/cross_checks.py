@@ -79,6 +79,18 @@ def model_problems(model: Model) -> Problems:
         )
 
 
+def start_problems(model: Model) -> Problems:
+    """A network starts from one set of weights; only a zoo has pretrained ones."""
+    if model.pretrained and model.weights is not None:
+        yield Problem("model.pretrained", "true, but model.weights names a file; leave one of them out")
+    if model.pretrained and not model.name.startswith(("gluon.", "gluoncv.")):
+        yield Problem(
+            "model.pretrained",
+            f"true, but {shorten(model.name, 40)} is no network of a zoo; give a file by model.weights, or a "
+            "name such as gluon.resnet18_v1",
+        )
+
+
 def loss_problems(recipe: Recipe) -> Problems:
     """A loss term needs the switches it depends on; a teacher needs the consistency term."""
     weights: LossWeights = recipe.loss.weights
@@ -250,6 +262,7 @@ RULES: Sequence[Callable[[Recipe], Problems]] = (
     name_problems,
     data_problems,
     lambda recipe: model_problems(recipe.model),
+    lambda recipe: start_problems(recipe.model),
     loss_problems,
     teacher_problems,
     phase_list_problems,

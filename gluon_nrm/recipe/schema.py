@@ -251,6 +251,17 @@ class Model:
         default=False,
         metadata=about("add -log pi_y to RPN, where log pi_y is the log-softmax of the classifier's bias"),
     )
+    weights: Optional[str] = field(
+        default=None,
+        metadata=about(
+            "weights to start from: a .params file of the same network (net.save_parameters), or the folder "
+            "of a run; the classifier is new where the number of classes differs"
+        ),
+    )
+    pretrained: bool = field(
+        default=False,
+        metadata=about("start from the weights of the model zoo; for gluon.NAME and gluoncv.NAME"),
+    )
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def build_network(recipe: Recipe, dataset: Dataset, devices: List[Any]) -> Netwo
     """
     settings = asdict(recipe.model)
     name, scheme = settings.pop("name"), settings.pop("initialiser")
+    for start in ("weights", "pretrained"):  # set after the initialisation, and only at the start of a run
+        del settings[start]
     net = get_model(name, dataset.classes, dataset.input_shape, dtype=recipe.train.dtype, **settings)
     check_parameters(net.collect_params().values())
     return initialise(net, ctx=devices, seed=recipe.train.seed, scheme=scheme)

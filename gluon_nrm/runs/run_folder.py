@@ -9,6 +9,8 @@
       env.json        versions, devices and commit; "resumed" lists the changes of each later start
       metrics.jsonl   metrics of each epoch
       train.log       the lines that training prints
+      start.npz       weights that the run started from, if the recipe names any
+      start.json      names of their arrays: loaded, left out, missing
       checkpoints/    see gluon_nrm.runs.checkpoint
       figures/        figures; can be drawn again at any time
       FINISHED.json   written when the run has reached its last epoch
@@ -62,6 +64,8 @@ class RunFolder:
         self.log_path = path / "train.log"
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
+        self.start_path = path / "start.npz"
+        self.start_report_path = path / "start.json"
         self.finished_path = path / "FINISHED.json"
         self._lock = lock
 

@@ -60,6 +60,8 @@ class Parts:
     step: TrainStep
     #: facts of the data; None for noise, and for runs of earlier versions
     facts: Optional[Facts] = None
+    #: report on the weights that the network started from; empty without any
+    start: str = ""
 
     @property
     def workers(self) -> Workers:

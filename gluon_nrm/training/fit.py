@@ -29,6 +29,7 @@ from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.draw_renderings import draw_renderings, one_of_each
+from gluon_nrm.training.first_weights import keep_first_weights, set_first_weights
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
@@ -101,11 +102,16 @@ def fit(
             return _finished(RunFolder(Path(root) / done), workers, stream)
         recipe, data = data_to_train(workers, earlier, recipe, data_dir)
         parts = assemble(recipe, contexts, hybridise, workers=workers, data=data)
+        first = None
+        if workers.first:  # the others get its networks when the loop starts
+            first = set_first_weights(parts, earlier.run if earlier is not None else None)
         environment.update(devices=[str(context) for context in contexts], workers=workers.size)
         run = _open(workers, Path(root), parts, environment, fresh)
         with run:
             if workers.from_first(run.finished):
                 return _finished(run, workers, stream)
+            if first is not None:
+                keep_first_weights(run, first)
             _train(parts, run, stream, go_on or "call fit again with the same arguments", tensorboard)
     return Run(run.path, check=workers.first, resumed=run.resumed)
 
@@ -182,6 +188,7 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
         *(describe_counts(parts.facts) if parts.facts is not None else []),
         *([f"skipped  {skipped}"] if skipped else []),
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
+        *([f"start    {parts.start}"] if parts.start else []),
         f"terms    {', '.join(parts.objective.names)}",
         f"devices  {', '.join(map(str, parts.devices))}"
         + (f" of each of {parts.workers.size} workers" if parts.workers.size > 1 else ""),

@@ -29,10 +29,12 @@ from gluon_nrm.storage import files
 
 
 def with_absolute_path(recipe: Recipe) -> Recipe:
-    """Make ``data.path`` and ``data.unlabelled`` of a recipe absolute."""
-    data = recipe.data
+    """Make ``data.path``, ``data.unlabelled`` and ``model.weights`` of a recipe absolute."""
+    data, model = recipe.data, recipe.model
     return replace(
-        recipe, data=replace(data, path=_absolute(data.path), unlabelled=_absolute(data.unlabelled))
+        recipe,
+        data=replace(data, path=_absolute(data.path), unlabelled=_absolute(data.unlabelled)),
+        model=replace(model, weights=_absolute(model.weights)),
     )
 
 

@@ -293,6 +293,7 @@ def test_keys_are_those_of_a_run() -> None:
     recipe = load_recipe(ROOT / "recipes" / "cifar10_nrm_rpn_maxmin.yaml")
     settings = asdict(recipe.model)
     name, scheme = settings.pop("name"), settings.pop("initialiser")
+    del settings["weights"], settings["pretrained"]  # of a trained network
     net = initialise(get_model(name, 10, (3, 32, 32), **settings), seed=0, scheme=scheme)
     weights = asdict(recipe.loss.weights)
     objective = Objective(net, [term for term in TERMS if weights[term] > 0])

@@ -189,10 +189,18 @@ UNBIASED = replace(
 )
 #: One that weighs the class beside the path.
 WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
+#: One with a folder of unlabelled images.
+FOLDERS = replace(FULL, data=replace(FULL.data, name="folder", unlabelled="true"))
+#: Networks that start from weights of a file, and from those of a zoo.
+STARTED = replace(FULL, model=replace(FULL.model, weights="true"))
+PRETRAINED = replace(FULL, model=replace(FULL.model, name="gluon.1e3", pretrained=True))
 #: Where a field is off its default, if not in FULL.
 ELSEWHERE = {
     "split_file": FILED.data,
     "class_prior": WEIGHED.model,
+    "unlabelled": FOLDERS.data,
+    "weights": STARTED.model,
+    "pretrained": PRETRAINED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
     "bias": UNBIASED.model,
     "vat": FLAT.loss,
@@ -206,7 +214,7 @@ def test_yaml_gives_the_recipe_back() -> None:
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
             assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED):
+    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, FOLDERS, STARTED, PRETRAINED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

@@ -41,3 +41,15 @@ def lenet_small_256() -> Architecture:
 def digits_cnn() -> Architecture:
     """The embedded 8x8 digits: three convolutions, one pooling."""
     return (LayerSpec(32, pool=2), LayerSpec(64), LayerSpec(64))
+
+
+@register_model
+def photos_cnn() -> Architecture:
+    """Photos of 64 pixels: five convolutions, four poolings; the classifier sees the whole photo."""
+    return (
+        LayerSpec(8, pool=2),
+        LayerSpec(16, pool=2),
+        LayerSpec(32, pool=2),
+        LayerSpec(64, pool=2),
+        LayerSpec(96),
+    )

@@ -51,6 +51,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--accept", action="append", default=[], metavar="KEY",
         help="go on with a run although this key changes its learning rates: train.epochs",
     )  # fmt: skip
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write the metrics for TensorBoard, to RUN/tensorboard",
+    )
     parser.add_argument("--eager", action="store_true", help="run operator by operator, for debugging")
     parser.add_argument(
         "--dry-run", action="store_true", help="take a few steps and forecast time and memory; write nothing"
@@ -91,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
         fit(
             recipe, devices=options.devices, root=options.runs, fresh=options.fresh,
             hybridise=not options.eager, go_on=go_on, data_dir=options.data_dir, accept=options.accept,
+            tensorboard=options.tensorboard,
         )  # fmt: skip
     return 0
 

@@ -81,7 +81,7 @@ class ProgressBar:
             self._bar = tqdm(file=self._display, dynamic_ncols=True, **bar, **self._style)
         elif tqdm is not None and stream is None and not disabled and in_notebook():
             self._display = Display(sys.stdout)  # a notebook shows standard error as a mistake
-            self._bar = notebook_bar()(**bar, **self._style)
+            self._bar = notebook_bar()(file=sys.stdout, **bar, **self._style)
 
     def update(self, steps: int = 1) -> None:
         """Count ``steps`` more."""

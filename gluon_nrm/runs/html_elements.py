@@ -20,8 +20,9 @@ Child = Union[str, Element]
 
 
 def element(tag: str, *children: Child, **attributes: str) -> Element:
-    """Make an element; ``class_`` is the attribute ``class``. All text is escaped when it is written."""
-    made = Element(tag, {name.rstrip("_"): value for name, value in attributes.items()})
+    """Make an element; ``class_`` is ``class``, ``http_equiv`` is ``http-equiv``. Text is escaped when it is written."""
+    names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
+    made = Element(tag, {names[name]: _printable(value) for name, value in attributes.items()})
     last = None
     for child in children:
         if not isinstance(child, str):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -65,3 +68,21 @@ def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
         with ProgressBar(2, "step", stream=stream, interval=0.0, delay=0.0, leave=True) as bar:
             bar.update()
         assert (bar.done, stream.getvalue()) == (1, "")
+
+
+def test_the_kernel_of_a_notebook_shows_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell: Any = SimpleNamespace(config={"IPKernelApp": {}})
+    python = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", python)
+    with ProgressBar(3, "work", delay=0.0, leave=True, mininterval=0.0) as bar:
+        bar.update()
+        bar.print("a line")
+        bar.update(2)
+    said = capsys.readouterr()
+    assert "work" in said.out and "3/3" in said.out and "a line\n" in said.out and not said.err
+    shell = None
+    with ProgressBar(3, "work", delay=0.0) as bar:
+        bar.update(3)
+    assert capsys.readouterr() == ("", "")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import List
 
 import mxnet as mx
 import numpy as np
 import pytest
-from PIL import Image
+from pages import Page
 from short_runs import SUPERVISED, recipe, values
 
 import gluon_nrm
@@ -27,33 +24,6 @@ from gluon_nrm.training.fit import fit
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     short = recipe(SUPERVISED, "train.epochs=2")
     return fit(short, root=tmp_path_factory.mktemp("runs"), devices="cpu", stream=io.StringIO())
-
-
-class Texts(HTMLParser):
-    """Text and pictures of a page; an element that is not closed is an error."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: List[str] = []
-        self.texts: List[str] = []
-        self.pictures: List[bytes] = []
-        self.feed(page)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag == "img":
-            uri = dict(attrs)["src"]  # type: ignore[call-overload]
-            kind, data = uri.split(",")
-            assert kind == "data:image/png;base64"
-            self.pictures.append(base64.b64decode(data))
-        else:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
 
 
 def test_the_folder_gives_the_run_that_fit_returned(run: Run) -> None:
@@ -82,11 +52,11 @@ def test_the_network_is_that_of_the_newest_checkpoint(run: Run) -> None:
 
 
 def test_its_form_in_a_notebook(run: Run) -> None:
-    page = Texts(run._repr_html_())
-    assert f"{run.error:.2f} % (student)" in page.texts and "2 of 2, finished" in page.texts
+    page = Page(run._repr_html_())
+    assert f"{run.error:.2f} % (student)" in page.of("td") and "2 of 2, finished" in page.of("td")
     (picture,) = page.pictures
     assert picture == (run.figures / "curves.png").read_bytes()
-    Image.open(io.BytesIO(picture)).load()
+    page.decode_pictures()
 
 
 def copy(run: Run, folder: Path) -> Run:
@@ -101,7 +71,7 @@ def test_a_run_without_an_epoch(run: Run, tmp_path: Path) -> None:
     new = copy(run, tmp_path / "new")
     new.metrics_path.write_text("", encoding="utf-8")
     assert repr(new) == f"<Run {new.path}: epoch 0 of 2, not evaluated yet>"
-    assert new.metrics == {} and "none yet" in Texts(new._repr_html_()).texts
+    assert new.metrics == {} and "none yet" in Page(new._repr_html_()).of("td")
     with pytest.raises(RunError, match=r"no evaluation of the student in it; train it for an epoch"):
         _ = new.error
     with pytest.raises(CheckpointError, match="there is no checkpoint yet"):
@@ -124,18 +94,18 @@ def test_what_is_in_a_recipe_is_text_in_a_notebook(run: Run, tmp_path: Path) -> 
     new = copy(run, tmp_path / "new")
     text = new.recipe_path.read_text(encoding="utf-8")
     new.recipe_path.write_text(text.replace("name: digits_cnn", "name: <b>cnn</b>&amp;"), encoding="utf-8")
-    assert "<b>cnn</b>&amp;" in Texts(new._repr_html_()).texts
+    assert "<b>cnn</b>&amp;" in Page(new._repr_html_()).of("td")
 
 
 def test_damaged_runs_are_shown_as_such(run: Run, tmp_path: Path) -> None:
     new = copy(run, tmp_path / "new")
     new.figures.mkdir()
     (new.figures / "curves.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    page = Texts(new._repr_html_())
-    assert not page.pictures and any("is no PNG image" in text for text in page.texts)
+    page = Page(new._repr_html_())
+    assert not page.pictures and any("is no PNG image" in text for text in page.of("p"))
     new.metrics_path.write_text("no JSON\n", encoding="utf-8")
     assert "metrics.jsonl:1: this line is damaged" in repr(new)
-    assert any("this line is damaged" in text for text in Texts(new._repr_html_()).texts)
+    assert any("this line is damaged" in text for text in Page(new._repr_html_()).of("p"))
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def models(bound: int = BOUND) -> List[Model]:
     for title, (recipe, classes, shape) in RECIPES.items():
         settings = asdict(load_recipe(ROOT / "recipes" / f"{recipe}.yaml").model)
         name, scheme = settings.pop("name"), settings.pop("initialiser")
+        for start in ("weights", "pretrained"):  # of a run, not of the network
+            settings.pop(start)
         net = initialise(get_model(name, classes, shape, **settings), seed=0, scheme=scheme)
         learn = [p for p in net.collect_params().values() if p.grad_req != "null"]
         found.append(Model(title, tuple(math.prod(p.shape) for p in learn), bound))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from benchmarks.harness import ROOT, command_line, count, write_json
@@ -67,19 +68,21 @@ class Model(NamedTuple):
 
 def models(bound: int = BOUND) -> List[Model]:
     """Build the recipes' networks and count the parameters that learn; each is a key."""
+    return [Model(title, _sizes(*which), bound) for title, which in RECIPES.items()]
+
+
+@lru_cache(maxsize=None)
+def _sizes(recipe: str, classes: int, shape: Tuple[int, int, int]) -> Tuple[int, ...]:
+    """Elements of each parameter of a recipe's network that learns."""
     from gluon_nrm.models import get_model, initialise
     from gluon_nrm.recipe.load import load_recipe
 
-    found = []
-    for title, (recipe, classes, shape) in RECIPES.items():
-        settings = asdict(load_recipe(ROOT / "recipes" / f"{recipe}.yaml").model)
-        name, scheme = settings.pop("name"), settings.pop("initialiser")
-        for start in ("weights", "pretrained"):  # of a run, not of the network
-            settings.pop(start)
-        net = initialise(get_model(name, classes, shape, **settings), seed=0, scheme=scheme)
-        learn = [p for p in net.collect_params().values() if p.grad_req != "null"]
-        found.append(Model(title, tuple(math.prod(p.shape) for p in learn), bound))
-    return found
+    settings = asdict(load_recipe(ROOT / "recipes" / f"{recipe}.yaml").model)
+    name, scheme = settings.pop("name"), settings.pop("initialiser")
+    for start in ("weights", "pretrained"):  # of a run, not of the network
+        settings.pop(start)
+    net = initialise(get_model(name, classes, shape, **settings), seed=0, scheme=scheme)
+    return tuple(math.prod(p.shape) for p in net.collect_params().values() if p.grad_req != "null")
 
 
 def exchange_seconds(model: Model, workers: int, servers: int, bits_a_second: float) -> float:

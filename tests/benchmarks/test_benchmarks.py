@@ -14,11 +14,13 @@ from typing import Any, Dict, List, Tuple
 import mxnet as mx
 import numpy as np
 import pytest
+from commands import end_of
 from fakes import ROOT
 from mxnet.gluon import HybridBlock, nn
 
 from benchmarks import devices, network, peer_terms, profile_step, step, summary
 from benchmarks.__main__ import BENCHMARKS, chosen
+from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
 from benchmarks.peer_torch import METHODS
@@ -210,17 +212,10 @@ def test_every_benchmark_is_run() -> None:
         chosen("stepp")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PEER_PYTHON": ""}
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment
-    )
-
-
 def test_the_command_refuses_what_it_does_not_know() -> None:
-    asked = run("-m", "benchmarks", "--only", "spede")
+    asked = end_of(benchmarks_main, "benchmarks", "--only", "spede")
     assert asked.returncode == 2 and asked.stderr.startswith("error: --only: no benchmark 'spede'")
-    assert run("-m", "benchmarks", "--repeats", "0").returncode == 2
+    assert end_of(benchmarks_main, "benchmarks", "--repeats", "0").returncode == 2
 
 
 def test_without_pytorch(tmp_path: Path) -> None:
@@ -229,7 +224,9 @@ def test_without_pytorch(tmp_path: Path) -> None:
     bare.write_text("#!/bin/sh\nexit 1\n")
     bare.chmod(0o755)
     options = ("--only", "peer_terms", "--peer-python", str(bare), "--out", str(tmp_path))
-    asked = run("-m", "benchmarks", *options)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PEER_PYTHON": ""}
+    command = [sys.executable, "-m", "benchmarks", *options]
+    asked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert asked.returncode == 0, asked.stderr
     lines = asked.stderr.strip().splitlines()
     assert len(lines) == 1
@@ -314,7 +311,8 @@ def test_keys_are_those_of_a_run() -> None:
     ],
 )
 def test_benchmarks_refuse_bad_arguments(arguments: Tuple[str, ...], message: str) -> None:
-    asked = run(f"benchmarks/{arguments[0]}.py", *arguments[1:])
+    main = {"network": network.main, "devices": devices.main}[arguments[0]]
+    asked = end_of(lambda _: main(), *arguments)
     assert asked.returncode == 2 and message in asked.stderr and "Traceback" not in asked.stderr
 
 

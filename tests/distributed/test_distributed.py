@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Dict, List
 
 import numpy as np
 import pytest
+from fakes import ROOT
 from jobs import (
     LAUNCH,
     PATIENCE,
     TRAIN,
     descendants,
     gone,
+    launch,
     processes_of,
     started,
     train_with,
@@ -37,6 +40,15 @@ NO_DROPOUT = "model.dropout=0"
 #: One device has the statistics of the whole batch, two have those of its halves.
 NO_STATISTICS = ["model.norm=none", "model.render_norm=none", "loss.weights.moment_matching=0"]
 TIMINGS = ("seconds", "images_per_second")
+#: tools/train.py, but for the pictures at the end.
+PLAIN = """
+import sys
+from gluon_nrm.cli import train
+from gluon_nrm.console.tool import run_tool
+from gluon_nrm.training import fit
+fit.draw = lambda *_: None
+run_tool(train.main, sys.argv[1:])
+"""
 
 
 def write(folder: Path, text: str) -> None:
@@ -46,10 +58,12 @@ def write(folder: Path, text: str) -> None:
 def job(
     folder: Path, text: str, *overrides: str, kvstore: str = "dist_sync", devices: str = "cpu"
 ) -> RunFolder:
-    """Train with two workers."""
+    """Train with two workers, without pictures."""
     write(folder, text)
+    (folder / "plain.py").write_text(PLAIN)
     words = [word for override in overrides for word in ("--set", override)]
-    done = train_with(2, folder, "short.yaml", "--kvstore", kvstore, "--devices", devices, *words)
+    command = [sys.executable, "plain.py", "short.yaml", "--kvstore", kvstore, "--devices", devices, *words]
+    done = launch(folder, "-n", "2", "-s", "1", *command, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr
     return load_run(folder / "runs" / "short-s0")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List
 
 import pytest
+from commands import run_here
 from fakes import ROOT
 from jobs import (
     LAUNCH,
@@ -39,6 +40,7 @@ from gluon_nrm.distributed.plan import Job, plan
 from gluon_nrm.distributed.process_monitor import LEFT_ALONE
 from gluon_nrm.distributed.task import Task, expand, find_task
 from gluon_nrm.errors import DistributedError
+from gluon_nrm.training import fit as fit_module
 
 PYTHON = sys.executable
 #: A worker that says what it is, and needs no MXNet.
@@ -195,9 +197,6 @@ def test_a_worker_that_fails_is_shown(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--set", "train.batch_labelled=5"], "batch_labelled: 5 images do not divide over 2 devices .1 of"),
-        (["--devices", "gpu(7)"], r"--devices: there is no gpu\(7\)"),
-        (["--kvstore", "nccl"], "this build of MXNet has no 'nccl'"),
-        (["--kvstore", "dist_sink"], "train.kvstore: .*dist_sink"),
         (["--kvstore", "dist_async"], "optimiser.phases: 2 of them, but the servers' optimiser"),
     ],
 )
@@ -208,7 +207,29 @@ def test_training_that_is_refused(words: List[str], message: str, tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("difference", ["commit", "numpy", "recipe"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "gpu(7)"], r"--devices: there is no gpu\(7\)"),
+        (["--kvstore", "nccl"], "this build of MXNet has no 'nccl'"),
+        (["--kvstore", "dist_sink"], "train.kvstore: .*dist_sink"),
+    ],
+)
+def test_training_that_is_refused_before_the_job_is_joined(
+    words: List[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a worker that finds its job in the environment, and connects to nothing."""
+    (tmp_path / "short.yaml").write_text(FULL)
+    monkeypatch.setenv("DMLC_PS_ROOT_URI", "127.0.0.1")
+    monkeypatch.setattr(fit_module, "connect", lambda kvstore: pytest.fail("it joined the job"))
+    standard = ["short.yaml", "--kvstore", "dist_sync", "--devices", "cpu"]
+    done = run_here("train", *standard, *words, folder=tmp_path)
+    assert done.returncode == 2 and re.search(message, done.stderr), done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+# other differences are those of tests/distributed/test_workers.py
+@pytest.mark.parametrize("difference", ["commit", "recipe"])
 def test_workers_that_differ(difference: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SUPERVISED)
     code = (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import runpy
 import struct
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
+import pytest
 from PIL import Image
 
 MAGIC = struct.pack("<I", 0xCED7230A)
@@ -23,6 +28,15 @@ def encoded(array: np.ndarray, kind: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.fromarray(array).save(file, kind)
     return file.getvalue()
+
+
+def im2rec(*arguments: object) -> None:
+    """Run MXNet's tool in this process."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
+        patch.setattr(sys, "argv", ["im2rec", *map(str, arguments)])
+        patch.setattr(sys, "path", list(sys.path))  # it adds a folder
+        runpy.run_module("mxnet.tools.im2rec", run_name="__main__")
+    gc.collect()  # it leaves its files to be closed by Python
 
 
 def class_folders(folder: Path, counts: Dict[str, int], first_seed: int = 0, **shape: int) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import pytest
+from commands import Ended, run_here
 from fakes import ROOT
 from matplotlib.image import imread
 
@@ -205,10 +203,8 @@ def test_training_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [path.read_bytes() for path in again[:3]] == [path.read_bytes() for path in written[:3]]
 
 
-def call(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
-    command = [sys.executable, str(ROOT / "tools" / "table.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=120)
+def call(folder: Path, *arguments: object) -> Ended:
+    return run_here("table", *arguments, folder=folder)
 
 
 def test_the_tool(tmp_path: Path) -> None:

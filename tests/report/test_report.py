@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
 import pytest
-from fakes import ROOT
+from commands import Ended, run_here
 from PIL import Image
 
 from gluon_nrm.errors import RunError
@@ -175,25 +172,21 @@ def test_csv_that_cannot_be_written(tmp_path: Path) -> None:
         tables.write_csv([], tmp_path / "nowhere" / "table.csv")
 
 
-def run_table(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "table.py"), *map(str, arguments)],
-        capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )
+def run_table(*arguments: object) -> Ended:
+    return run_here("table", *arguments)
 
 
 def test_the_tool_prints_and_writes(tmp_path: Path) -> None:
     path = make_run(tmp_path, "toy-s0", [5.0])
     answer = run_table(path, "--csv", tmp_path / "t.csv")
     assert answer.returncode == 0, answer.stderr
-    assert "| toy | 50 | 1 | 5.00 | 5.00 |" in answer.stdout.decode("utf-8")
+    assert "| toy | 50 | 1 | 5.00 | 5.00 |" in answer.stdout
     assert (tmp_path / "t.csv").read_text(encoding="utf-8").count("\n") == 2
 
 
 def test_the_tool_names_a_mistake_in_one_line(tmp_path: Path) -> None:
     answer = run_table(tmp_path / "nothing")
-    message = answer.stderr.decode("utf-8")
+    message = answer.stderr
     assert answer.returncode == 2
     assert message.startswith("error: ")
     assert "nothing: there is no such run folder" in message

@@ -7,14 +7,14 @@ import re
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import pytest
 from fakes import ROOT
 from short_runs import full_weights, trainer_of, values
 
-from gluon_nrm.data import Dataset
+from gluon_nrm.data import Dataset, dataset_spec
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.models import list_models
 from gluon_nrm.optimisation.schedules import learning_rate, loss_weights, stretches
@@ -67,33 +67,65 @@ def small(path: Path) -> Recipe:
     return recipe if recipe.data.name == EMBEDDED else load_recipe(path, changes)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_step_with_every_weight_on(path: Path) -> None:
+class Outcome(NamedTuple):
+    """Of one step, or two, with every weight on."""
+
+    names: Tuple[str, ...]
+    renders: bool
+    terms: List[Dict[str, float]]  # means by name, of each stream
+    streams: List[str]
+    still: List[str]  # names of the weights that have not moved
+
+
+#: Outcomes by what a step depends on: CIFAR-10 and SVHN, both of ten classes, have many recipes in common.
+OUTCOMES: Dict[str, Outcome] = {}
+
+
+def what_a_step_depends_on(recipe: Recipe) -> str:
+    """All but a recipe's name, data (besides shape and number of classes), labels, lengths and rates."""
+    spec = dataset_spec(recipe.data.name)
+    weights = {name: weight for name, weight in vars(recipe.loss.weights).items() if weight}
+    streams = bool(recipe.train.batch_unlabelled), recipe.data.streamed
+    first = recipe.optimiser.phases[0]
+    parts = [recipe.model, recipe.loss.vat, weights, recipe.teacher, recipe.train.dtype, streams]
+    return repr(
+        [*parts, first.name, first.momentum, recipe.data.size, spec.input_shape, len(spec.class_names)]
+    )
+
+
+def take_a_step(path: Path) -> Outcome:
     """Of the recipe as it is on the digits, with small batches of random images on other data."""
-    recipe = load_recipe(path)
-    assert recipe.name == path.stem
-    assert recipe_from_text(recipe_to_yaml(recipe), "again.yaml") == recipe
-    assert recipe.model.name in list_models() or "." in recipe.model.name
-    whole = recipe.data.name == EMBEDDED
+    whole = load_recipe(path).data.name == EMBEDDED
     # traced, a large network takes longer to build than to run once; that it is the same is shown elsewhere
     parts = assemble(small(path), [mx.cpu(0)], hybridise=whole, noise=not whole)
-    weights = full_weights(parts)
-    assert parts.objective.names == tuple(name for name in TERMS if weights[name] > 0)
-    assert parts.objective.renders == any(TERMS[name].renders for name in parts.objective.names)
+    weights, names = full_weights(parts), parts.objective.names
     trainer, before = trainer_of(parts), values(parts.net)
     trainer.set_learning_rate(1e-3)
     for number, step in enumerate(islice(parts.streams.epoch(0), 2 if whole else 1), start=1):
         terms = parts.step(step, weights, trainer, number)
-    assert [stream.name for stream in terms] == (
-        ["unlabelled", "labelled"] if recipe.train.batch_unlabelled else ["labelled"]
-    )
-    for stream in terms:
-        found = dict(zip(parts.objective.names, stream.means()))
-        assert all(math.isfinite(value) for value in found.values()), found
-        assert found.get("cross_entropy", 0) >= 0 and found.get("reconstruction", 1) > 0
     after = values(parts.net)
     still = [name for name in after if name.endswith("weight") and (after[name] == before[name]).all()]
-    assert not still
+    means = [dict(zip(names, stream.means().tolist())) for stream in terms]
+    return Outcome(names, parts.objective.renders, means, [stream.name for stream in terms], still)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_step_with_every_weight_on(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe_from_text(recipe_to_yaml(recipe), "again.yaml") == recipe
+    assert recipe.model.name in list_models() or "." in recipe.model.name
+    key = what_a_step_depends_on(recipe)
+    if key not in OUTCOMES:
+        OUTCOMES[key] = take_a_step(path)
+    outcome, weights = OUTCOMES[key], vars(recipe.loss.weights)
+    assert outcome.names == tuple(name for name in TERMS if weights[name] > 0)
+    assert outcome.renders == any(TERMS[name].renders for name in outcome.names)
+    assert outcome.streams == (["unlabelled", "labelled"] if recipe.train.batch_unlabelled else ["labelled"])
+    for found in outcome.terms:
+        assert all(math.isfinite(value) for value in found.values()), found
+        assert found.get("cross_entropy", 0) >= 0 and found.get("reconstruction", 1) > 0
+    assert not outcome.still
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

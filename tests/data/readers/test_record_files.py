@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Callable, Dict, Mapping, Sequence, Tuple
 
@@ -43,8 +41,7 @@ def test_two_lists_of_im2rec_that_were_joined_are_refused(tmp_path: Path) -> Non
         for key, path in enumerate(names):  # as im2rec --list writes it
             lines += f"{key}\t{sorted(classes).index(path.parent.name):f}\t{path.relative_to(tmp_path)}\n"
     (tmp_path / "train.lst").write_text(lines)
-    base = [sys.executable, "-m", "mxnet.tools.im2rec", str(tmp_path / "train"), str(tmp_path)]
-    subprocess.run(base, check=True, capture_output=True, timeout=60)
+    files.im2rec(tmp_path / "train", tmp_path)
     with pytest.raises(DataError, match=r"train.idx: key 0 is repeated; number the lines"):
         RecordFile(tmp_path / "train.rec")
     # without the list it is no better: a record could not be named

@@ -48,7 +48,7 @@ def statistics(images: int) -> Dict[str, Any]:
     from gluon_nrm.models import get_model, initialise
     from gluon_nrm.probability import RenderingModel
     from gluon_nrm.probability.path_counts import count_paths
-    from gluon_nrm.training.forecast import peak_memory
+    from gluon_nrm.training.step_cost import peak_memory
 
     net = get_model("digits_cnn", 10, (3, 32, 32), channels=[48, "pool", 32, "pool", 32])
     model = RenderingModel(initialise(net, seed=0))

@@ -64,7 +64,7 @@ def memory(name: str, maxmin: bool) -> int:
     import mxnet as mx
 
     import gluon_nrm.training.fit  # noqa: F401
-    from gluon_nrm.training.forecast import peak_memory
+    from gluon_nrm.training.step_cost import peak_memory
 
     mx.nd.waitall()
     before = peak_memory()

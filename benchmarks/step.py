@@ -52,7 +52,7 @@ def serve_step(method: str, mode: str) -> None:
     from benchmarks.serve import WARM_UP, serve
     from benchmarks.step_methods import build
     from benchmarks.timing import seconds_of
-    from gluon_nrm.training.forecast import peak_memory
+    from gluon_nrm.training.step_cost import peak_memory
 
     low = mode == BFLOAT16
     built = build(method, hybridised=mode != "eager", dtype="bfloat16" if low else "float32")

@@ -1,29 +1,29 @@
-"""Evaluate the newest checkpoint of a run, from its folder alone.
+"""Evaluate the newest checkpoint of a run: errors, the worst classes, and what they are taken for.
 
 gluon-nrm evaluate runs/digits_maxmin_mt-s0
 gluon-nrm evaluate runs/digits_maxmin_mt-s0 --part test --devices cpu
+
+Writes evaluation.json, predictions.csv, figures/confusion.png and figures/mistakes.png into the run's folder.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Mapping, Sequence
+from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place
 from gluon_nrm.runs.run_data import TEST, VALIDATION
-from gluon_nrm.training.evaluate_run import evaluate_run
+from gluon_nrm.training.describe_evaluation import evaluation_text
+from gluon_nrm.training.evaluate_run import evaluate_run, write_files
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the error of student and teacher, by the weighted logits and by each branch."""
+    """Print errors of networks, branches and classes, and write them into the run."""
     options = _parser().parse_args(arguments)
     found = evaluate_run(options.run, devices=options.devices, part=options.part, data_dir=options.data_dir)
-    print(f"run      {found.run} ({found.recipe}), after epoch {found.epoch} of {found.epochs}")
-    print(f"data     {found.dataset}, {found.images} {found.part} images")
-    if found.skipped.number:
-        print(f"skipped  {found.skipped}")
-    for name, errors in found.errors.items():
-        print(f"{name}  error {_readable(errors)}")
+    print(evaluation_text(found), flush=True)
+    written = write_files(found)
+    print("\nwritten  " + "\n         ".join(map(str, written)))
     return 0
 
 
@@ -40,9 +40,3 @@ def _parser() -> argparse.ArgumentParser:
         help="of the images; default: what the run was evaluated on, the validation part where it has one",
     )
     return parser
-
-
-def _readable(errors: Mapping[str, float]) -> str:
-    """``4.20 % (max 4.60, min 5.00)``; the branches where there are two."""
-    branches = ", ".join(f"{suffix[1:]} {value:.2f}" for suffix, value in errors.items() if suffix)
-    return f"{errors['']:.2f} %" + (f" ({branches})" if branches else "")

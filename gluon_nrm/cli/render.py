@@ -27,7 +27,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser("render", __doc__)
     parser.add_argument("run", type=place, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--images", type=int, metavar="N", help="test images (default: 10, or all)")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="test images (default: one of each class, at most 10)"
+    )
     parser.add_argument(
         "--out", type=place, metavar="FILE", help="PNG (default: figures/figure4.png in the run's folder)"
     )

@@ -60,6 +60,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="take a few steps and forecast time and memory; write nothing"
     )
+    parser.add_argument("--verbose", action="store_true", help="show every loss term and error of an epoch")
     parser.add_argument("--show", action="store_true", help="print the recipe's file, and train nothing")
     parser.add_argument("--list-recipes", action="store_true", help="print the recipes of the package")
     parser.add_argument("--list-models", action="store_true", help="print the names model.name may have")
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         fit(
             recipe, devices=options.devices, root=options.runs, fresh=options.fresh,
             hybridise=not options.eager, go_on=go_on, data_dir=options.data_dir, accept=options.accept,
-            tensorboard=options.tensorboard,
+            tensorboard=options.tensorboard, verbose=options.verbose,
         )  # fmt: skip
     return 0
 

@@ -89,11 +89,17 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.set_postfix_str(self.postfix, refresh=False)
             self._bar.update(steps)
-            return
-        now = self._clock()
-        if now - self._last >= self._interval and self.done < self.total:
-            self._last = now
-            self._print_line()
+        else:
+            self._now_and_then()
+
+    def show(self, done: int, description: str) -> None:
+        """Set the number of steps done and the description, and show them."""
+        self.done, self.description = done, description
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.set_description_str(description)
+        else:
+            self._now_and_then()
 
     def move_to(self, done: int, description: str) -> None:
         """Set the number of steps done and the description."""
@@ -115,6 +121,13 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
         elif self._leave:
+            self._print_line()
+
+    def _now_and_then(self) -> None:
+        """Print a line if the last one is long enough ago."""
+        now = self._clock()
+        if now - self._last >= self._interval and self.done < self.total:
+            self._last = now
             self._print_line()
 
     def _print_line(self) -> None:

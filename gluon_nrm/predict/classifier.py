@@ -12,8 +12,11 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.option_names import either, option
 from gluon_nrm.predict.backends import BatchFunction, open_backend
 from gluon_nrm.predict.images import normalise, restore_pixels
-from gluon_nrm.predict.manifest import PROBABILITIES, RENDERING, Input, Output, read_manifest
+from gluon_nrm.predict.manifest import MAX, MIN, PROBABILITIES, RENDERING, Input, Output, read_manifest
 from gluon_nrm.predict.predict_options import PredictOptions
+
+#: Titles of renderings where there are two.
+BRANCHES = {MAX: "Max branch", MIN: "Min branch"}
 
 
 class BatchPrediction(NamedTuple):
@@ -58,7 +61,7 @@ class FileClassifier:
     def rendered(self) -> List[str]:
         """Titles of its renderings, in order."""
         branches = [output.output for output in self.outputs if output.what == RENDERING]
-        return [f"rendered, {branch}" if len(branches) > 1 else "rendered" for branch in branches]
+        return [BRANCHES.get(branch, branch) if len(branches) > 1 else "rendered" for branch in branches]
 
     def predict(self, pixels: np.ndarray) -> BatchPrediction:
         """Classify images (B, C, H, W) float32, in pixel values.

@@ -38,7 +38,7 @@ def draw(predictions: Sequence[ImagePrediction], names: Sequence[str], path: Pat
     font, columns = ImageFont.load_default(), ["image", *names]
     _, height, width = predictions[0].pictures[0].shape
     scale = max(1, -(-CELL // min(height, width)))
-    step = (width * scale + MARGIN, height * scale + LINE + MARGIN)
+    step = (max(width * scale, _width(columns, font)) + MARGIN, height * scale + LINE + MARGIN)
     texts = [_lines(prediction) for prediction in predictions]
     left, top = MARGIN + len(columns) * step[0], LINE + MARGIN
     right = left + _width([line for text in texts for line in text], font) + MARGIN

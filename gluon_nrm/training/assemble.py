@@ -143,7 +143,7 @@ def assemble(
         for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
     step = TrainStep(objective, devices, teacher, adversary, workers)
-    streams = _streams(recipe, dataset, split, workers)
+    streams = make_streams(recipe, dataset, split, workers)
     parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step, data.facts)
     if workers.kvstore is not None and not workers.asynchronous:
         step.gradient_sum = GradientSum(workers, parts.parameters)
@@ -188,7 +188,8 @@ def _teacher(
     return PiModel(twin)
 
 
-def _streams(recipe: Recipe, dataset: Dataset, split: Split, workers: Workers) -> Streams:
+def make_streams(recipe: Recipe, dataset: Dataset, split: Split, workers: Workers) -> Streams:
+    """Make the labelled and the unlabelled stream of a recipe."""
     return Streams(
         dataset,
         split,

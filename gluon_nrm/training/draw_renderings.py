@@ -12,12 +12,16 @@ import numpy as np
 from gluon_nrm.errors import RunError
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.option_names import option
-from gluon_nrm.runs.figures import plot_rendering_grid
+from gluon_nrm.runs.figures import figure_text, plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
 
-#: Default number of test images that are drawn.
-IMAGES = 10
+#: Most images that are drawn by default, one of each class.
+MOST_IMAGES = 10
+#: Most letters of a class name beside a row.
+LETTERS = 20
+#: Titles of the rendered images.
+BRANCHES = ("Max branch", "Min branch")
 
 Column = Tuple[str, "np.ndarray[Any, Any]"]
 
@@ -37,7 +41,7 @@ def render_run(
 
     Args:
         path: the run's folder.
-        images: number of images; None: ``IMAGES``, or all if there are fewer.
+        images: number of images; None: one of each class, of the first ``MOST_IMAGES`` classes.
         out: the PNG file; None: ``figures/figure4.png`` in the run's folder.
         devices: as for ``fit``; the first one is used.
         data_dir: as for ``fit``.
@@ -58,11 +62,16 @@ def render_run(
         raise RunError(
             f"{option('images')}: {images}, but there are {len(test.labels)} test images; ask for fewer"
         )
-    shown = test.subset(one_of_each(test.labels, parts.dataset.classes, images or IMAGES))
+    shown = test.subset(one_of_each(test.labels, parts.dataset.classes, images or default_images(parts)))
     path = out if out is not None else run.figures / "figure4.png"
     title = f"{parts.recipe.name}, after epoch {restored.epoch}"
     draw_renderings(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
     return path
+
+
+def default_images(parts: Parts) -> int:
+    """Number of images in a figure: one of each class, at most ``MOST_IMAGES``."""
+    return min(MOST_IMAGES, parts.dataset.classes)
 
 
 def one_of_each(labels: np.ndarray[Any, Any], classes: int, images: int) -> np.ndarray[Any, Any]:
@@ -104,6 +113,8 @@ def draw_renderings(
 ) -> None:
     """Draw one row for each image: the image, the input of each layer from above, the rendered image.
 
+    Beside a row are the true class, which is rendered, and the class that the network predicts.
+
     Args:
         parts: of the run.
         images: normalised, (N, C, H, W).
@@ -122,11 +133,15 @@ def draw_renderings(
     columns: List[Column] = [("image", images)]
     features = [feature.asnumpy() for feature in result.features[0]]
     for level in shown_layers(len(features), most):
-        columns.append((f"layer {level}", _unspread(features[level - 1])))
-    for branch, image in zip(("max", "min"), result.images):
-        columns.append((f"rendered, {branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
-    names = [parts.dataset.class_names[int(label)] for label in labels]
-    plot_rendering_grid(columns, path, labels=names, title=title)
+        maps = _unspread(features[level - 1])
+        template = ",\nclass template" if maps is not features[level - 1] else ""
+        columns.append((f"layer {level}{template}", maps))
+    for branch, image in zip(BRANCHES, result.images):
+        columns.append((f"rendered,\n{branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
+    predicted = result.logits.asnumpy().argmax(axis=1)
+    names = [figure_text(name, LETTERS) for name in parts.dataset.class_names]
+    rows = [f"true {names[true]}\npredicted {names[guess]}" for true, guess in zip(labels, predicted)]
+    plot_rendering_grid(columns, path, labels=rows, title=title)
 
 
 def shown_layers(layers: int, most: Optional[int] = None) -> List[int]:

@@ -19,23 +19,26 @@ from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NRMError
 from gluon_nrm.option_names import option
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
-from gluon_nrm.runs.figures import plot_curves
+from gluon_nrm.runs.curves import draw_curves
 from gluon_nrm.runs.open_run import RunFolder, open_run, run_name
 from gluon_nrm.runs.run import Run
+from gluon_nrm.runs.run_data import TEST, VALIDATION
 from gluon_nrm.runs.tables import summarise
 from gluon_nrm.runs.tensorboard_log import TensorBoardLog, import_tensorboard
 from gluon_nrm.system.devices import check_kvstore, parse_devices
 from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.draw_renderings import draw_renderings, one_of_each
+from gluon_nrm.training.describe_evaluation import closing_lines
+from gluon_nrm.training.draw_renderings import default_images, draw_renderings, one_of_each
+from gluon_nrm.training.evaluate_run import errors_of_row, evaluate_parts, write_files
 from gluon_nrm.training.first_weights import keep_first_weights, set_first_weights
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.resume import data_to_train, earlier_run, with_absolute_path
 
-#: Number of test images, and largest number of layers, in the figure of renderings.
-SHOWN, SHOWN_LAYERS = 6, 8
+#: Largest number of layers in the figure of renderings.
+SHOWN_LAYERS = 8
 
 
 def fit(
@@ -52,6 +55,7 @@ def fit(
     accept: Sequence[str] = (),
     tensorboard: bool = False,
     stream: Optional[TextIO] = None,
+    verbose: bool = False,
 ) -> Run:
     """Train a recipe to its last epoch, resuming an unfinished run; a finished run is left unchanged.
 
@@ -75,6 +79,7 @@ def fit(
             (``continuing``): ``train.epochs``.
         tensorboard: also write the metrics for TensorBoard, to the folder ``tensorboard`` of the run.
         stream: where progress is shown (standard error).
+        verbose: show every loss term and every error of an epoch.
 
     Returns:
         The finished run: its error, metrics, settings and network.
@@ -112,7 +117,8 @@ def fit(
                 return _finished(run, workers, stream)
             if first is not None:
                 keep_first_weights(run, first)
-            _train(parts, run, stream, go_on or "call fit again with the same arguments", tensorboard)
+            again = go_on or "call fit again with the same arguments"
+            _train(parts, run, stream, again, tensorboard, verbose)
     return Run(run.path, check=workers.first, resumed=run.resumed)
 
 
@@ -141,13 +147,15 @@ def _open(workers: Workers, root: Path, parts: Parts, environment: Dict[str, Any
     return run if run is not None else RunFolder(root / name)
 
 
-def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str, tensorboard: bool) -> None:
+def _train(
+    parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str, tensorboard: bool, verbose: bool
+) -> None:
     """Train the remaining epochs of a run, show progress, and draw its figures at the end."""
     loop, first = Loop(parts, run), parts.workers.first
     epochs = parts.recipe.train.epochs
     log_path = run.log_path if first else None
     with Progress(
-        epochs, loop.epoch_steps, loop.number // loop.epoch_steps, log_path, stream=stream
+        epochs, loop.epoch_steps, loop.number // loop.epoch_steps, log_path, stream=stream, verbose=verbose
     ) as progress, StopRequest(progress.show) as stop, ExitStack() as closing:
         if tensorboard and first:
             loop.tensorboard = closing.enter_context(TensorBoardLog(run))
@@ -156,8 +164,10 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str, t
         try:
             loop.train(progress, stop)
             stop.release()  # nothing is left to be saved
+            last_lines: List[str] = []
             if first:
                 draw(parts, run)
+                last_lines = evaluate_at_the_end(parts, run)
                 if loop.tensorboard is not None:
                     loop.tensorboard.write_figures()
                 run.mark_finished(summarise(run))
@@ -167,7 +177,8 @@ def _train(parts: Parts, run: RunFolder, stream: Optional[TextIO], go_on: str, t
         except NRMError as problem:
             progress.note(str(problem))
             raise
-        progress.note(f"finished: {run.path}")
+        for line in [f"finished: {run.path}", *last_lines]:
+            progress.note(line)
         if stop.asked:  # in the last epoch, too late to stop this run; the caller may have others
             raise stop.stopped()
 
@@ -197,11 +208,20 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
 
 
 def draw(parts: Parts, run: RunFolder) -> None:
-    """Draw the curves of a run and, if it learned to render, its renderings of a few images."""
-    plot_curves(run.read_metrics(), run.figures / "curves.png")
+    """Draw the curves of a run and, if it learned to render, its renderings of an image of each class."""
+    draw_curves(run)
     if not parts.objective.renders:
         return
     evaluated, dataset = parts.evaluated(), parts.dataset
-    shown = evaluated.subset(one_of_each(evaluated.labels, dataset.classes, SHOWN))
+    shown = evaluated.subset(one_of_each(evaluated.labels, dataset.classes, default_images(parts)))
     images, labels = dataset.normalise(shown.images), shown.labels.astype(int)
     draw_renderings(parts, images, labels, run.figures / "renderings.png", most=SHOWN_LAYERS)
+
+
+def evaluate_at_the_end(parts: Parts, run: RunFolder) -> List[str]:
+    """Evaluate a trained run by class, write the files, and return the last lines of its log."""
+    part = VALIDATION if parts.recipe.data.validation > 0 else TEST
+    last = run.read_metrics()[-1]
+    found = evaluate_parts(parts, run, last["epoch"], part, errors_of_row(last, list(parts.networks)))
+    write_files(found)
+    return closing_lines(found, renders=parts.objective.renders)

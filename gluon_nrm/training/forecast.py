@@ -1,45 +1,24 @@
-"""Forecast time and memory of a run from a few training steps."""
+"""Forecast time and memory of a run from a few training steps, within half a minute."""
 
 from __future__ import annotations
 
-import resource
-import statistics
-import sys
-import time
-from dataclasses import replace
-from itertools import islice
+import math
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Union
+from typing import List, Optional, TextIO, Union
 
+from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DeviceError, MissingData
-from gluon_nrm.optimisation.schedules import loss_weights
 from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.assemble import Parts, assemble
-from gluon_nrm.training.optimisers import make_trainer
 from gluon_nrm.training.progress import format_duration
+from gluon_nrm.training.step_cost import BUDGET, Costs, Watch, batch_images, measure_steps, peak_memory
 
-#: Steps taken; the first ones build graphs and are not timed.
-STEPS, WARM_UP = 20, 3
-#: Images of the step that shows how much memory an image takes.
-FEW = 16
-#: Seconds after which no further step is taken, and the least number of steps.
-ENOUGH, LEAST = 90.0, 3
-
-
-class Cost(NamedTuple):
-    """Time and memory of the steps of a recipe."""
-
-    #: median of a step
-    seconds: float
-    #: steps that were timed
-    timed: int
-    #: images of a step, over all devices and both streams
-    images: int
-    #: memory that the steps took above what was held before, in bytes
-    memory: float
+#: Forecasts above this many seconds come with advice.
+LONG = 86400.0
+BAR = "{desc} |{bar}| {elapsed}"
 
 
 def forecast(
@@ -48,18 +27,20 @@ def forecast(
     devices: Optional[str] = None,
     hybridise: bool = True,
     data_dir: Union[str, Path, None] = None,
+    stream: Optional[TextIO] = None,
 ) -> str:
     """Take a few training steps, write nothing, and describe the time and memory of the recipe.
 
     If the files of a known data set are missing, the text says which and how to get them, and the steps use
-    random images of the same shape. On a CPU, a step of ``FEW`` images is taken first: if the recipe's batch
-    would not fit into memory, the cost is estimated from those few images.
+    random images of the same shape. On a CPU, the steps begin with few images. Steps of the recipe's own
+    batch are taken if they fit into the time and the free memory; otherwise their cost is estimated.
 
     Args:
         recipe: what would be trained.
         devices: as for ``fit``.
         hybridise: as for ``fit``.
         data_dir: as for ``fit``.
+        stream: where a progress bar is shown; None: standard error.
 
     Raises:
         NRMError: as ``fit``, for the recipe, the data and the devices.
@@ -71,101 +52,77 @@ def forecast(
             "one worker"
         )
     contexts, lines = parse_devices(devices), []
-
-    def build(which: Recipe, noise: bool) -> Parts:
-        """Assemble a recipe on the devices, with random images if ``noise``."""
-        return assemble(which, contexts, hybridise, data_dir=data_dir, noise=noise)
-
-    noise = False
-    try:
-        parts = build(recipe, False)
-    except MissingData as problem:
-        lines = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
-        noise = True
-        parts = build(recipe, True)
-    if parts.dataset.skipped.number:
-        lines.append(f"skipped  {parts.dataset.skipped}")
-    few = _few_images(recipe, contexts)
-    if few is None:
-        cost = _take_steps(parts)
-    else:
-        small = build(few, noise)
-        cost = _take_steps(small, 1)
-        whole = cost.memory * _images(recipe) / cost.images
-        if whole < free_memory():
-            cost = _take_steps(parts)
-        else:
-            cost = _take_steps(small)
-            lines.append(
-                f"batch    {cost.images} images a step in place of {_images(recipe)}, which would need about "
-                f"{whole / 2**30:.1f} GiB\n"
-                f"         ({free_memory() / 2**30:.1f} are free); reckoned from those:"
-            )
-    each = cost.seconds * _images(recipe) / cost.images
-    rate = _images(recipe) / each
-    per_epoch = each * parts.streams.steps_per_epoch
-    return "\n".join(
-        [
-            *lines,
-            f"step     {1000 * each:.1f} ms (median of {cost.timed}), "
-            f"{rate:.{0 if rate > 10 else 2}f} images a second",
-            f"epoch    {parts.streams.steps_per_epoch} steps, {format_duration(per_epoch)} "
-            "without evaluation",
-            f"run      {recipe.train.epochs} epochs, {format_duration(per_epoch * recipe.train.epochs)}",
-            f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
-        ]
-    )
+    with ProgressBar(
+        math.ceil(BUDGET), "dry run", stream=stream, bar_format=BAR, line="{desc}, {elapsed}"
+    ) as bar:
+        watch = Watch(bar)
+        watch.show("dry run: loading the data")
+        try:
+            parts = assemble(recipe, contexts, hybridise, data_dir=data_dir)
+        except MissingData as problem:
+            lines = [f"data     {problem}", "images   random ones in their place, as many, of the same shape"]
+            parts = assemble(recipe, contexts, hybridise, noise=True)
+        if parts.dataset.skipped.number:
+            lines.append(f"skipped  {parts.dataset.skipped}")
+        costs = measure_steps(parts, watch)
+    return "\n".join([*lines, *_describe(parts, costs)])
 
 
-def _images(recipe: Recipe) -> int:
-    return recipe.train.batch_labelled + recipe.train.batch_unlabelled
+def _describe(parts: Parts, costs: Costs) -> List[str]:
+    """Describe the cost of a step, an epoch and the run."""
+    recipe, steps = parts.recipe, parts.streams.steps_per_epoch
+    whole, last = batch_images(recipe), costs.measured[-1]
+    each = costs.seconds(whole)
+    per_epoch = each * steps
+    total = per_epoch * recipe.train.epochs
+    rate = whole / each
+    lines = []
+    if last.images < whole:
+        lines.append(f"batch    {last.images} images a step in place of {whole}{_reason(costs, whole)}")
+    return [
+        *lines,
+        f"step     {1000 * each:.1f} ms ({'estimated, ' if lines else ''}median of {last.timed}), "
+        f"{rate:.{0 if rate > 10 else 2}f} images a second",
+        f"epoch    {steps} steps, {format_duration(per_epoch)} without evaluation",
+        f"run      {recipe.train.epochs} epochs, {format_duration(total)}",
+        f"memory   {peak_memory() / 2**30:.2f} GiB at the most so far, on the host",
+        *(_advice(parts, per_epoch) if total > LONG else []),
+    ]
 
 
-def _few_images(recipe: Recipe, devices: List[Any]) -> Optional[Recipe]:
-    """Return the recipe with ``FEW`` images a step; None if it has no more, or if a device is a GPU."""
-    share = FEW / _images(recipe)
-    if share >= 1 or any(device.device_type != "cpu" for device in devices):
-        return None
-    labelled, unlabelled = (
-        0 if batch == 0 else max(int(batch * share) // len(devices), 1) * len(devices)
-        for batch in (recipe.train.batch_labelled, recipe.train.batch_unlabelled)
-    )
-    return replace(recipe, train=replace(recipe.train, batch_labelled=labelled, batch_unlabelled=unlabelled))
+def _reason(costs: Costs, whole: int) -> str:
+    """Say why no step of the whole batch was taken."""
+    if not costs.memory_is_short:
+        return ", which would take longer; estimated from those"
+    needed, free = costs.memory(whole) / 2**30, free_memory() / 2**30
+    return f", which would need about {needed:.1f} GiB\n         ({free:.1f} are free); estimated from those"
 
 
-def _take_steps(parts: Parts, steps: int = 0) -> Cost:
-    """Take ``steps`` steps (0: ``STEPS``) and time all but the first ones."""
-    recipe, before = parts.recipe, (peak_memory(), _held_memory())
-    trainer = make_trainer(
-        parts.parameters, recipe.optimiser, recipe.optimiser.phases[0], recipe.train.kvstore
-    )
-    weights = loss_weights(recipe.loss, 0.0)
-    seconds: List[float] = []
-    begun = ended = time.monotonic()
-    for number, step in enumerate(islice(parts.streams.epoch(0), steps or STEPS), 1):
-        parts.step(step, weights, trainer, number)
-        # this includes the wait for images
-        started, ended = ended, time.monotonic()
-        seconds.append(ended - started)
-        if number >= LEAST and ended - begun > ENOUGH:
-            break
-    timed = seconds[min(WARM_UP, len(seconds) // 2) :]
-    # loading the data may have needed more memory than the steps: then their peak does not show, but the
-    # memory that they hold does
-    memory = max(peak_memory() - before[0], _held_memory() - before[1])
-    return Cost(statistics.median(timed), len(timed), _images(recipe), memory)
+def _advice(parts: Parts, per_epoch: float) -> List[str]:
+    """Say what makes a run of more than a day shorter."""
+    recipe = parts.recipe
+    ways = []
+    if all(device.device_type == "cpu" for device in parts.devices):
+        ways.append("a GPU (--devices gpu(0))")
+    epochs = int(LONG / per_epoch)
+    if epochs:
+        ways.append(f"fewer epochs (--set train.epochs={epochs} takes a day)")
+    if recipe.data.name != "digits":
+        ways.append(f"a smaller recipe of this method ({small_recipe(recipe)}, 8x8 digits)")
+    return ["advice   more than a day; shorter are", *(f"         - {way}" for way in ways)] if ways else []
 
 
-def _held_memory() -> int:
-    """Resident memory of this process now, in bytes; 0 if the system does not tell."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return 0
-    return int(pages) * resource.getpagesize()
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def small_recipe(recipe: Recipe) -> str:
+    """Name the recipe on the 8x8 digits that is closest in its method."""
+    weights, teacher = recipe.loss.weights, recipe.teacher
+    renders = recipe.model.render and weights.reconstruction > 0
+    if teacher.enabled and teacher.method != "mean_teacher":
+        return "digits_pi" if teacher.method == "pi" else "digits_temporal"
+    if teacher.enabled:
+        return "digits_maxmin_mt" if renders else "digits_mt"
+    if weights.virtual_adversarial > 0:
+        return "digits_nrm_vat" if renders else "digits_vat"
+    if renders:
+        rpn = "_rpn" if weights.path_norm > 0 else ""
+        return f"digits_nrm{rpn}_maxmin" if rpn and recipe.model.maxmin else f"digits_nrm{rpn}"
+    return "digits_shake_resnext_cutout_maxmin" if recipe.model.maxmin else "digits_supervised"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from mxnet.gluon import Trainer
 
 from gluon_nrm.console.stopping import StopRequest
 from gluon_nrm.distributed.workers import Arrays
-from gluon_nrm.errors import CheckpointError
+from gluon_nrm.errors import CheckpointError, RunError
 from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches
 from gluon_nrm.option_names import option
 from gluon_nrm.runs.checkpoint import load_checkpoint, save_checkpoint
+from gluon_nrm.runs.curves import draw_curves
 from gluon_nrm.runs.network_arrays import finite_arrays, load_network, network_arrays
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.runs.tensorboard_log import TensorBoardLog
@@ -34,6 +35,8 @@ from gluon_nrm.training.stream_terms import TermSums
 
 #: Types of the counters in a checkpoint; earlier versions have no loss_scale.
 STATE = {"step": int, "phase_start": float, "tally": Dict[str, float]}
+#: Least seconds between two drawings of the curves.
+REDRAW_AFTER = 5.0
 
 
 class Loop:
@@ -56,6 +59,8 @@ class Loop:
         self.number = 0  # steps taken
         self._tally = TermSums(parts.objective.names)
         self.tensorboard: Optional[TensorBoardLog] = None
+        self._tell: Callable[[str], None] = lambda text: None
+        self._drawn_at = time.monotonic()
         self._start()
         if self.workers.first:
             run.truncate_metrics(self.number // self.epoch_steps)
@@ -71,6 +76,7 @@ class Loop:
             NonFiniteLoss: a loss term is infinite or not a number; the last checkpoint stands.
             Stopped: asked to stop; the step under way was finished and saved.
         """
+        self._tell = progress.show
         while self.number < self.recipe.train.epochs * self.epoch_steps:
             self._train_epoch(progress, stop)
 
@@ -165,8 +171,16 @@ class Loop:
         return make_trainer(self._parameters, optimiser, stretch.phase, self.recipe.train.kvstore)
 
     def _save(self, stop: StopRequest) -> None:
+        """Save a checkpoint, and draw the curves so far unless they were drawn a moment ago."""
         with stop.saving():
             self._save_uninterrupted()
+        due = stop.asked or time.monotonic() - self._drawn_at >= REDRAW_AFTER
+        if self.workers.first and self.number >= self.epoch_steps and due:
+            self._drawn_at = time.monotonic()
+            try:
+                draw_curves(self.run)
+            except RunError as problem:  # a figure is no reason to stop
+                self._tell(str(problem))
 
     def _save_uninterrupted(self) -> None:
         networks = self.parts.networks

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Optional, TextIO
+from typing import Any, Callable, List, Mapping, Optional, Sequence, TextIO
 
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import RunError
@@ -14,6 +15,8 @@ from gluon_nrm.storage.files import open_file, os_errors
 
 #: Seconds between lines of a long epoch, where there is no bar.
 INTERVAL = 60.0
+#: Most columns of the line of an epoch.
+WIDEST = 80
 BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 LINE = "{desc}  step {n_fmt}/{total_fmt}{postfix}, ETA {remaining}"
 
@@ -29,6 +32,7 @@ class Progress:
         log_path: Optional[Path],
         stream: Optional[TextIO] = None,
         clock: Callable[[], float] = time.monotonic,
+        verbose: bool = False,
     ) -> None:
         """Start the clock.
 
@@ -39,10 +43,12 @@ class Progress:
             log_path: the log, appended to; None: nothing is shown or logged, as on all workers but the first.
             stream: where lines and bar are shown; None: standard error. Losing it does not stop the run.
             clock: a monotonic clock, in seconds.
+            verbose: every loss term and every error in the line of an epoch.
 
         Raises:
             RunError: the log cannot be written.
         """
+        self._format = format_row_fully if verbose else format_row
         self.total_epochs, self.steps_per_epoch, self.log_path = total_epochs, steps_per_epoch, log_path
         self._clock = clock
         self._epochs_done = start_epoch
@@ -81,7 +87,7 @@ class Progress:
         self._epochs_done, self._images = int(row["epoch"]), 0
         # a run that starts in the middle of an epoch did not count the steps before
         self._bar.move_to(self._epochs_done * self.steps_per_epoch, self._title())
-        self.note(format_row(row, self.eta_seconds(), self.total_epochs))
+        self.note(self._format(row, self.eta_seconds(), self.total_epochs))
 
     def note(self, text: str) -> None:
         """Write a text to the stream, and with the date to the log.
@@ -117,12 +123,27 @@ class Progress:
 def format_row(
     row: Mapping[str, Any], eta_seconds: Optional[float], total_epochs: Optional[int] = None
 ) -> str:
-    """Format a row of metrics as one line: epoch, loss terms, errors in per cent, images a second, time left.
+    """Format a row of metrics as a line of at most 80 columns.
 
-    Values that the row does not have are left out.
+    It has the epoch, the total loss, the error in per cent, images a second and the time left. The error is
+    the teacher's where there is one. Values that the row does not have are left out.
     """
+    line = _line(row, [_loss(row), _error(row)], eta_seconds, total_epochs)
+    return line if len(line) <= WIDEST else re.sub(r"(?:student|teacher) error", "error", line)
+
+
+def format_row_fully(
+    row: Mapping[str, Any], eta_seconds: Optional[float], total_epochs: Optional[int] = None
+) -> str:
+    """Format a row of metrics as one line: every loss term, the errors of all networks and branches."""
+    return _line(row, [_losses(row), _errors(row)], eta_seconds, total_epochs)
+
+
+def _line(
+    row: Mapping[str, Any], values: Sequence[str], eta_seconds: Optional[float], total_epochs: Optional[int]
+) -> str:
     epochs = f"epoch {row['epoch']}" + (f"/{total_epochs}" if total_epochs else "")
-    parts = [epochs, _losses(row), _errors(row)]
+    parts = [epochs, *values]
     if row.get("images_per_second") is not None:
         parts.append(f"{row['images_per_second']:.0f} img/s")
     if eta_seconds is not None:
@@ -142,6 +163,19 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
+def _loss(row: Mapping[str, Any]) -> str:
+    return f"loss {_short(row['loss/total'])}" if "loss/total" in row else ""
+
+
+def _error(row: Mapping[str, Any]) -> str:
+    """Format the error of the teacher, else of the student."""
+    network = next((name for name in ("teacher", "student") if f"error/{name}" in row), None)
+    if network is None:
+        return ""
+    error = row[f"error/{network}"]
+    return f"{network} error {'nan' if error is None else f'{error:.2f}'} %"
+
+
 def _losses(row: Mapping[str, Any]) -> str:
     terms = [
         f"{term.short} {_short(row[f'loss/{name}'])}" for name, term in TERMS.items() if f"loss/{name}" in row
@@ -159,12 +193,12 @@ def _errors(row: Mapping[str, Any]) -> str:
 
 def _network_errors(row: Mapping[str, Any], network: str) -> str:
     branches = [
-        f"{b} {_short(row[key])}"
-        for b in ("max", "min", "top5")
-        for key in [f"error/{network}_{b}"]
+        f"{branch} {_short(row[key])}"
+        for ending, branch in (("max", "Max branch"), ("min", "Min branch"), ("top5", "top-5"))
+        for key in [f"error/{network}_{ending}"]
         if key in row
     ]
-    inside = f" ({' '.join(branches)})" if branches else ""
+    inside = f" ({', '.join(branches)})" if branches else ""
     return f"{network} {_short(row[f'error/{network}'])}{inside}"
 
 

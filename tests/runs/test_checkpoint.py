@@ -207,7 +207,9 @@ def test_damage_without_an_intact_one(tmp_path: Path) -> None:
     for epoch in (1, 2):
         path = save_checkpoint(tmp_path, epoch, some_arrays(epoch), {})
         flip_a_byte(path / "student.npz")
-    with pytest.raises(CheckpointError, match=r"(?s)epoch_0002.student.*no other intact checkpoint.*fresh=True"):
+    with pytest.raises(
+        CheckpointError, match=r"(?s)epoch_0002.student.*no other intact checkpoint.*fresh=True"
+    ):
         load_checkpoint(tmp_path)
 
 

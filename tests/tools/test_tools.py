@@ -76,7 +76,8 @@ def test_train_leaves_exactly_these_files(trained: Path) -> None:
         assert files == sorted(
             [".lock", "FINISHED.json", "data.json", "env.json", "metrics.jsonl", "recipe.yaml", "run.json"]
             + ["train.log"]
-            + ["checkpoints/LAST", "figures/curves.png", "figures/renderings.png"]
+            + ["checkpoints/LAST", "evaluation.json", "predictions.csv"]
+            + [f"figures/{name}.png" for name in ("confusion", "curves", "mistakes", "renderings")]
             + [f"checkpoints/epoch_{epoch:04d}/{file}" for epoch in (1, 2) for file in checkpoint]
         )
 
@@ -92,9 +93,17 @@ def test_train_says_what_it_does_and_no_more(trained: Path) -> None:
     lines = (trained / "stderr.txt").read_text().splitlines()
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert len(epochs) == 4
-    for word in ("ce", "rec", "ent", "mm", "rpn", "cons", "student", "teacher", "max", "min", "img/s", "ETA"):
+    for word in ("loss", "teacher error", "img/s", "ETA"):
         assert all(re.search(rf"\b{re.escape(word)}\b", line) for line in epochs), word
-    assert sum(line.startswith("finished: ") for line in lines) == 2
+    assert max(map(len, epochs)) <= 80
+    ends = [place for place, line in enumerate(lines) if line.startswith("finished: ")]
+    assert len(ends) == 2
+    for seed, end in enumerate(ends):
+        error = json.loads((trained / f"runs/tiny-s{seed}/evaluation.json").read_text())["error"]
+        assert lines[end + 1] == f"test error {error:.2f} % (teacher)"
+        assert [re.findall(r"tools/(\w+)\.py runs/tiny-s\d", line) for line in lines[end + 3 : end + 6]] == [
+            ["predict"], ["render"], ["export"]
+        ]  # fmt: skip
     assert not [line for line in lines if "arning" in line or "Error" in line]
 
 
@@ -115,14 +124,33 @@ def test_train_again_says_that_it_is_finished(
     assert contents(trained) == before
 
 
-def test_evaluate(trained: Path) -> None:
-    done = call(trained, "evaluate", "runs/tiny-s0", "--devices", "cpu")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_evaluate(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    before = contents(trained)
+    assert call_here(trained, monkeypatch, "evaluate", "runs/tiny-s0", "--devices", "cpu") == 0
+    said = capsys.readouterr()
+    assert said.err == "" and contents(trained) == before  # the same bytes as at the end of training
     last = json.loads((trained / "runs/tiny-s0/metrics.jsonl").read_text().splitlines()[-1])
     for network in ("student", "teacher"):
         both, largest, smallest = (last[f"error/{network}{suffix}"] for suffix in ("", "_max", "_min"))
-        assert f"{network}  error {both:.2f} % (max {largest:.2f}, min {smallest:.2f})\n" in done.stdout
-    assert "after epoch 2 of 2" in done.stdout and "500 test images" in done.stdout
+        assert (
+            f"{network}  error {both:.2f} % (Max branch {largest:.2f}, Min branch {smallest:.2f})\n"
+            in said.out
+        )
+    assert "after epoch 2 of 2" in said.out and "500 test images" in said.out
+    assert "written  runs/tiny-s0/evaluation.json\n" in said.out
+
+
+def test_plot(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    before = contents(trained)
+    assert call_here(trained, monkeypatch, "plot", "runs/tiny-s0") == 0
+    assert capsys.readouterr().out == "runs/tiny-s0/figures/curves.png\n" and contents(trained) == before
+    assert call_here(trained, monkeypatch, "plot", "runs/tiny-s0", "runs/tiny-s1") == 0
+    assert capsys.readouterr().out == "curves.png\n" and imread(trained / "curves.png").shape[1] > 1000
+    assert call_here(trained, monkeypatch, "plot", "runs/tiny-s0", "runs/tiny-s1") == 2
+    assert "curves.png is there already; name another file with --out" in capsys.readouterr().err
+    (trained / "curves.png").unlink()
+    assert call_here(trained, monkeypatch, "plot", "runs/tiny-s0", "runs/nothing") == 2
+    assert "there is no such run folder" in capsys.readouterr().err
 
 
 def test_table(trained: Path) -> None:

@@ -61,16 +61,20 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(drawing, "plot_rendering_grid", look)
     assert render_run(run.path, 4, devices="cpu") == run.figures / "figure4.png"
-    assert list(seen) == ["image", "layer 2", "layer 1", "rendered, max", "rendered, min", "labels", "title"]
-    assert seen["labels"] == ["0", "1", "2", "3"] and "after epoch 1" in seen["title"]
+    branches = ["rendered,\nMax branch", "rendered,\nMin branch"]
+    assert list(seen) == ["image", "layer 2,\nclass template", "layer 1", *branches, "labels", "title"]
+    assert "after epoch 1" in seen["title"]
     parts = restore(run.path, devices="cpu").parts
     result = Reconstructor(parts.networks["teacher"])(mx.nd.array(seen["image"]), mx.nd.arange(4))
-    np.testing.assert_allclose(seen["rendered, max"], result.images[0].asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(seen[branches[0]], result.images[0].asnumpy(), atol=1e-5)
+    guesses = parts.networks["teacher"](mx.nd.array(seen["image"])).logits.asnumpy().argmax(axis=1)
+    assert seen["labels"] == [f"true {true}\npredicted {guess}" for true, guess in enumerate(guesses)]
     np.testing.assert_allclose(seen["layer 1"], result.features[0][0].asnumpy(), atol=1e-5)
     # the class template, the same on all pixels, is laid out as a picture
     template = result.features[0][1].asnumpy()
-    assert (seen["layer 2"].shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
-    np.testing.assert_allclose(seen["layer 2"].reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
+    laid_out = seen["layer 2,\nclass template"]
+    assert (laid_out.shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
+    np.testing.assert_allclose(laid_out.reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
 
 
 def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [("apple", "bee", "cat"), ("apple", "bee"), tuple("abcdefghijkl")])
-def test_folders_of_few_and_many_classes_are_drawn_by_default(
+def test_one_image_of_each_class_is_drawn_by_default(
     classes: Tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their test images are sorted by class."""
@@ -99,5 +103,5 @@ def test_folders_of_few_and_many_classes_are_drawn_by_default(
     data = f"data: {{name: folder, path: {tmp_path / 'm'}, labels: {2 * len(classes)}}}"
     run = train(tmp_path / "runs", data + FULL[FULL.index("\n") :], "model.channels=[4, pool, 4]")
     render_run(run.path, devices="cpu")
-    expected = (6, min(10, 4 * len(classes)))  # a fifth of each class is for testing
-    assert seen == [[classes[place % len(classes)] for place in range(number)] for number in expected]
+    expected = [f"true {name}" for name in classes[:10]]
+    assert [[label.split("\n")[0] for label in labels] for labels in seen] == [expected, expected]

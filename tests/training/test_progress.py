@@ -11,7 +11,7 @@ import pytest
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe.terms import TERMS
-from gluon_nrm.training.progress import Progress, format_duration, format_row
+from gluon_nrm.training.progress import Progress, format_duration, format_row, format_row_fully
 
 ROW = {
     "epoch": 2,
@@ -51,24 +51,50 @@ def progress(tmp_path: Path, stream: TextIO, clock: Clock, **changes: Any) -> Pr
     return Progress(log_path=tmp_path / "train.log", stream=stream, clock=clock, **arguments)
 
 
-def test_format_row_says_it_all() -> None:
+def test_the_line_of_an_epoch() -> None:
     assert format_row(ROW, 20280.0, 500) == (
-        "epoch 2/500  loss 2.97 (ce 1.99 rec 0.65 ent 0 mm 1.2e+04 rpn 1.2e-05 cons 0.01)  "
-        "error % student 55 (max 56.2 min 57.2) teacher 54.6  2450 img/s  ETA 5 h 38 min"
+        "epoch 2/500  loss 2.97  teacher error 54.60 %  2450 img/s  ETA 5 h 38 min"
     )
 
 
-def test_format_row_leaves_out_what_is_not_there() -> None:
-    assert format_row({"epoch": 1}, None) == "epoch 1"
+def test_the_line_has_eighty_columns_at_most() -> None:
+    row = {**ROW, "epoch": 12345, "images_per_second": 123456.7, "loss/total": -1.234e-12}
+    row.update({"error/teacher": 100.0})
+    line = format_row(row, 123 * 86400.0, 99999)
+    assert line == "epoch 12345/99999  loss -1.2e-12  error 100.00 %  123457 img/s  ETA 123 d 00 h"
+    assert len(line) <= 80
+    usual = format_row({**ROW, "epoch": 1799, "loss/total": 12345.6}, 12 * 86400.0, 1800)
+    assert len(usual) <= 80 and "teacher error" in usual
+
+
+def test_every_value_is_in_the_verbose_line() -> None:
+    assert format_row_fully(ROW, 20280.0, 500) == (
+        "epoch 2/500  loss 2.97 (ce 1.99 rec 0.65 ent 0 mm 1.2e+04 rpn 1.2e-05 cons 0.01)  "
+        "error % student 55 (Max branch 56.2, Min branch 57.2) teacher 54.6  2450 img/s  ETA 5 h 38 min"
+    )
+
+
+def test_values_that_are_not_there_are_left_out() -> None:
+    assert format_row({"epoch": 1}, None) == format_row_fully({"epoch": 1}, None) == "epoch 1"
     row = {"epoch": 1, "loss/total": 0.5, "error/student": 3.2, "images_per_second": None}
-    assert format_row(row, None, 9) == "epoch 1/9  loss 0.5  error % student 3.2"
-    assert format_row({"epoch": 1, "loss/total": None}, None) == "epoch 1  loss nan"
+    assert format_row(row, None, 9) == "epoch 1/9  loss 0.5  student error 3.20 %"
+    assert format_row_fully(row, None, 9) == "epoch 1/9  loss 0.5  error % student 3.2"
+    lost = {"epoch": 1, "loss/total": None, "error/student": None}
+    assert format_row(lost, None) == "epoch 1  loss nan  student error nan %"
+    assert format_row_fully(lost, None) == "epoch 1  loss nan  error % student nan"
 
 
 def test_every_term_is_shown() -> None:
     row = {"epoch": 1, "loss/total": 9.0, **{f"loss/{term}": 1.0 for term in TERMS}}
-    assert format_row(row, None).count(" 1") == 1 + len(TERMS)
+    assert format_row_fully(row, None).count(" 1") == 1 + len(TERMS)
     assert len({term.short for term in TERMS.values()}) == len(TERMS)
+
+
+def test_verbose_progress(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with progress(tmp_path, stream, Clock(), verbose=True) as shown:
+        shown.epoch(ROW)
+    assert stream.getvalue() == format_row_fully(ROW, 0.0, 5) + "\n"
 
 
 @pytest.mark.parametrize(

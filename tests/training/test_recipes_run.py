@@ -22,7 +22,7 @@ from gluon_nrm.recipe import Recipe, load_recipe, recipe_from_text, recipe_to_ya
 from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.report.paper_tables import TABLES, get_table
 from gluon_nrm.runs import run_data
-from gluon_nrm.training import forecast as forecast_module
+from gluon_nrm.training import step_cost
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.forecast import forecast
 
@@ -158,27 +158,28 @@ def test_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_forecast_where_the_batch_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reckoned from few images of each stream; nothing is run at the whole batch."""
     seen: List[Parts] = []
-    take_steps = forecast_module._take_steps
+    time_steps = step_cost._time_steps
 
-    def take_and_keep(parts: Parts, *steps: int) -> Any:
+    def time_and_keep(parts: Parts, *others: Any) -> List[float]:
+        """Keep the parts that steps are taken with."""
         seen.append(parts)
-        return take_steps(parts, *steps)
+        return time_steps(parts, *others)
 
     # less than nothing: what a step takes may have been taken by an earlier test
-    monkeypatch.setattr(forecast_module, "free_memory", lambda: -1.0)
-    monkeypatch.setattr(forecast_module, "_take_steps", take_and_keep)
+    monkeypatch.setattr(step_cost, "free_memory", lambda: -1.0)
+    monkeypatch.setattr(step_cost, "_time_steps", time_and_keep)
     short = ["train.epoch_steps=4", "train.batch_labelled=64"]
     lines = forecast(load_recipe(ROOT / "recipes" / "digits_nrm.yaml", short), devices="cpu").splitlines()
-    assert re.match(r"batch    15 images a step in place of 96, which would need about \d", lines[0])
-    assert {(p.recipe.train.batch_labelled, p.recipe.train.batch_unlabelled) for p in seen} == {(10, 5)}
-    assert re.match(r"step     \d+\.\d ms \(median of 2\)", lines[2]) and "4 steps" in lines[3]
+    assert re.match(r"batch    3 images a step in place of 96, which would need about \d", lines[0])
+    assert {(p.recipe.train.batch_labelled, p.recipe.train.batch_unlabelled) for p in seen} == {(2, 1)}
+    assert re.match(r"step     \d+\.\d ms \(estimated, median of 2\)", lines[2]) and "4 steps" in lines[3]
 
 
 def test_forecast_of_a_cell_of_the_paper_without_its_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(forecast_module, "STEPS", 1)
+    monkeypatch.setattr(step_cost, "STEPS", 1)
     monkeypatch.setattr(run_data, "stand_in", noise)
     few = ["train.batch_labelled=2", "train.batch_unlabelled=2"]
     text = forecast(load_recipe(ROOT / "recipes" / "cifar10_maxmin_mt.yaml", few), devices="cpu")
@@ -193,7 +194,7 @@ def test_forecast_without_the_data(
 ) -> None:
     """Steps are counted as on the real images: 60,000 of MNIST, in batches of 200."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(forecast_module, "STEPS", 2)
+    monkeypatch.setattr(step_cost, "STEPS", 2)
     changes = ["data.name=mnist", f"data.labels={labels}", "train.epoch_steps=null", "data.shift=0"]
     changes += ["train.batch_labelled=200"] if labels == "null" else ["train.batch_unlabelled=200"]
     name = "digits_supervised" if labels == "null" else "digits_nrm"

@@ -43,7 +43,9 @@ def test_a_run(text: str) -> None:
     run = fit(recipe(text), devices="cpu", stream=io.StringIO())
     rows = run.read_metrics()
     assert [row["epoch"] for row in rows] == [1, 2] and run.finished
-    assert {path.name for path in run.figures.iterdir()} == {"curves.png", "renderings.png"}
+    assert {path.name for path in run.figures.iterdir()} == {
+        f"{name}.png" for name in ("confusion", "curves", "mistakes", "renderings")
+    }
     found = evaluate_run(run.path, devices="cpu")
     assert found.images == 7 and found.errors["student"][""] == rows[-1]["error/student"]
 
@@ -89,7 +91,7 @@ def test_settings_reach_the_crops() -> None:
 
 
 def test_a_dry_run_of_imagenet_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gluon_nrm.training.forecast.STEPS", 2)
+    monkeypatch.setattr("gluon_nrm.training.step_cost.STEPS", 2)
     text = STREAMED.replace("name: folder, path: images", "name: imagenet").replace("streamed: true, ", "")
     text = text.replace("labels: 6", "labels: 128000").replace("epoch_steps: 4, ", "")
     said = forecast(recipe(text), devices="cpu", data_dir=tmp_path).splitlines()

@@ -214,7 +214,7 @@ def test_a_run_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     line = f"1 left out: {tmp_path}/m/test/ant/notes.txt (.txt is not an ending of an image)"
     assert said.getvalue().count(line) == 1 and run.log_path.read_text().count(line) == 1
     assert str(evaluate_run(run.path, devices="cpu").skipped) == line
-    monkeypatch.setattr("gluon_nrm.training.forecast.STEPS", 4)
+    monkeypatch.setattr("gluon_nrm.training.step_cost.STEPS", 4)
     assert "1 left out: " in forecast(short, devices="cpu")
 
 

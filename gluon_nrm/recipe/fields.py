@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, is_dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence, get_args, get_type_hints
 
 
 class Range(NamedTuple):
@@ -68,3 +68,23 @@ def choices_of(section: type, key: str) -> Sequence[str]:
 def is_section(hint: Any) -> bool:
     """Return True if a type hint is a section of the recipe, i.e. a dataclass."""
     return isinstance(hint, type) and is_dataclass(hint)
+
+
+def default_at(section: type, key: str) -> Any:
+    """Return the default of a dotted key such as ``optimiser.phases.0.epochs``.
+
+    Returns
+    -------
+    ``dataclasses.MISSING`` if the key is required, or there is no such key.
+    """
+    kind: Any = section
+    default: Any = MISSING
+    for part in key.split("."):
+        if part.isdigit() and get_args(kind):  # an entry of a list
+            kind, default = get_args(kind)[0], MISSING
+            continue
+        declared = {each.name: each for each in dataclass_fields(kind)} if is_section(kind) else {}
+        if part not in declared:
+            return MISSING
+        kind, default = get_type_hints(kind)[part], default_of(declared[part])
+    return default

@@ -6,6 +6,7 @@
 - ``train.eval_batch``, ``train.checkpoint_every_epochs``: no result depends on them.
 - ``train.kvstore``: all kinds but ``dist_async`` sum the same gradients.
 - ``data.path``, ``data.unlabelled``: the images must be the same.
+- A key that the recipe of the run lacks, because an earlier version had none, with its default.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.option_names import option
+from gluon_nrm.recipe.fields import default_at
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.optimisation.schedules import learning_rate, stretches
 
@@ -69,7 +71,9 @@ def check_rates(old: Recipe, new: Recipe, epochs_done: int, accepted: Sequence[s
 
 
 def _allowed(change: Change, epochs_done: int) -> bool:
-    if change.key not in CHANGEABLE or "missing" in (change.old, change.new):
+    if change.old == "missing":  # an earlier version had no such key
+        return bool(change.new == default_at(Recipe, change.key))
+    if change.key not in CHANGEABLE or change.new == "missing":
         return False
     if change.key == UNLABELLED:
         return None not in (change.old, change.new)

@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Optional, Protocol, Union
 

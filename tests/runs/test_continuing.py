@@ -112,6 +112,16 @@ def test_rates_of_the_epochs_done(phases: str, same: bool) -> None:
         (Change("train.kvstore", "device", "dist_sync"), True),
         (Change("train.kvstore", "device", "dist_async"), False),
         (Change("train.kvstore", "missing", "local"), False),
+        (Change("train.kvstore", "missing", "device"), True),  # a run of an earlier version
+        (Change("data.unlabelled", "missing", None), True),
+        (Change("data.unlabelled", "missing", "photos"), False),
+        (Change("data.unlabelled", "photos", "moved"), True),
+        (Change("data.unlabelled", "photos", None), False),
+        (Change("data.unlabelled", None, "photos"), False),
+        (Change("optimiser.phases.0.factor", "missing", 0.1), True),
+        (Change("optimiser.phases.0.lr", "missing", 0.1), False),
+        (Change("optimiser.phase", "missing", 0.1), False),
+        (Change("data.name.x", "missing", None), False),
         (Change("data.path", "/a", "/b"), True),
         (Change("train.seed", 0, 1), False),
         (Change("train.batch_labelled", 4, 8), False),
@@ -119,7 +129,7 @@ def test_rates_of_the_epochs_done(phases: str, same: bool) -> None:
 )
 def test_what_may_change_after_two_epochs(change: Change, allowed: bool) -> None:
     assert (refused([change], 2) is None) == allowed
-    assert allowed <= (change.key in CHANGEABLE)
+    assert allowed <= (change.key in CHANGEABLE or change.old == "missing")
 
 
 def test_a_change_of_meaning_is_named_first(tmp_path: Path) -> None:

@@ -17,11 +17,7 @@ from gluon_nrm.data.sets.contents import Contents, hash_pixels
 from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.data.sets.identities import MOST_LISTED
 from gluon_nrm.errors import ChangedData
-
-REMEDY = (
-    "put them back as they were, or give the folder of the unchanged images (--set data.unlabelled=...); to "
-    "use these images, train a new run (--fresh)"
-)
+from gluon_nrm.option_names import either, option
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,16 @@ def compare_unlabelled(facts: UnlabelledFacts, now: Contents) -> None:
     where = f"{now.place}: " if now.place else ""
     raise ChangedData(
         f"{where}the unlabelled images are not those that the run was trained with: {_change(facts, now)};\n"
-        f"{REMEDY}"
+        f"{_remedy()}"
+    )
+
+
+def _remedy() -> str:
+    fresh = option("fresh", True)
+    place = either("--set data.unlabelled=...", "data.unlabelled in the recipe")
+    return (
+        f"put them back as they were, or give the folder of the unchanged images ({place}); to use these "
+        f"images, train a new run ({fresh})"
     )
 
 

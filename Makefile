@@ -8,26 +8,26 @@ ARGS =
 VENV = .venv
 BIN = $(VENV)/bin
 
-# The CUDA build needs NVIDIA's driver to be imported at all, so it is installed only where the driver is. To choose for
-# yourself: make install REQUIREMENTS=requirements.txt
+# MXNet's CUDA build cannot be imported without NVIDIA's driver, so it is installed only where there is one. To choose:
+# make install REQUIREMENTS=requirements.txt
 NVIDIA := $(shell { test "`uname -sm`" = "Linux x86_64" && \
 	{ command -v nvidia-smi || test -e /proc/driver/nvidia || ldconfig -p | grep -qF libcuda.so.1; } >/dev/null && \
 	echo driver; } 2>/dev/null)
 REQUIREMENTS = $(if $(NVIDIA),requirements-gpu.txt,requirements.txt)
-# Both builds write the same files, so the other one has to go first.
+# Both builds write the same files, so the other build is removed first.
 OTHER_BUILD = $(if $(findstring gpu,$(REQUIREMENTS)),mxnet,mxnet-cu112)
 
-# An empty file for each list that is installed; make compares its date with that of the list.
+# An empty file for each requirements file that is installed. make compares their dates.
 INSTALLED = $(VENV)/.installed-$(REQUIREMENTS)
 INSTALLED_DEV = $(VENV)/.installed-requirements-dev.txt
 
-# The last pip for Python 3.8. What old Pythons bring cannot read the wheels' newer platform names.
+# The last pip for Python 3.8. The pip of old Pythons does not know the platform names of newer wheels.
 PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench deploy-check \
-	doctor docs clean
+	wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -40,6 +40,7 @@ help:
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
 	@echo 'make docs     build the documentation as a site in site/ (Python 3.11)'
+	@echo 'make wheel-check  build the wheel, install it in a fresh environment, and use it in an empty folder'
 	@echo 'make doctor   check the set-up; print the command that solves each problem'
 	@echo 'make clean    remove $(VENV) and caches; runs/ stays'
 
@@ -58,7 +59,7 @@ test: install-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
-# What fails is kept in fuzz-findings/, to be read again by ARGS="--replay fuzz-findings/NAME".
+# Failing cases are kept in fuzz-findings/. ARGS="--replay fuzz-findings/NAME" reads one again.
 fuzz: install-dev
 	$(BIN)/python tests/checks/fuzz $(ARGS)
 
@@ -66,8 +67,8 @@ fuzz: install-dev
 docs: install-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
-# Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw, then the
-# table. Runs that are finished are left alone. JOBS runs go side by side, one thread each: the digits are too small for two.
+# Every run of results/digits.csv: six recipes, 50 and 100 labels, five seeds of the run and of the labelled draw. Then the
+# table. Finished runs are not trained again. JOBS runs train side by side with one thread each: the digits are too small for two.
 LADDER = supervised mt nrm nrm_rpn nrm_rpn_maxmin maxmin_mt
 JOBS = 2
 results: install
@@ -114,12 +115,16 @@ deploy-check: install-dev
 kill-test: install-dev
 	$(BIN)/python tests/checks/kills.py $(ARGS)
 
-# Without installing first: it is for when that has failed.
+# Downloads the pinned packages again. `make test` has a quicker form, which borrows those of $(VENV).
+wheel-check: install-dev
+	$(BIN)/python tests/checks/wheel_check.py $(ARGS)
+
+# Does not install anything first, because it explains why that failed.
 doctor:
 	@$(or $(wildcard $(BIN)/python),python3) tools/doctor.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Prints the version; succeeds where it is one that MXNet runs on and can make a virtual environment.

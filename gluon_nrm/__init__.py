@@ -15,10 +15,17 @@ from __future__ import annotations
 
 import importlib
 from importlib import util
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
 
 from gluon_nrm.system.commands import is_command
 from gluon_nrm.version import __version__
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
+    from gluon_nrm.models import get_model, list_models, maxmin, nrm
+    from gluon_nrm.recipe import load_recipe
+    from gluon_nrm.runs.run import Run
+    from gluon_nrm.system.tune import tune
+    from gluon_nrm.training.fit import fit
 
 __all__ = ["Run", "__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from typing import Sequence
 
+from gluon_nrm.cli.main import COMMANDS
 from gluon_nrm.console.tool import ToolParser, place
 from gluon_nrm.distributed.launch import Options, launch
 from gluon_nrm.system.commands import command, line_again
@@ -45,6 +46,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not options.command:
         example = command("train", "RECIPE")
         parser.error(f"give the command that every worker runs, such as {example}")
+    name, *rest = options.command
+    if name in COMMANDS:
+        example = command("launch", *arguments[: -len(options.command)])
+        parser.error(f"{name!r} is no command of the shell; use: {example} {command(name, *rest)}")
     return options
 
 

@@ -17,15 +17,16 @@ from gluon_nrm.console.display import say
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.console.tool import ToolParser, add_data_dir, pattern, place
 from gluon_nrm.data.sets.skipped_files import SkippedNames
-from gluon_nrm.errors import DataError
+from gluon_nrm.errors import DataError, DeployError
 from gluon_nrm.predict.backends import MXNET, ONNXRUNTIME
 from gluon_nrm.predict.find_images import find_images
-from gluon_nrm.predict.manifest import MAX, MIN, MIXTURE
-from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.manifest import MANIFEST, MAX, MIN, MIXTURE
+from gluon_nrm.predict.open_classifier import RECIPE, open_classifier
 from gluon_nrm.predict.picture import check_picture, draw
 from gluon_nrm.predict.predict_images import ImagePrediction, predict
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.predict.write_predictions import TABLE, WRITERS, Writer
+from gluon_nrm.system.commands import command
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         NRMError: nothing can be classified, or some images could not be (raised after all others).
     """
     options = _parser().parse_args(arguments)
+    _check_order(options.model, options.images)
     skipped = SkippedNames()
     files = find_images(options.images, skipped)
     if str(skipped.record):
@@ -65,6 +67,16 @@ def main(arguments: Sequence[str]) -> int:
         draw(found, classifier.rendered, options.render)
     refused.check(len(files))
     return 0
+
+
+def _check_order(model: Path, images: Sequence[str]) -> None:
+    """Raise DeployError if the run or export is given after an image."""
+    if model.is_dir():
+        return
+    for number, given in enumerate(images):
+        if any((Path(given) / name).is_file() for name in (MANIFEST, RECIPE)):
+            line = command("predict", given, str(model), *images[:number], *images[number + 1 :])
+            raise DeployError(f"{model} is no folder of a run or an export, which comes first: {line}")
 
 
 class _Refused:

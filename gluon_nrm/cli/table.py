@@ -10,7 +10,7 @@ gluon-nrm table table3 --data digits --seeds 0 1 2 --train     the same methods 
 from __future__ import annotations
 
 import argparse
-import re
+import difflib
 import sys
 from pathlib import Path
 from typing import List, Sequence
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             parser.error(f"{options.runs[0]} takes its runs from --root or --from")
         return _paper(options)
     for path in options.runs:
-        if re.fullmatch(r"table\W?\w?\w?", str(path), re.IGNORECASE) and not exists(path, RunError):
+        if difflib.get_close_matches(str(path), TABLES, n=1, cutoff=0.75) and not exists(path, RunError):
             raise RunError(f"there is no {path}; the tables of the paper are {', '.join(TABLES)}")
     tables = [path for path in options.runs if path.suffix == ".csv"]
     rows = collect([path for path in options.runs if path not in tables])

@@ -12,6 +12,7 @@ import argparse
 import os
 from typing import Iterator, Sequence
 
+from gluon_nrm.cli.train_options import replace_option
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place
 from gluon_nrm.models import list_models
 from gluon_nrm.recipe import load_recipe
@@ -26,7 +27,7 @@ from gluon_nrm.training.forecast import forecast
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser("train", __doc__)
+    parser = ToolParser("train", __doc__, replace_option)
     parser.add_argument(
         "recipe",
         nargs="?",

@@ -13,6 +13,7 @@ from typing import Any, Callable, NoReturn, Optional, Sequence, TextIO
 from gluon_nrm.console.display import say
 from gluon_nrm.console.interrupts import INTERRUPTED, Interrupt, interruptible
 from gluon_nrm.console.streams import make_streams_safe
+from gluon_nrm.console.wrong_options import Replace, explain, explain_unknown
 from gluon_nrm.errors import NRMError, visible
 from gluon_nrm.option_names import command_line
 from gluon_nrm.storage.files import expand_path
@@ -29,10 +30,18 @@ class ToolParser(argparse.ArgumentParser):
     Args:
         command: name of the command, such as "train"; "": usage and errors name the program.
         description: help text; its lines are printed as they are.
+        replace: the words in place of an option that the command does not have, if it knows any.
         options: more arguments of ``argparse.ArgumentParser``.
     """
 
-    def __init__(self, command: str = "", description: Optional[str] = None, **options: Any) -> None:
+    def __init__(
+        self,
+        command: str = "",
+        description: Optional[str] = None,
+        replace: Optional[Replace] = None,
+        **options: Any,
+    ) -> None:
+        self._command, self._text, self._replace = command, description, replace
         if command:
             options["prog"] = usage_name(command)
         if description is not None:
@@ -40,9 +49,19 @@ class ToolParser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(description=description, allow_abbrev=False, **options)
 
+    def parse_args(  # type: ignore[override]
+        self, args: Optional[Sequence[str]] = None, namespace: Optional[argparse.Namespace] = None
+    ) -> argparse.Namespace:
+        """Parse arguments; end with a message that names the option or line that was meant."""
+        words = list(sys.argv[1:] if args is None else args)
+        options, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            self.error(explain_unknown(self, self._command, unknown[0], words, self._replace))
+        return options
+
     def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2 and the message."""
-        super().error(visible(message))
+        """Leave with exit code 2 and one line that says what to type instead."""
+        self.exit(2, f"{self.prog}: error: {visible(explain(message, self._command, self._text))}\n")
 
 
 def run_tool(main: Callable[[Sequence[str]], int], arguments: Optional[Sequence[str]] = None) -> NoReturn:

@@ -11,6 +11,7 @@ from gluon_nrm.predict.backends import MXNET
 from gluon_nrm.predict.classifier import FileClassifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
 from gluon_nrm.predict.predict_options import PredictOptions
+from gluon_nrm.runs.suggest_run import suggest_run
 from gluon_nrm.storage.files import exists, is_dir
 from gluon_nrm.system.commands import command_name
 
@@ -24,13 +25,15 @@ def open_classifier(folder: Path, options: PredictOptions) -> FileClassifier:
         NRMError: the folder is neither, is damaged, or does not hold the requested network or output.
     """
     if not is_dir(folder, DeployError):
-        raise DeployError(f"{folder}: there is no such folder; give the folder of a run or of an export")
+        meant = suggest_run(folder)
+        remedy = f"did you mean {meant}?" if meant else "give the folder of a run or of an export"
+        raise DeployError(f"{folder}: there is no such folder; {remedy}")
     if exists(folder / MANIFEST, DeployError):
         return open_export(folder, options)
     if not exists(folder / RECIPE, DeployError):
-        raise DeployError(
-            f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); give the folder of one"
-        )
+        meant = suggest_run(folder)
+        remedy = f"did you mean {meant}?" if meant else "give the folder of one"
+        raise DeployError(f"{folder} is neither an export ({MANIFEST}) nor a run ({RECIPE}); {remedy}")
     if options.int8 or options.backend not in (None, MXNET):
         chosen = option("int8", True) if options.int8 else option("backend", options.backend)
         export = command_name("export")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Sequence, Union
@@ -94,9 +95,12 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; {suggest(path)}") from None
     except IsADirectoryError:
-        raise RecipeError(
-            f"{path}: is a folder; give a recipe file in it, e.g. {path / 'recipe.yaml'}"
-        ) from None
+        inside = path / "recipe.yaml"
+        remedy = f"give a recipe file in it, e.g. {inside}"
+        with suppress(OSError):
+            if inside.is_file():
+                remedy = f"to go on with this run: {command('train', str(inside))}"
+        raise RecipeError(f"{path}: is a folder; {remedy}") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RecipeError(

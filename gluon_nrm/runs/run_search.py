@@ -16,6 +16,7 @@ from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.recipe.yaml_io import read_plain
 from gluon_nrm.runs.continuing import EPOCHS, PATH, Change, refused, value_of
 from gluon_nrm.runs.run_folder import RunFolder, json_text
+from gluon_nrm.runs.suggest_run import enclosing_run, suggest_run
 
 _MISSING = object()
 
@@ -84,19 +85,20 @@ def check_is_run(run: RunFolder) -> None:
         RunError: it does not.
     """
     if not files.exists(run.path, RunError):
-        raise RunError(f"{run.path}: there is no such run folder; check the path")
+        meant = suggest_run(run.path)
+        remedy = f"did you mean {meant}?" if meant else "check the path"
+        raise RunError(f"{run.path}: there is no such run folder; {remedy}")
     if not files.is_dir(run.path, RunError):
-        raise RunError(
-            f"{run.path} is a file, no run folder; give the folder of a run, or move the file away"
-        )
+        meant = suggest_run(run.path)
+        remedy = f"did you mean {meant}?" if meant else "give the folder of a run, or move the file away"
+        raise RunError(f"{run.path} is a file, no run folder; {remedy}")
     for path in _needed(run):
         if not files.is_file(path, RunError):
             inside = [child.parent for child in files.find_files(run.path, "*/recipe.yaml", RunError)]
-            remedy = (
-                f"give a folder in it, such as {inside[0]}"
-                if inside
-                else "give another folder, or put it back"
-            )
+            outside = enclosing_run(run.path)
+            remedy = f"did you mean {outside}?" if outside else "give another folder, or put it back"
+            if inside:
+                remedy = f"give a folder in it, such as {inside[0]}"
             raise RunError(f"{run.path} is no run folder: {path.name} is missing; {remedy}")
 
 

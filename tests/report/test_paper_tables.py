@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
@@ -11,12 +12,14 @@ from commands import Ended, run_here
 from fakes import ROOT
 from matplotlib.image import imread
 
+from gluon_nrm.cli import table as table_command
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import Recipe, recipe_to_yaml
 from gluon_nrm.report import comparison, index, paper_tables, reproduce
 from gluon_nrm.report.find_runs import find_runs
 from gluon_nrm.report.paper_tables import TABLES, Cell, Table, get_table
 from gluon_nrm.report.published import PUBLISHED, read_logged, read_published
+from gluon_nrm.report.table_cost import describe_cost
 from gluon_nrm.runs import figures
 from gluon_nrm.runs.open_run import open_run
 from gluon_nrm.runs.tables import read_csv, write_csv
@@ -201,6 +204,85 @@ def test_training_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     recipes = checkout / "recipes"
     again = reproduce.report(DIGITS, None, tmp_path / "none", tmp_path / "again", recipes, written[2]).paths
     assert [path.read_bytes() for path in again[:3]] == [path.read_bytes() for path in written[:3]]
+
+
+def test_a_run_is_found_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As train.py makes it, deeper, renamed, and through a link; not a copy in a hidden folder."""
+    drm = cell_of(DIGITS, "DRM", "50")
+    places = ["digits_drm-s0", "2026/may/digits_drm-s1", "my favourite", "digits-50/digits_drm-s3"]
+    for seed, place in enumerate(places):
+        made = make_run(tmp_path / "made", DIGITS, drm, seed, 2.0 + seed)
+        (tmp_path / "runs" / place).parent.mkdir(parents=True, exist_ok=True)
+        made.rename(tmp_path / "runs" / place)
+    made = make_run(tmp_path / "elsewhere", DIGITS, drm, 4, 6.0)
+    (tmp_path / "runs" / "link").symlink_to(made, target_is_directory=True)
+    (tmp_path / "runs" / "again").symlink_to(tmp_path / "runs" / "2026", target_is_directory=True)
+    (tmp_path / "runs" / ".trash").mkdir()
+    (tmp_path / "made").rename(tmp_path / "runs" / ".trash" / "made")
+    assert sorted(row["seed"] for row in find_runs(DIGITS, tmp_path / "runs")) == [0, 1, 2, 3, 4]
+    assert compared(DIGITS, tmp_path / "runs")["DRM", "50"].mean() == 4.0
+    # training goes on where an interrupted run lies
+    (tmp_path / "runs" / "my favourite" / "FINISHED.json").unlink()
+    monkeypatch.setattr(reproduce, "missing_runs", lambda *_: [reproduce.Missing(drm, 2)])
+    roots: List[Path] = []
+    monkeypatch.setattr(reproduce, "fit", lambda recipe, **how: roots.append(how["root"]))
+    reproduce.train_missing(DIGITS, [2], tmp_path / "runs", RECIPES)
+    assert roots == [tmp_path / "runs"]
+
+
+def test_the_same_name_twice_is_told_by_its_folders(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        make_run(tmp_path / folder, DIGITS, cell_of(DIGITS, "DRM", "50"), 0, 5.0)
+    with pytest.raises(RunError, match="a/digits-50/digits_drm-s0 and .*b/digits-50/digits_drm-s0 are one"):
+        compared(DIGITS, tmp_path)
+
+
+def test_with_all_labels_a_run_is_not_trained_again(tmp_path: Path) -> None:
+    """Nothing is drawn there: split_seed stays 0 whatever the seed."""
+    cell = cell_of(TABLE3, "DRM", "50K")
+    recipe = reproduce._seeded(cell.load(RECIPES), 1)
+    with open_run(tmp_path, "cifar10_drm_all-s1", recipe_to_yaml(recipe), {}) as run:
+        run.append_metrics({"epoch": 1, "error/student": 5.0})
+        run.mark_finished({})
+    assert reproduce.Missing(cell, 1) not in reproduce.missing_runs(TABLE3, [1], tmp_path, RECIPES)
+
+
+def test_what_the_authors_logged() -> None:
+    """Every figure is of a cell of a table, and shown in its own column."""
+    logged = read_logged()
+    assert len(logged) == 8 and sum(each.finished for each in logged) == 2
+    for name, table in TABLES.items():
+        mine = [each for each in logged if each.table == name]
+        assert {each.column for each in mine} <= {column.name for column in table.columns}
+        text = comparison.to_markdown(table, comparison.compare(table, [], [], RECIPES, logged))
+        assert all(f" {each.value:.2f}{'' if each.finished else ' ¶'} |" in text for each in mine)
+        assert "the log ends before the last epoch" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("table4", "all 66: python tools/table.py table4 --seeds 0 1 2 --train\ncost: about "),
+        ("table3 --data digits --seeds 4 --root r",
+         "all 22: python tools/table.py table3 --data digits --seeds 4 --root r --train\nto forecast "),
+    ],
+)  # fmt: skip
+def test_an_empty_table_says_what_fills_it(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert table_command.main(words.split()) == 0
+    out = capsys.readouterr().out
+    assert said in out and "so nothing is written" in out and "| method |" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cost_of_a_table_is_that_of_its_runs() -> None:
+    cell = cell_of(TABLE3, "NRM + RPN", "4K")
+    epochs = cell.load(RECIPES).train.epochs
+    hours = float(re.findall(r"an epoch: ([\d.]+) h", (RECIPES / "cifar10_nrm_rpn.yaml").read_text())[0])
+    said = describe_cost([cell, cell], RECIPES)
+    assert said.startswith(f"cost: about {2 * epochs * hours:,.0f} hours of one CPU thread; ")
 
 
 def call(folder: Path, *arguments: object) -> Ended:

@@ -37,6 +37,7 @@ COMMANDS: Dict[str, Command] = {
     "predict": Command("classify image files with a run or an export", IF_INSTALLED),
     "render": Command("draw test images and their renderings at every layer"),
     "table": Command("print a table of runs, or a table of the paper"),
+    "report": Command("write settings, curves and pictures of runs as one HTML file"),
     "export": Command("write a run as files for MXNet or onnxruntime alone"),
     "generate": Command("draw images from the prior of a run"),
     "paths": Command("count the rendering paths of a run's training images"),
@@ -122,7 +123,7 @@ def _closest(name: str) -> str:
 _SYNONYMS = {
     "prepare_data": "data", "prepare": "data", "download": "data", "fit": "train", "test": "evaluate",
     "eval": "evaluate", "classify": "predict", "inference": "predict", "sample": "generate",
-    "check": "doctor", "onnx": "export", "tables": "table", "results": "table",
+    "check": "doctor", "onnx": "export", "tables": "table", "results": "table", "html": "report",
 }  # fmt: skip
 
 

@@ -148,7 +148,7 @@ def run_facts(run: Run) -> Dict[str, str]:
         "data": f"{data.name}, {labels}, split seed {data.split_seed}",
         "network": model.name + (" with Max-Min" if model.maxmin else ""),
         "epochs": f"{run.epoch} of {settings.train.epochs}, {state}",
-        "time": f"{seconds / 60:.1f} min of training",
+        "time": f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
     }
 
 

@@ -16,6 +16,7 @@ from gluon_nrm.errors import RunError, SetupError
 from gluon_nrm.runs.metrics import Row
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.storage import files
+from gluon_nrm.system.install import install_line
 
 #: Name of TensorBoard's own event files.
 EVENT_FILES = "events.out.tfevents.*"
@@ -43,7 +44,7 @@ def import_tensorboard() -> _TensorBoard:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError as problem:
         raise SetupError(
-            f'TensorBoard is not installed in this Python ({problem}): run `pip install "gluon_nrm[tensorboard]"`'
+            f"TensorBoard is not installed in this Python ({problem}): run `{install_line('tensorboard')}`"
         ) from problem
     except Exception as problem:  # of protobuf, for files that a version of it cannot read
         raise SetupError(

@@ -9,6 +9,7 @@ _FILES = {
     "cpu": "requirements.txt",
     "cu112": "requirements-gpu.txt",
     "onnx": "requirements-dev.txt",
+    "tensorboard": "requirements-dev.txt",
     "zoo": "requirements.txt",
 }
 
@@ -17,7 +18,7 @@ def install_line(extra: str, option: str = "") -> str:
     """Return the command that installs an extra: ``pip install "gluon_nrm[cpu]"``.
 
     Args:
-        extra: cpu, cu112, onnx or zoo.
+        extra: cpu, cu112, onnx, tensorboard or zoo.
         option: an option of pip, such as ``--force-reinstall``.
     """
     what = f"-r {_FILES[extra]}" if in_checkout() else f'"gluon_nrm[{extra}]"'

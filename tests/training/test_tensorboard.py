@@ -60,7 +60,7 @@ def test_a_missing_package_is_told_before_anything_is_done(
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
     with pytest.raises(SetupError) as caught:
         train(tmp_path, tensorboard=True)
-    assert str(caught.value).endswith('run `pip install "gluon_nrm[tensorboard]"`')
+    assert str(caught.value).endswith("run `pip install -r requirements-dev.txt`")
     assert len(str(caught.value).splitlines()) == 1 and not list(tmp_path.iterdir())
 
 

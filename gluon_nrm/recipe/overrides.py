@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Union
 
+from gluon_nrm.option_names import either
 from gluon_nrm.recipe.problems import Problem, recipe_error, shorten
 from gluon_nrm.recipe.yaml_io import Item, read_yaml
 
@@ -19,7 +20,7 @@ def override(tree: Item, text: str) -> Item:
 
     Raises RecipeError if it is not ``key=value``, or its key goes through a scalar or past the end of a list.
     """
-    place = f"--set {shorten(text, 80)}"
+    place = f"{either('--set', 'overrides')} {shorten(text, 80)}"
     key, equals, value = text.partition("=")
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):

@@ -61,7 +61,7 @@ def test_it_runs_as_it_stands(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert "Traceback" not in shown
     for picture in outputs(book, "image/png"):
         Image.open(io.BytesIO(base64.b64decode(picture))).load()
-    assert len(outputs(book, "image/png")) == {"digits": 2, "own_network": 1}[name]
+    assert len(outputs(book, "image/png")) == {"digits": 3, "own_network": 1}[name]
 
 
 @pytest.mark.parametrize("name", MADE)

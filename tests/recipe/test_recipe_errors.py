@@ -67,7 +67,7 @@ def text(name: str, whole: str, *expected: str) -> Case:
 def given(name: str, override: str, *expected: str, also: str = "") -> Case:
     """BASE with an override at fault, and another beside it."""
     overrides = (override, also) if also else (override,)
-    return Case(name, BASE, overrides, f"--set {override}: ", expected)
+    return Case(name, BASE, overrides, f"overrides {override}: ", expected)
 
 
 CASES: List[Case] = [

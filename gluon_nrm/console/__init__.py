@@ -1,1 +1,1 @@
-"""The terminal: start and end of tools, output that survives a closed terminal, progress bars, signals."""
+"""The terminal: start and end of commands, signals, progress bars, output that can hold any character."""

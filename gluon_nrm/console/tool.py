@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional, Sequence, TextIO
 
 from gluon_nrm.console.display import say
-from gluon_nrm.console.interrupts import INTERRUPTED, Interrupt, interruptible
-from gluon_nrm.console.streams import make_streams_safe
+from gluon_nrm.console.signals import INTERRUPTED, Interrupt, interruptible
+from gluon_nrm.console.unicode_output import make_streams_safe
 from gluon_nrm.console.wrong_options import Replace, explain, explain_unknown
 from gluon_nrm.errors import NRMError, visible
 from gluon_nrm.option_names import command_line

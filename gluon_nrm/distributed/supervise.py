@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Optional, Sequence
 
-from gluon_nrm.console.interrupts import QUICK
+from gluon_nrm.console.signals import QUICK
 from gluon_nrm.distributed.children import LAST_LINES, Child
 from gluon_nrm.distributed.plan import Process
 from gluon_nrm.distributed.process_monitor import LEFT_ALONE

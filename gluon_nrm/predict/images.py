@@ -11,7 +11,7 @@ from typing import Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from gluon_nrm.console.streams import on_one_line
+from gluon_nrm.console.unicode_output import on_one_line
 from gluon_nrm.data.images.decoding import centre_square, decode, to_array
 from gluon_nrm.errors import DataError
 from gluon_nrm.option_names import option

@@ -9,7 +9,7 @@ from typing import Any, List, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gluon_nrm.console.streams import on_one_line
+from gluon_nrm.console.unicode_output import on_one_line
 from gluon_nrm.errors import DeployError
 from gluon_nrm.predict.predict_images import ImagePrediction
 from gluon_nrm.storage.files import atomic_path, exists, os_errors

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO, Type, Union
 
-from gluon_nrm.console.streams import on_one_line, to_json
+from gluon_nrm.console.unicode_output import on_one_line, to_json
 from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.predict_images import Guess, ImagePrediction
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, TextIO, Union
 import numpy as np
 
 from gluon_nrm.console.display import Display
-from gluon_nrm.console.stopping import StopRequest
+from gluon_nrm.console.signals import StopRequest
 from gluon_nrm.data.facts.describe_counts import describe_counts
 from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect

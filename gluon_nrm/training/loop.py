@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from mxnet.gluon import Trainer
 
-from gluon_nrm.console.stopping import StopRequest
+from gluon_nrm.console.signals import StopRequest
 from gluon_nrm.distributed.workers import Arrays
 from gluon_nrm.errors import CheckpointError, RunError
 from gluon_nrm.optimisation.schedules import Stretch, learning_rate, loss_weights, stretches

@@ -14,7 +14,7 @@ from fakes import ROOT, python
 from linear_export import Linear, write_export
 from picture_files import encoded, pixels
 
-from gluon_nrm.console.streams import on_one_line, to_json
+from gluon_nrm.console.unicode_output import on_one_line, to_json
 from gluon_nrm.predict import manifest as m
 
 NAMES = [b"caf\xe9.png", b"plain.png", b"two\nlines.png", b"\x1b[2Jscreen.png", "grün–北.png".encode()]
@@ -114,7 +114,7 @@ def test_json_that_an_encoding_can_write(value: str, encoding: str) -> None:
 
 def test_importing_the_package_changes_no_stream() -> None:
     code = (
-        "import sys, gluon_nrm.console.tool, gluon_nrm.console.streams; "
+        "import sys, gluon_nrm.console.tool, gluon_nrm.console.unicode_output; "
         "print(sys.stdout.errors, sys.stderr.errors)"
     )
     assert python(code, PYTHONIOENCODING="ascii").stdout.split() == ["strict", "backslashreplace"]

@@ -10,8 +10,7 @@ from typing import Any, List
 import pytest
 from short_runs import SUPERVISED, newest, recipe
 
-from gluon_nrm.console.interrupts import QUICK
-from gluon_nrm.console.stopping import StopRequest
+from gluon_nrm.console.signals import QUICK, StopRequest
 from gluon_nrm.distributed import supervise
 from gluon_nrm.errors import Stopped
 from gluon_nrm.runs import checkpoint_files
@@ -118,7 +117,7 @@ def test_a_late_signal_in_a_save_waits_for_its_end(tmp_path: Path, monkeypatch: 
     write = checkpoint_files._write_arrays
 
     def written(*arguments: Any) -> None:
-        monkeypatch.setattr("gluon_nrm.console.stopping.QUICK", -1.0)  # every further one is late
+        monkeypatch.setattr("gluon_nrm.console.signals.QUICK", -1.0)  # every further one is late
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         write(*arguments)

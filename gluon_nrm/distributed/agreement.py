@@ -53,7 +53,7 @@ def check_data(workers: Workers, facts: Facts) -> None:
         own[f"digest of the {name} labels"] = part.labels
         own[f"digest of the {name} images"] = part.identities
     apart = facts.unlabelled
-    own["unlabelled images"] = facts.unlabelled_images
+    own["number of unlabelled images"] = facts.unlabelled_images
     own["digest of the unlabelled images"] = "" if apart is None else apart.contents
     _compare(workers, {**own, "digest of the split": split_digest(facts)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -110,6 +110,7 @@ def draw_renderings(
     *,
     most: Optional[int] = None,
     title: str = "",
+    files: Optional[Sequence[str]] = None,
 ) -> None:
     """Draw one row for each image: the image, the input of each layer from above, the rendered image.
 
@@ -122,6 +123,7 @@ def draw_renderings(
         path: the PNG file.
         most: layers shown; None: all.
         title: what to put above.
+        files: names of the images, written in place of a true class.
 
     Raises:
         RunError: the file cannot be written.
@@ -140,7 +142,11 @@ def draw_renderings(
         columns.append((f"rendered,\n{branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
     predicted = result.logits.asnumpy().argmax(axis=1)
     names = [figure_text(name, LETTERS) for name in parts.dataset.class_names]
-    rows = [f"true {names[true]}\npredicted {names[guess]}" for true, guess in zip(labels, predicted)]
+    if files is None:
+        given = [f"true {names[label]}" for label in labels]
+    else:
+        given = [figure_text(name, LETTERS) for name in files]
+    rows = [f"{name}\npredicted {names[guess]}" for name, guess in zip(given, predicted)]
     plot_rendering_grid(columns, path, labels=rows, title=title)
 
 

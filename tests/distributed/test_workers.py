@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -162,6 +163,26 @@ def test_the_labelled_draw_is_compared(seeds: Any, equal: bool) -> None:
             check_data(workers, facts)
 
     together(2, work)
+
+
+def test_the_unlabelled_images_are_compared() -> None:
+    data = stand_in("mnist", train=20)
+    split = draw_split(data.train.labels, labelled=None, split_seed=0, classes=10)
+    parts = [data.train.images[:5], data.train.images[5:10], data.train.images[:4]]
+    facts = [
+        describe_data(replace(data, unlabelled=part), split, DataSource(Path("data")), True) for part in parts
+    ]
+
+    def check(second: int, message: str) -> None:
+        def work(workers: Workers) -> None:
+            with pytest.raises(DistributedError, match=message):
+                check_data(workers, facts[second] if workers.rank else facts[0])
+
+        together(2, work)
+
+    check(1, "digest of the unlabelled images is")
+    check(2, "number of unlabelled images is 5 on worker 0")
+    together(2, lambda workers: check_data(workers, facts[0]))
 
 
 # ---- parts of a whole

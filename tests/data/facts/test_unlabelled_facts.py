@@ -7,21 +7,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import mxnet as mx
 import numpy as np
 import pytest
 from picture_files import class_folders, encoded, pixels
-from short_runs import differences, newest
+from short_runs import differences, newest, trainer_of
 
+from gluon_nrm.cli import render
 from gluon_nrm.data import Dataset, ImageSet, register_dataset
 from gluon_nrm.data.facts.stored_dataset import StoredDataset
-from gluon_nrm.errors import ChangedData, RunError
+from gluon_nrm.errors import ChangedData, DataError, RunError
+from gluon_nrm.optimisation.schedules import loss_weights
 from gluon_nrm.predict.open_classifier import open_classifier
+from gluon_nrm.predict.predict_images import predict
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.runs.facts_file import facts_text, read_facts
 from gluon_nrm.runs.run_data import data_of_run, new_data, with_facts
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import fit as fit_module
+from gluon_nrm.training.assemble import assemble
 from gluon_nrm.training.evaluate_run import evaluate_run
 from gluon_nrm.training.fit import fit
 
@@ -42,6 +47,7 @@ def recipe(*overrides: str) -> Recipe:
 def train(*overrides: str, said: Any = None, **settings: Any) -> RunFolder:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "draw", lambda *_: None)
+        patch.setattr(fit_module, "evaluate_at_the_end", lambda *_: [])
         patch.setattr(fit_module, "describe_environment", dict)
         return fit(recipe(*overrides), stream=said or io.StringIO(), devices="cpu", **settings)
 
@@ -99,6 +105,14 @@ def test_a_run_from_start_to_prediction(tmp_path: Path, monkeypatch: pytest.Monk
     another(tmp_path / "photo.png", 5)
     classifier = open_classifier(whole.path, PredictOptions(devices="cpu"))
     assert list(classifier.class_names) == ["ant", "bee"]
+    found = list(predict(classifier, [tmp_path / "photo.png"], top=2))
+    assert {guess.name for guess in found[0].top} == {"ant", "bee"}
+    assert render.main([str(whole.path), "photo.png", "--devices", "cpu", "--out", "seen.png"]) == 0
+    assert (tmp_path / "seen.png").is_file()
+    with pytest.raises(DataError, match="test images of the run are no longer there; .*or draw image"):
+        render.main([str(whole.path), "--devices", "cpu"])
+    with pytest.raises(SystemExit):
+        render.main([str(whole.path), "photo.png", "--images", "3"])
 
 
 def test_changed_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,3 +182,23 @@ def test_a_data_set_made_in_python_is_trained(tmp_path: Path) -> None:
     unlabelled[0] = images[11:]
     with pytest.raises(ChangedData, match="there were 20 images, and there are 19"):
         train(*settings[:2], root=tmp_path)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_several_devices_and_a_stop_in_the_epoch(
+    streamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step is dealt to two devices; the steps after a stop are those of the whole epoch."""
+    monkeypatch.chdir(tmp_path)
+    data(tmp_path / "m")
+    size = ("data.streamed=true", "data.size=12", "data.shift=0") if streamed else ()
+    which = recipe("train.epochs=1", *size)
+    parts = assemble(which, [mx.cpu(0), mx.cpu(1)], data=new_data(which))
+    parts.step(next(iter(parts.streams.epoch(0))), loss_weights(which.loss, 1.0), trainer_of(parts), 1)
+    whole, rest = list(parts.streams.epoch(3)), list(parts.streams.epoch(3, first=1))
+    assert (len(whole), len(rest)) == (2, 1)
+    for first, second in zip(whole[1], rest[0]):
+        assert first is not None and second is not None
+        assert first.images.tobytes() == second.images.tobytes()
+    seen = np.concatenate([step.unlabelled.indices for step in whole if step.unlabelled is not None])
+    assert set(seen) == set(range(7, 14))

@@ -71,7 +71,7 @@ def _empty(table: Table, options: argparse.Namespace) -> str:
         words += ["--root", str(options.root)]
     cells = [cell for cell in table.cells for _ in seeds]
     return (
-        f"none of its runs is under {options.root}, so nothing is written; to train all {len(cells)}: "
+        f"none of its runs is in {options.root}/, so nothing is written; to train all {len(cells)}: "
         f"{command('table', *words, '--train')}\n{describe_cost(cells, recipes_folder())}"
     )
 

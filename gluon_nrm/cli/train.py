@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 from typing import Iterator, Sequence
 
 from gluon_nrm.cli.train_options import replace_option
@@ -109,4 +110,4 @@ def _recipes() -> Iterator[str]:
     width = max(map(len, names))
     for name in names:
         title = read_header(recipes_folder() / f"{name}.yaml").get("title", "")
-        yield f"{name:<{width}}  {title.partition('. ')[0].rstrip('.')}"
+        yield f"{name:<{width}}  {textwrap.shorten(title, 75, placeholder=' ...')}"

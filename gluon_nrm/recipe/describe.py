@@ -18,7 +18,8 @@ INTRODUCTION = """\
 
 <!-- Generated from gluon_nrm/recipe/schema.py by `python -m gluon_nrm.recipe.describe docs/recipes.md` -->
 
-A recipe is a YAML file with all settings of one experiment. `tools/train.py recipes/NAME.yaml` trains it.
+A recipe is a YAML file with all settings of one experiment. `gluon-nrm train NAME` trains
+a recipe of the package, `gluon-nrm train FILE.yaml` one of your own.
 
 - `--set KEY=VALUE` replaces a value of the recipe (`--set train.epochs=3`,
   `--set optimiser.phases.0.lr=1e-2`). `recipe.yaml` in the run folder holds the settings that were used,

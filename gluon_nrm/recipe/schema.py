@@ -137,7 +137,7 @@ class Data:
     split_file: Optional[str] = field(
         default=None,
         metadata=about(
-            "file with the labelled images, written by tools/prepare_data.py --splits for the same labels "
+            "file with the labelled images, written by gluon-nrm data --splits for the same labels "
             "and split_seed; null: they are drawn"
         ),
     )

@@ -26,4 +26,5 @@ def describe_cost(cells: Sequence[Cell], recipes: Path) -> str:
         if seconds is None:
             return f"to forecast the cost of a run: {dry_run}"
         hours += cells.count(cell) * seconds * cell.load(recipes).train.epochs / 3600
-    return f"cost: about {hours:,.0f} hours of one CPU thread; on your machine: {dry_run}"
+    each = f"{hours / len(cells):,.0f} a run"
+    return f"cost: about {hours:,.0f} hours of one CPU thread, {each}; on your machine: {dry_run}"

@@ -282,7 +282,9 @@ def test_the_cost_of_a_table_is_that_of_its_runs() -> None:
     epochs = cell.load(RECIPES).train.epochs
     hours = float(re.findall(r"an epoch: ([\d.]+) h", (RECIPES / "cifar10_nrm_rpn.yaml").read_text())[0])
     said = describe_cost([cell, cell], RECIPES)
-    assert said.startswith(f"cost: about {2 * epochs * hours:,.0f} hours of one CPU thread; ")
+    assert said.startswith(
+        f"cost: about {2 * epochs * hours:,.0f} hours of one CPU thread, {epochs * hours:,.0f} a run; "
+    )
 
 
 def call(folder: Path, *arguments: object) -> Ended:

@@ -26,8 +26,8 @@ PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench deploy-check \
-	wheel-check doctor docs clean
+.PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
+	results-photos deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -35,7 +35,7 @@ help:
 	@echo 'make fuzz     a minute of damaged and hostile files for every reader; ARGS="--seconds 600 --seed 3" for more'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
-	@echo '              results-paths'
+	@echo '              results-paths, results-photos'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
@@ -101,6 +101,11 @@ results-paths: install
 	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/path-norm/* --csv results/path_norm.csv
 	$(BIN)/python tools/paths.py runs/digits-50/digits_nrm-s* runs/digits-50/digits_nrm_rpn-s* --csv results/paths.csv --plot results/paths.png
+
+# recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
+# left alone, and results/photos.csv gets a line when a seed is done.
+results-photos: install
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/photos/compare.py $(ARGS)
 
 # Writes results/NAME.json for each benchmark, or for those of ONLY=step,input. ARGS="--repeats 2 --out elsewhere" tries it
 # out. PEER_PYTHON names a Python that has PyTorch, for the rows that compare with it.

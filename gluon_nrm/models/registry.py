@@ -58,6 +58,11 @@ def list_models(pattern: str = "*") -> List[str]:
     return sorted(name for name in (*_ARCHITECTURES, *_NETWORKS) if fnmatchcase(name, pattern))
 
 
+def is_architecture(name: str) -> bool:
+    """Return True if a network of this name is built from a list of layers."""
+    return name in _ARCHITECTURES
+
+
 def get_architecture(name: str) -> Architecture:
     """Look up an architecture by name.
 

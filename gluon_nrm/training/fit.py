@@ -17,6 +17,7 @@ from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NRMError
+from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import option
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
 from gluon_nrm.runs.curves import draw_curves
@@ -193,12 +194,14 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
         f", {len(split.unlabelled)} unlabelled" if recipe.train.batch_unlabelled else ""
     )
     skipped = str(parts.dataset.skipped)
+    warning = size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape)
     return [
         f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
         *(describe_counts(parts.facts) if parts.facts is not None else []),
         *([f"skipped  {skipped}"] if skipped else []),
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
+        *([f"warning  {warning}"] if warning else []),
         *([f"start    {parts.start}"] if parts.start else []),
         f"terms    {', '.join(parts.objective.names)}",
         f"devices  {', '.join(map(str, parts.devices))}"

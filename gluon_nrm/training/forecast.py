@@ -8,6 +8,7 @@ from typing import List, Optional, TextIO, Union
 
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DeviceError, MissingData
+from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.check_memory import free_memory
@@ -64,6 +65,9 @@ def forecast(
             parts = assemble(recipe, contexts, hybridise, noise=True)
         if parts.dataset.skipped.number:
             lines.append(f"skipped  {parts.dataset.skipped}")
+        warning = size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape)
+        if warning:
+            lines.append(f"warning  {warning}")
         costs = measure_steps(parts, watch)
     return "\n".join([*lines, *_describe(parts, costs)])
 

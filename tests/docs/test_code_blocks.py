@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -57,6 +58,9 @@ def test_the_blocks_run(document: Path, folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(folder)
     monkeypatch.setattr(gluon_nrm, "load_recipe", short_recipe)
     monkeypatch.setattr(recipes, "load_recipe", short_recipe)
+    # a server is made, on no port, and ends at once; tests/checks/own_photos.py asks it
+    monkeypatch.setattr(HTTPServer, "server_bind", lambda server: None)
+    monkeypatch.setattr(HTTPServer, "serve_forever", HTTPServer.server_close)
     names: Dict[str, Any] = {"__name__": "__main__"}
     for line, code in blocks(document):
         # empty lines before it, so that an error names the line of the document

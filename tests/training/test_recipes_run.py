@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import re
+import shutil
+import tempfile
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from fakes import ROOT
 from short_runs import full_weights, trainer_of, values
 
+from benchmarks.photos.draw_data_set import draw_data_set
 from gluon_nrm.data import Dataset, dataset_spec
 from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.models import list_models
@@ -47,6 +51,15 @@ def noise(name: str, train: int, size: Optional[int]) -> Dataset:
     return stand_in(name, train=train, size=size)
 
 
+@lru_cache(maxsize=None)
+def photos() -> Path:
+    """A few drawn photos, for the recipes of one's own."""
+    folder = Path(tempfile.mkdtemp()) / "photos"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    draw_data_set(folder, seed=0, labelled=1, unlabelled=4, test=1)
+    return folder
+
+
 def test_every_cell_of_the_tables_has_its_recipe() -> None:
     stems = {path.stem for path in RECIPES}
     tables = [*TABLES.values(), get_table("table3", EMBEDDED)]
@@ -64,6 +77,8 @@ def small(path: Path) -> Recipe:
         changes.append("train.batch_unlabelled=2")
     if recipe.data.name == "imagenet":
         changes.append("data.size=64")
+    if recipe.data.name == "folder":
+        changes.append(f"data.path={photos()}")
     return recipe if recipe.data.name == EMBEDDED else load_recipe(path, changes)
 
 
@@ -83,6 +98,8 @@ OUTCOMES: Dict[str, Outcome] = {}
 
 def what_a_step_depends_on(recipe: Recipe) -> str:
     """All but a recipe's name, data (besides shape and number of classes), labels, lengths and rates."""
+    if recipe.data.name == "folder":
+        return recipe.name
     spec = dataset_spec(recipe.data.name)
     weights = {name: weight for name, weight in vars(recipe.loss.weights).items() if weight}
     streams = bool(recipe.train.batch_unlabelled), recipe.data.streamed
@@ -97,7 +114,8 @@ def take_a_step(path: Path) -> Outcome:
     """Of the recipe as it is on the digits, with small batches of random images on other data."""
     whole = load_recipe(path).data.name == EMBEDDED
     # traced, a large network takes longer to build than to run once; that it is the same is shown elsewhere
-    parts = assemble(small(path), [mx.cpu(0)], hybridise=whole, noise=not whole)
+    noisy = load_recipe(path).data.name not in (EMBEDDED, "folder")
+    parts = assemble(small(path), [mx.cpu(0)], hybridise=whole, noise=noisy)
     weights, names = full_weights(parts), parts.objective.names
     trainer, before = trainer_of(parts), values(parts.net)
     trainer.set_learning_rate(1e-3)
@@ -204,6 +222,8 @@ def test_forecast_without_the_data(
         "data     data/mnist/train-images-idx3-ubyte.gz is missing; "
         "get it: python tools/prepare_data.py mnist"
     )
-    assert [line.split()[0] for line in lines] == ["data", "images", "step", "epoch", "run", "memory"]
+    said = [line.split()[0] for line in lines]
+    assert said == ["data", "images", "warning", "step", "epoch", "run", "memory"]
+    assert "the last layer of digits_cnn sees only 12 x 12 of the 28 x 28 pixels" in lines[2]
     assert f"epoch    {steps} steps" in text
     assert list(tmp_path.iterdir()) == []

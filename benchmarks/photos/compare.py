@@ -1,0 +1,110 @@
+"""Compare recipes/photos.yaml with its supervised twin and a support vector machine on drawn photos.
+
+    PYTHONPATH=. python benchmarks/photos/compare.py [--seeds 0 1 2 3 4] [--csv results/photos.csv]
+
+Each seed draws a data set and seeds the runs. Finished data sets and runs are left as they are, so an
+interrupted run goes on. The file has a line for each finished seed. Prints the table of results/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence
+
+from benchmarks.harness import ROOT
+from benchmarks.photos.draw_data_set import LABELLED, TEST, UNLABELLED, draw_data_set
+from benchmarks.photos.gradient_svm import svm_error
+from gluon_nrm.console.tool import run_tool
+from gluon_nrm.errors import RunError
+from gluon_nrm.recipe import load_recipe
+from gluon_nrm.storage.files import os_errors, write_text
+from gluon_nrm.training.fit import fit
+
+RECIPES = ("photos_supervised", "photos")
+
+
+class Row(NamedTuple):
+    """Test errors of one seed, in per cent."""
+
+    seed: int
+    svm: float
+    photos_supervised: float
+    photos: float
+
+
+def compare(seed: int, data: Path, runs: Path) -> Row:
+    """Draw a data set if it is not there, train both recipes on it, and fit the support vector machine."""
+    folder = data / f"photos-{seed}"
+    if not folder.exists():
+        draw_data_set(folder, seed, LABELLED, UNLABELLED, TEST)
+    errors: Dict[str, float] = {}
+    for name in RECIPES:
+        recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml", [f"data.path={folder}"])
+        errors[name] = round(fit(recipe, seed=seed, root=runs).error, 4)
+    return Row(seed, round(svm_error(folder)["error"], 4), **errors)
+
+
+def read_rows(path: Path) -> List[Row]:
+    """Read the lines of the file; none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            Row(int(line["seed"]), *(float(line[name]) for name in Row._fields[1:]))
+            for line in csv.DictReader(file)
+        ]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    lines = [",".join(map(str, row)) for row in (Row._fields, *sorted(rows))]
+    with os_errors(RunError, "write", path):
+        write_text(path, "\n".join(lines) + "\n")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Format mean and standard deviation of each method, and of its difference from the supervised twin."""
+    lines = [
+        "| method | seeds | test error (%) | minus supervised, same seed | best | worst |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in ("svm", *RECIPES):
+        errors = [getattr(row, name) for row in rows]
+        differences = [error - row.photos_supervised for error, row in zip(errors, rows)]
+        paired = "" if name == "photos_supervised" else spread(differences)
+        title = "SVM on gradient histograms" if name == "svm" else name
+        lines.append(
+            f"| {title} | {len(rows)} | {spread(errors)} | {paired} | {min(errors):.2f} | {max(errors):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Format mean and standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.2f} ± {deviation:.2f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--csv", type=Path, default=ROOT / "results" / "photos.csv")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the drawn data sets")
+    parser.add_argument("--runs", type=Path, default=Path("runs/photos"))
+    given = parser.parse_args()
+    for seed in given.seeds:
+        found = compare(seed, given.data, given.runs)
+        write_rows(given.csv, [*(row for row in read_rows(given.csv) if row.seed != seed), found])
+    print(table(read_rows(given.csv)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(lambda _: main())

@@ -222,7 +222,8 @@ def test_forecast_without_the_data(
         "data     data/mnist/train-images-idx3-ubyte.gz is missing; "
         "get it: python tools/prepare_data.py mnist"
     )
-    said = [line.split()[0] for line in lines]
+    # a busy machine takes smaller steps, and says so
+    said = [line.split()[0] for line in lines if not line.startswith("batch")]
     assert said == ["data", "images", "warning", "step", "epoch", "run", "memory"]
     assert "the last layer of digits_cnn sees only 12 x 12 of the 28 x 28 pixels" in lines[2]
     assert f"epoch    {steps} steps" in text

@@ -13,6 +13,7 @@
       start.json      names of their arrays: loaded, left out, missing
       checkpoints/    see gluon_nrm.runs.checkpoint
       figures/        figures; can be drawn again at any time
+      evaluation.json errors by class, see docs/evaluation.md; with predictions.csv and two of the figures
       FINISHED.json   written when the run has reached its last epoch
 """
 

@@ -33,11 +33,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import sklearn.datasets  # noqa: E402, F401  (before the first fork, like all that is imported later)
+import sklearn.datasets  # noqa: E402  (before the first fork, like all that is imported later)
+import sklearn.metrics  # noqa: E402, F401
 from short_runs import FULL, newest, recipe  # noqa: E402
 
 from gluon_nrm.runs.figures import new_figure, save  # noqa: E402
 from gluon_nrm.runs.open_run import load_run  # noqa: E402
+from gluon_nrm.training import evaluate_run, loop  # noqa: E402
 from gluon_nrm.training import fit as fit_module  # noqa: E402
 
 TIMINGS = ("seconds", "images_per_second")
@@ -53,6 +55,23 @@ def draw(parts: Any, run: Any) -> None:
     """Write pictures as a run does, but empty ones: drawing takes four fifths of the time."""
     for name in ("curves.png", "renderings.png"):
         save(new_figure(1, 1), run.figures / name)
+
+
+def draw_empty_figures() -> None:
+    """Write every figure of this process as an empty one, the curves at each checkpoint."""
+
+    def empty(_: Any, *others: Any) -> None:
+        """Write an empty figure; the path is the one argument of that type."""
+        save(new_figure(1, 1), next(each for each in others if isinstance(each, Path)))
+
+    settings: Dict[Any, Dict[str, Any]] = {
+        fit_module: {"draw": draw},
+        evaluate_run: {"plot_confusion": empty, "plot_mistakes": empty},
+        loop: {"REDRAW_AFTER": 0.0, "draw_curves": lambda run: empty(run, run.figures / "curves.png")},
+    }
+    for module, values in settings.items():
+        for name, value in values.items():
+            setattr(module, name, value)
 
 
 class Moments:
@@ -160,7 +179,7 @@ def train(root: Path, at: int = 0, record: Optional[Path] = None) -> int:
             os.dup2(log, 2)
             moments = Moments(root, at)
             with open(os.devnull, "w") as nowhere:
-                fit_module.draw = draw
+                draw_empty_figures()
                 fit_module.fit(recipe(FULL), root=root, devices="cpu", stream=nowhere)
             if record is not None:
                 record.write_text(json.dumps(moments.names), encoding="utf-8")

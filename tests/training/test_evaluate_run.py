@@ -17,6 +17,7 @@ import pytest
 from short_runs import FULL, SUPERVISED, recipe
 
 from gluon_nrm.errors import RunError, Stopped
+from gluon_nrm.runs.curves import draw_curves
 from gluon_nrm.runs.evaluation_record import (
     EvaluationRecord,
     Predicted,
@@ -159,7 +160,6 @@ def test_curves_are_drawn_at_checkpoints_and_after_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: List[int] = []
-    draw = loop.draw_curves
     monkeypatch.setattr(loop, "draw_curves", lambda run: drawn.append(len(run.read_metrics())))
     monkeypatch.setattr(loop, "REDRAW_AFTER", 0.0)
     monkeypatch.setattr(fit_module, "draw", lambda *_: None)
@@ -167,11 +167,13 @@ def test_curves_are_drawn_at_checkpoints_and_after_ctrl_c(
     train(tmp_path / "a", SUPERVISED, "train.epochs=3", "train.checkpoint_every_epochs=2", *short)
     assert drawn == [2, 3]
     # a figure that cannot be drawn is no reason to stop
-    monkeypatch.setattr(loop, "draw_curves", lambda run: draw(run, tmp_path / "nowhere" / "curves.png"))
+    monkeypatch.setattr(
+        loop, "draw_curves", lambda run: draw_curves(run, tmp_path / "nowhere" / "curves.png")
+    )
     stream = io.StringIO()
     fit(recipe(SUPERVISED, "train.epochs=1", *short), root=tmp_path / "b", devices="cpu", stream=stream)
     assert "cannot draw" in stream.getvalue() and "finished: " in stream.getvalue()
-    monkeypatch.setattr(loop, "draw_curves", draw)
+    monkeypatch.setattr(loop, "draw_curves", draw_curves)
     monkeypatch.setattr(loop, "REDRAW_AFTER", 1e9)
     epoch = Progress.epoch
 

@@ -24,6 +24,8 @@ PAGES = {
 }
 #: Markdown link or picture: text, target, anchor.
 LINK = re.compile(r"\[((?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
+#: Source of a picture written in HTML.
+PICTURE = re.compile(r'(?<=<img src=")[^"]+')
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -47,15 +49,21 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     uri = page.file.src_uri
     source = _sources().get(uri, f"docs/{uri}")
 
+    def placed(target: str) -> str:
+        """Return the path from this page to a file of the repository in the site."""
+        return posixpath.relpath(_uri(target), posixpath.dirname(uri) or ".")
+
     def turned(match: re.Match[str]) -> str:
+        """Return one link as the site has it."""
         text, link, anchor = match.group(1), match.group(2), match.group(3) or ""
         if not _is_local(link):
             return match.group(0)
         target = _resolve(source, link)
         if (ROOT / target).is_dir():
             return text
-        return f"[{text}]({posixpath.relpath(_uri(target), posixpath.dirname(uri) or '.')}{anchor})"
+        return f"[{text}]({placed(target)}{anchor})"
 
+    markdown = PICTURE.sub(lambda match: placed(_resolve(source, match.group(0))), markdown)
     return LINK.sub(turned, markdown)
 
 

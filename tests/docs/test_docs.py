@@ -145,11 +145,20 @@ def test_how_far_training_scales_is_what_is_reckoned() -> None:
     assert network.figures(found) == read_json(ROOT / "results" / "network.json")
 
 
-def test_the_table_of_the_readme_is_made_from_the_results() -> None:
+def test_the_table_of_the_digits_is_made_from_the_results() -> None:
     table = to_markdown(group_mean_std(read_csv(RESULTS)))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    between = readme.split("results/digits.csv -->\n", 1)[1].split("<!-- end of table -->", 1)[0]
-    assert between.strip() == table.strip()
+    assert between("results/README.md", "table: python tools/table.py results/digits.csv") == table.strip()
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    found = {
+        row["recipe"]: f"{format_mean_std(row['last_mean'], row['last_std'])} %"
+        for row in group_mean_std(read_csv(RESULTS))
+        if row["labels"] == 50
+    }
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for recipe in ("digits_maxmin_mt", "digits_mt", "digits_supervised"):
+        assert found[recipe] in readme
 
 
 def between(path: str, first: str) -> str:

@@ -152,12 +152,14 @@ $(BIN)/python:
 		"none of them will do. Install one (Debian, Ubuntu: apt install python3.11-venv) or name it: make install PYTHON=/path/to/python3.11" >&2; \
 	exit 2
 
-$(INSTALLED): $(REQUIREMENTS) requirements-common.txt | $(BIN)/python
+# The package is installed in place, for the command gluon-nrm; its own requirements are those of the file.
+$(INSTALLED): $(REQUIREMENTS) requirements-common.txt setup.py | $(BIN)/python
 	@$(BIN)/python -c '$(SUITABLE)' >/dev/null || { echo "error: $(VENV) holds a Python that is not 3.8 to 3.11: run make clean, or move it away" >&2; exit 2; }
 	@echo 'installing $(REQUIREMENTS)'
 	@$(PIP) install -q pip==$(PIP_VERSION)
 	@$(PIP) uninstall -q -y $(OTHER_BUILD) 2>/dev/null || true
 	@$(PIP) install -q -r $(REQUIREMENTS)
+	@$(PIP) install -q --no-deps -e .
 	@rm -f $(VENV)/.installed-requirements.txt $(VENV)/.installed-requirements-gpu.txt
 	@touch $@
 

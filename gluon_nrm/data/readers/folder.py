@@ -11,15 +11,17 @@ The folder ``data.path`` holds one of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional, Tuple
 
 import numpy as np
 
 from gluon_nrm.data.readers.decode_all import decode_all, stack
 from gluon_nrm.data.readers.folder_layout import TEST_SEED, FolderParts, find_parts, list_part
-from gluon_nrm.data.readers.unlabelled import add_unlabelled
+from gluon_nrm.data.readers.unlabelled import NOT_USED, add_unlabelled
 from gluon_nrm.data.sets.dataset import Dataset, ImageSet, channel_statistics
 from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, register_dataset, register_part
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
@@ -46,8 +48,15 @@ def load_folder(source: DataSource) -> Dataset:
         dataset = streamed("folder", parts, side, *_sample_statistics(StreamedImages(parts.train, side)))
     else:
         dataset = in_memory("folder", parts, source.size)
-    if parts.unlabelled is None or source.unlabelled is not None or not source.semi_supervised:
+    if parts.unlabelled is None:
         return dataset
+    if source.unlabelled is not None or not source.semi_supervised:
+        skipped = SkippedNames()
+        skipped.extend(dataset.skipped)
+        skipped.add(
+            str(parts.unlabelled), "data.unlabelled replaces it" if source.semi_supervised else NOT_USED
+        )
+        return replace(dataset, skipped=skipped.record)
     return add_unlabelled(dataset, parts.unlabelled, source.size)
 
 

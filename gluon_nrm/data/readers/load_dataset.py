@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Union
 
-from gluon_nrm.data.readers.unlabelled import add_unlabelled
+from gluon_nrm.data.readers.unlabelled import NOT_USED, add_unlabelled
 from gluon_nrm.data.sets.dataset import Dataset
 from gluon_nrm.data.sets.registry import DataSource, data_folder, dataset_loader
+from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import expand_path
 
@@ -44,11 +45,16 @@ def load_dataset(
         always = "streamed" if dataset.streamed else "kept in memory"
         raise DataError(f"data.streamed: {streamed}, but '{name}' is always {always}; leave it out")
     if not semi_supervised:
-        return (
-            replace(dataset, unlabelled=None, unlabelled_contents=None)
-            if dataset.unlabelled_images
-            else dataset
-        )
+        return _without(dataset, unlabelled) if unlabelled or dataset.unlabelled_images else dataset
     if unlabelled is None:
         return dataset
     return add_unlabelled(dataset, expand_path(Path(unlabelled), DataError), size)
+
+
+def _without(dataset: Dataset, place: Optional[str]) -> Dataset:
+    """Return a data set without unlabelled images; ``place`` of ``data.unlabelled`` counts as left out."""
+    skipped = SkippedNames()
+    skipped.extend(dataset.skipped)
+    if place is not None:
+        skipped.add(place, NOT_USED)
+    return replace(dataset, unlabelled=None, unlabelled_contents=None, skipped=skipped.record)

@@ -15,6 +15,9 @@ from gluon_nrm.data.sets.skipped_files import SkippedNames
 from gluon_nrm.data.sets.streamed_images import StreamedImages
 from gluon_nrm.errors import DataError
 
+#: Reason why unlabelled images are left out of a run without an unlabelled stream.
+NOT_USED = "train.batch_unlabelled is 0"
+
 
 def add_unlabelled(dataset: Dataset, place: Path, size: Optional[int]) -> Dataset:
     """Return the data set with the unlabelled images of ``place``, in place of its own if it has any.

@@ -24,12 +24,13 @@ class Skipped(NamedTuple):
         if not self.number:
             return ""
         named = ", ".join(self.first)
-        if self.number <= len(self.first):
-            return f"{self.number} left out: {named}"
+        more = f" and {self.number - len(self.first)} more" if self.number > len(self.first) else ""
+        if not more or len(self.reasons) == 1:
+            return f"{self.number} left out: {named}{more}"
         counted = [f"{count} x {reason}" for reason, count in self.reasons[:REASONS]]
         others = sum(count for _, count in self.reasons[REASONS:])
         counts = ", ".join(counted + [f"{others} others"] * bool(others))
-        return f"{self.number} left out: {counts}: {named} and {self.number - len(self.first)} more"
+        return f"{self.number} left out: {counts}: {named}{more}"
 
 
 class SkippedNames:

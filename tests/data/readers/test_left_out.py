@@ -96,7 +96,7 @@ def test_what_is_left_out_is_named_with_the_reason(tmp_path: Path) -> None:
     ]
     line = str(found)
     assert (
-        line.startswith("8 left out: 2 x a link that leads nowhere, ")
+        line.startswith("8 left out: 3 x a link that leads nowhere, 1 x .eps is not")
         and line.endswith(" and 5 more")
         and line.isprintable()
     )
@@ -107,6 +107,18 @@ def all_reasons(folder: Path) -> List[str]:
         patch.setattr("gluon_nrm.data.sets.skipped_files.NAMED", 99)
         found = find_parts(folder).skipped.first
     return [each.replace(f"{folder}/", "").strip("'").replace("' (", " (") for each in found]
+
+
+def test_several_reasons_are_counted() -> None:
+    skipped = SkippedNames()
+    for number in range(5):
+        skipped.add(f"{number}.txt", "no image")
+    named = "0.txt (no image), 1.txt (no image), 2.txt (no image) and"
+    assert str(skipped.record) == f"5 left out: {named} 2 more"
+    for number, reason in enumerate(("a", "b", "b", "c", "d", "e")):
+        skipped.add(f"{number}", reason)
+    counts = "5 x no image, 2 x b, 1 x a, 1 x c, 2 others"
+    assert str(skipped.record) == f"11 left out: {counts}: {named} 8 more"
 
 
 def test_names_that_are_no_text_can_be_shown() -> None:

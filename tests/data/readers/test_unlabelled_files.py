@@ -86,9 +86,13 @@ def test_the_folder_unlabelled_beside_the_class_folders(train: str, tmp_path: Pa
     assert data.training_images + data.test_images == (8 if train else 10)
     assert data.skipped.number == 1 and ".heic: convert" in str(data.skipped)
     assert load(tmp_path, semi_supervised=False).unlabelled is None
-    assert not load(tmp_path, semi_supervised=False).skipped.number
+    unused = str(load(tmp_path, semi_supervised=False).skipped)
+    assert unused == f"1 left out: {tmp_path}/unlabelled (train.batch_unlabelled is 0)"
     put(tmp_path / ".more", {"x.png": 300})
-    assert load(tmp_path, unlabelled=str(tmp_path / ".more")).unlabelled_images == 1
+    other = load(tmp_path, unlabelled=str(tmp_path / ".more"))
+    assert other.unlabelled_images == 1 and "unlabelled (data.unlabelled replaces it)" in str(other.skipped)
+    unused = str(load(tmp_path, unlabelled="more", semi_supervised=False).skipped)
+    assert unused.startswith("2 left out: ") and unused.endswith("more (train.batch_unlabelled is 0)")
 
 
 def test_uneven_classes_and_both_streams(tmp_path: Path) -> None:

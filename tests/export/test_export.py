@@ -29,6 +29,7 @@ from gluon_nrm.export.export_run import export_run
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once
 from gluon_nrm.export.to_onnx.runtime import OnnxModel
 from gluon_nrm.export.verify import Comparison, rounded_otherwise
+from gluon_nrm.option_names import command_line
 from gluon_nrm.predict.manifest import Manifest, Output, check_files, read_manifest
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.training.fit import fit
@@ -62,7 +63,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tool(*arguments: Any) -> int:
     """Run the tool in this process, where MXNet need not be imported again."""
-    return int(importlib.import_module("gluon_nrm.cli.export").main([str(each) for each in arguments]))
+    with command_line():
+        return int(importlib.import_module("gluon_nrm.cli.export").main([str(each) for each in arguments]))
 
 
 def scores_of(folder: Path, manifest: Manifest, form: str, images: np.ndarray) -> List[np.ndarray]:

@@ -79,7 +79,8 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path, monkeypatch: Any)
     skipped = SkippedNames()
     assert [path.name for path in find_images(["in"], skipped)] == ["a.png", "c.tga"]
     expected = (
-        "2 left out: in/b.heic (.heic is not an ending of an image), in/deep/notes (its name has no ending)"
+        "2 left out: in/b.heic (Pillow does not read .heic: convert it to JPEG or PNG), "
+        "in/deep/notes (its name has no ending)"
     )
     assert str(skipped.record) == expected
 
@@ -146,7 +147,7 @@ def test_modes(tmp_path: Path, name: str, image: Image.Image, channels: int, wan
     [
         (COLOURED, expected(1), r"an image in colour, .* grey \(1 channel\); convert it to grey"),
         (COLOURED, expected(3, 5, 4),
-         r"5 x 4 pixels \(width x height\), and the network takes 4 x 5; give --resize"),
+         r"5 x 4 pixels \(width x height\), and the network takes 4 x 5; give resize=True"),
         (Image.fromarray(GREY.astype(np.uint16)), expected(1), r"mode I.*; save it with 8 bits a channel"),
         (COLOURED, replace(expected(), shape=[None, 2, 4, 5]), r"takes 2 channels, and .* 1 or 3"),
         (b"no image at all", expected(), r"is damaged or not an image \(.*\); check that it is whole"),

@@ -89,6 +89,7 @@ class _Refused:
         """Return what is told of each image; None where the first one is to end the tool."""
 
         def refuse(file: Path, problem: DataError) -> None:
+            """Count an image and name it with its reason."""
             self._count += 1
             writer.refuse(file, str(problem))
             say(f"error: {problem}")

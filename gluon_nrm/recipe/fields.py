@@ -73,9 +73,7 @@ def is_section(hint: Any) -> bool:
 def default_at(section: type, key: str) -> Any:
     """Return the default of a dotted key such as ``optimiser.phases.0.epochs``.
 
-    Returns
-    -------
-    ``dataclasses.MISSING`` if the key is required, or there is no such key.
+    It is ``dataclasses.MISSING`` if the key is required, or there is no such key.
     """
     kind: Any = section
     default: Any = MISSING

@@ -48,6 +48,7 @@ def _run_folders(root: Path) -> Iterator[Path]:
     """
 
     def refuse(problem: OSError) -> None:
+        """Raise what keeps a folder from being listed."""
         raise problem
 
     if not is_dir(root, RunError):

@@ -17,16 +17,15 @@ def check_part(
 ) -> None:
     """Compare the listed images of a part with those of the run.
 
-    Parameters
-    ----------
-    part         "train" or "test".
-    class_names  Present names of the classes.
-    found        The part; both parts if one folder holds both.
-    folder       Folder of the data set.
+    Args:
+        facts: facts of the run.
+        part: "train" or "test".
+        class_names: present names of the classes.
+        found: the part; both parts if one folder holds both.
+        folder: folder of the data set.
 
-    Raises
-    ------
-    ChangedData  They differ; the message names the change and the remedy.
+    Raises:
+        ChangedData: they differ; the message names the change and the remedy.
     """
     now = {
         name: describe_part(each.labels, len(class_names), each.files, None, folder)

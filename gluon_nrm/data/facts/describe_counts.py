@@ -13,9 +13,8 @@ MOST_CLASSES = 12
 def describe_counts(facts: Facts) -> List[str]:
     """Count the images of each class, and the unlabelled images that are test images too.
 
-    Returns
-    -------
-    Lines that begin with a word of at most 8 letters: ``train``, ``test``, ``warning``.
+    Returns:
+        Lines that begin with a word of at most 8 letters: ``train``, ``test``, ``warning``.
     """
     lines = [
         f"{name:<9}{count_classes(part.per_class, facts.class_names)}"
@@ -33,9 +32,9 @@ def describe_counts(facts: Facts) -> List[str]:
 def count_classes(per_class: Sequence[int], class_names: Sequence[str]) -> str:
     """Describe the numbers of images of the classes in one line.
 
-    Parameters
-    ----------
-    per_class  Number of images of each class.
+    Args:
+        per_class: number of images of each class.
+        class_names: names of the classes.
     """
     counts = list(per_class)
     if len(set(counts)) == 1:

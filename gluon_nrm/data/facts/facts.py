@@ -128,10 +128,12 @@ class Facts:
 def describe_data(dataset: Dataset, split: Split, source: DataSource, everything_labelled: bool) -> Facts:
     """Take the facts of a data set and a split.
 
-    Parameters
-    ----------
-    source               Folder and settings that the data set was loaded with.
-    everything_labelled  True if every image but the validation images is labelled (``data.labels: null``).
+    Args:
+        dataset: the data set.
+        split: positions of the labelled, unlabelled and validation images.
+        source: folder and settings that the data set was loaded with.
+        everything_labelled: True if every image but the validation images is labelled
+            (``data.labels: null``).
     """
     folder = absolute(source.folder(dataset.name))
     named = dataset.identified or (None, None)
@@ -166,11 +168,12 @@ def describe_part(
 ) -> PartFacts:
     """Take the facts of one part, from the names of the images or else from their pixels.
 
-    Parameters
-    ----------
-    labels   (N,) int64.
-    classes  Number of classes.
-    folder   Folder of the data set.
+    Args:
+        labels: (N,) int64.
+        classes: number of classes.
+        identified: files of the images; None: they have none.
+        images: the images, for a data set without files.
+        folder: folder of the data set.
     """
     per_class = np.bincount(labels, minlength=classes).tolist()
     label_digest = _digest([labels.astype("<i8").tobytes()])

@@ -6,8 +6,9 @@ loaded separately. Each part is compared with the facts before it is loaded.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from gluon_nrm.data.readers.unlabelled import read_unlabelled
 from gluon_nrm.data.readers.unlabelled_files import list_unlabelled
 from gluon_nrm.data.sets.contents import Contents
 from gluon_nrm.data.sets.dataset import Dataset, Images, ImageSet
-from gluon_nrm.data.sets.registry import DataSource, PartFound, Wanted, data_folder, part_loader
+from gluon_nrm.data.sets.registry import DataSource, Wanted, data_folder, part_loader
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import ChangedData, DataError
 from gluon_nrm.storage.files import exists, expand_path, is_dir
@@ -28,10 +29,9 @@ from gluon_nrm.storage.files import exists, expand_path, is_dir
 class StoredDataset(Dataset):
     """``Dataset`` made from the facts of a run.
 
-    Parameters
-    ----------
-    facts   Facts of the run.
-    source  Present place of the files, from ``find_source``.
+    Args:
+        facts: facts of the run.
+        source: present place of the files, from ``find_source``.
     """
 
     def __init__(self, facts: Facts, source: DataSource) -> None:
@@ -61,9 +61,8 @@ class StoredDataset(Dataset):
     def train(self) -> ImageSet:
         """Load the training images.
 
-        Raises
-        ------
-        DataError  They are missing, or not those of the run.
+        Raises:
+            DataError: they are missing, or not those of the run.
         """
         return self._part(TRAIN)
 
@@ -159,11 +158,7 @@ class StoredDataset(Dataset):
         return whole.unlabelled, contents
 
     def _wanted(self, part: str) -> Wanted:
-        folder = self.source.folder(self.name)
-
-        def check(class_names: Sequence[str], found: Mapping[str, PartFound]) -> None:
-            check_part(self.facts, part, class_names, found, folder)
-
+        check = partial(check_part, self.facts, part, folder=self.source.folder(self.name))
         place = self.facts.part(part).place
         return Wanted(
             self.name, part, place, self.class_names, self.input_shape, self.streamed, self._skipped, check
@@ -204,10 +199,12 @@ def find_source(
     ``data_dir`` itself. Otherwise it is the place where the run was started. The files are compared with the
     facts when they are loaded.
 
-    Parameters
-    ----------
-    data_dir  Folder that the user gave, or None.
-    size, streamed, unlabelled  Settings of the recipe.
+    Args:
+        facts: facts of the run.
+        data_dir: folder that the user gave, or None.
+        size: ``data.size`` of the recipe.
+        streamed: ``data.streamed`` of the recipe.
+        unlabelled: ``data.unlabelled`` of the recipe.
     """
     apart = _find_unlabelled(unlabelled, data_dir)
     if facts.path is None:

@@ -48,13 +48,12 @@ class UnlabelledFacts:
 def describe_unlabelled(dataset: Dataset, folder: Path) -> Optional[UnlabelledFacts]:
     """Take the facts of the unlabelled images of a data set; None if it has none.
 
-    Parameters
-    ----------
-    folder  Absolute folder of the data set.
+    Args:
+        dataset: the data set.
+        folder: absolute folder of the data set.
 
-    Raises
-    ------
-    DataError  A test image cannot be read.
+    Raises:
+        DataError: a test image cannot be read.
     """
     contents = dataset.describe_unlabelled()
     if contents is None:
@@ -82,9 +81,8 @@ def count_test_images(dataset: Dataset, contents: Contents) -> int:
 def compare_unlabelled(facts: UnlabelledFacts, now: Contents) -> None:
     """Compare the unlabelled images that are there now with those of the run.
 
-    Raises
-    ------
-    ChangedData  They differ; the message names the change and the remedy.
+    Raises:
+        ChangedData: they differ; the message names the change and the remedy.
     """
     if (facts.images, facts.contents) == (len(now.hashes), now.digest):
         return

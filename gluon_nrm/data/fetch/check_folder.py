@@ -44,14 +44,12 @@ def check_folder(folder: Path, unlabelled: Optional[Path] = None) -> FolderCheck
 
     Every image is decoded. Images of the same contents in the test set and elsewhere are counted.
 
-    Parameters
-    ----------
-    folder      As ``data.path``.
-    unlabelled  As ``data.unlabelled``; None: the folder ``unlabelled`` in ``folder``, if there is one.
+    Args:
+        folder: as ``data.path``.
+        unlabelled: as ``data.unlabelled``; None: the folder ``unlabelled`` in ``folder``, if there is one.
 
-    Raises
-    ------
-    DataError  The folder has none of the layouts, or a class has no image.
+    Raises:
+        DataError: the folder has none of the layouts, or a class has no image.
     """
     skipped = SkippedNames()
     parts = find_parts(folder)
@@ -81,6 +79,7 @@ def _look_at(files: Files) -> List[_Look]:
     """Decode all images of a part."""
 
     def look(index: int) -> _Look:
+        """Decode one image; return its size, or why it cannot be read."""
         try:
             image = files.picture(index, "")
         except DataError as problem:

@@ -32,14 +32,12 @@ class Augment:
     filled with raw 0 (black), as in a crop of an image that was padded before normalisation. Each image is
     flipped with probability 1/2.
 
-    Parameters
-    ----------
-    shift   Largest translation in pixels; 0: none. Smaller than the images.
-    mirror  Flip half of the images.
+    Args:
+        shift: largest translation in pixels; 0: none. Smaller than the images.
+        mirror: flip half of the images.
 
-    Raises
-    ------
-    DataError  ``shift`` is negative.
+    Raises:
+        DataError: ``shift`` is negative.
     """
 
     def __init__(self, shift: int, mirror: bool) -> None:
@@ -53,9 +51,8 @@ class Augment:
 
         Without translation and flip, the argument itself is returned and ``rng`` is not used.
 
-        Raises
-        ------
-        DataError  As ``check``.
+        Raises:
+            DataError: as ``check``.
         """
         return self.apply(images, self.draw(len(images), rng))
 
@@ -109,13 +106,11 @@ class Cutout:
     images are normalised, so 0 is the mean of the training images in each channel. Cutout follows ``Augment``
     and has its own generator, so translations and flips are the same without it.
 
-    Parameters
-    ----------
-    side  Side of the square in pixels; 0: none. No larger than the images.
+    Args:
+        side: side of the square in pixels; 0: none. No larger than the images.
 
-    Raises
-    ------
-    DataError  ``side`` is negative.
+    Raises:
+        DataError: ``side`` is negative.
     """
 
     def __init__(self, side: int) -> None:
@@ -128,9 +123,8 @@ class Cutout:
 
         With side 0, ``rng`` is not used.
 
-        Raises
-        ------
-        DataError  As ``check``.
+        Raises:
+            DataError: as ``check``.
         """
         return self.apply(images, self.draw(len(images), images.shape[2:], rng))
 

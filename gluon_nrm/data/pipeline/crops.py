@@ -39,11 +39,10 @@ class CropSettings(NamedTuple):
 class RandomCrops:
     """Augmentation of streamed images; draws a seed for each image and decodes nothing.
 
-    Parameters
-    ----------
-    side      Height and width of a crop, in pixels.
-    mirror    Flip half of the images horizontally.
-    settings  Ranges of crops and colours; None: the defaults.
+    Args:
+        side: height and width of a crop, in pixels.
+        mirror: flip half of the images horizontally.
+        settings: ranges of crops and colours; None: the defaults.
     """
 
     def __init__(self, side: int, mirror: bool, settings: Optional[CropSettings] = None) -> None:
@@ -129,14 +128,19 @@ def make_augmentation(
 ) -> Augmentation:
     """Make the augmentation of a recipe: random crops if the data set is streamed, else translation and flip.
 
-    Parameters
-    ----------
-    shift, mirror  As in ``Augment``.
-    area, aspect, jitter, lighting  As in ``CropSettings``; None: the default.
+    Those of the settings that are None have the default of ``CropSettings``.
 
-    Raises
-    ------
-    DataError  A setting is for the other kind of data set.
+    Args:
+        dataset: the data set that is augmented.
+        shift: as in ``Augment``.
+        mirror: as in ``Augment``.
+        area: as in ``CropSettings``.
+        aspect: as in ``CropSettings``.
+        jitter: as in ``CropSettings``.
+        lighting: as in ``CropSettings``.
+
+    Raises:
+        DataError: a setting is for the other kind of data set.
     """
     given = {"area": area, "aspect": aspect, "jitter": jitter, "lighting": lighting}
     chosen = {key: value for key, value in given.items() if value is not None}

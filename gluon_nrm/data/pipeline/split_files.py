@@ -55,9 +55,8 @@ def write_splits(dataset: Dataset, counts: Sequence[int], seeds: Sequence[int], 
 
     An existing file is compared and not rewritten.
 
-    Raises
-    ------
-    DataError  An existing file holds another split, or the draw is impossible.
+    Raises:
+        DataError: an existing file holds another split, or the draw is impossible.
     """
     paths = []
     for labels in counts:
@@ -79,15 +78,16 @@ def read_split(
 ) -> Split:
     """Read a split without validation part from a file.
 
-    Parameters
-    ----------
-    labels, seed      Values of the recipe; those in the file must be the same.
-    include_labelled  As in ``draw_split``.
+    Args:
+        path: the file.
+        dataset: the data set that was split.
+        labels: ``data.labels`` of the recipe; the file must have the same.
+        seed: ``data.split_seed`` of the recipe; the file must have the same.
+        include_labelled: as in ``draw_split``.
 
-    Raises
-    ------
-    DataError  The file cannot be read, is damaged, or is of another data set, number or seed; positions are
-               out of range, repeated, or not the same number of each class.
+    Raises:
+        DataError: the file cannot be read, is damaged, or is of another data set, number or seed; positions
+            are out of range, repeated, or not the same number of each class.
     """
     path = expand_path(Path(path), DataError)
     classes = dataset.train.labels

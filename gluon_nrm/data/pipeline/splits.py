@@ -39,19 +39,17 @@ def draw_split(
 ) -> Split:
     """Draw a split of the training set; the same arguments always give the same split.
 
-    Parameters
-    ----------
-    labels            Classes of all training images, (N,) integers below ``classes``.
-    labelled          Number of labelled images, the same for each class; None: all but validation.
-    split_seed        Seed of the draw; 0 to 2^32 - 1.
-    validation        Number of validation images, drawn first, in the proportions of the classes.
-    include_labelled  Put the labelled images into the unlabelled part too.
-    classes           Number of classes.
+    Args:
+        labels: classes of all training images, (N,) integers below ``classes``.
+        labelled: number of labelled images, the same for each class; None: all but validation.
+        split_seed: seed of the draw; 0 to 2^32 - 1.
+        validation: number of validation images, drawn first, in the proportions of the classes.
+        include_labelled: put the labelled images into the unlabelled part too.
+        classes: number of classes.
 
-    Raises
-    ------
-    DataError  ``labelled`` is no multiple of ``classes``, a class has too few images, ``validation`` leaves
-               no image, the seed is out of range, or a label is.
+    Raises:
+        DataError: ``labelled`` is no multiple of ``classes``, a class has too few images, ``validation``
+            leaves no image, the seed is out of range, or a label is.
     """
     _check_labels(labels, classes)
     _check_counts(len(labels), validation, split_seed)
@@ -69,9 +67,10 @@ def draw_split(
 def add_unlabelled_images(split: Split, training: int, unlabelled: int) -> Split:
     """Add all images without a class to the unlabelled part of a split.
 
-    Parameters
-    ----------
-    training, unlabelled  Numbers of training images and of images without a class.
+    Args:
+        split: of the training images.
+        training: number of training images.
+        unlabelled: number of images without a class.
     """
     if not unlabelled:
         return split
@@ -97,11 +96,10 @@ def check_split(
 ) -> None:
     """Verify a split drawn here or read from a file against the training set's ``labels`` (N,).
 
-    Raises
-    ------
-    DataError  A position is out of range or repeated, two parts overlap, no image is labelled, the labelled
-               images are not the same number of each class (``balanced``), or the unlabelled part lacks some
-               of the labelled images (``include_labelled``).
+    Raises:
+        DataError: a position is out of range or repeated, two parts overlap, no image is labelled, the
+            labelled images are not the same number of each class (``balanced``), or the unlabelled part
+            lacks some of the labelled images (``include_labelled``).
     """
     for part, indices in zip(split._fields, split):
         if indices.size and (indices.min() < 0 or indices.max() >= len(labels)):

@@ -24,14 +24,14 @@ def stand_in(
 ) -> Dataset:
     """Make a data set of random images with the shape, classes and constants of ``name``.
 
-    Parameters
-    ----------
-    train, test  Numbers of images, 1 or more; None: four of each class.
-    size         Side in pixels of the images of a streamed data set; None: the default.
+    Args:
+        name: a data set whose properties are known without its files.
+        train: number of training images, 1 or more; None: four of each class.
+        test: number of test images, likewise.
+        size: side in pixels of the images of a streamed data set; None: the default.
 
-    Raises
-    ------
-    DataError  As ``dataset_spec``.
+    Raises:
+        DataError: as ``dataset_spec``.
     """
     spec = dataset_spec(name)
     rng = np.random.default_rng(zlib.crc32(name.encode("utf-8")))

@@ -55,25 +55,23 @@ class Streams:
     times that two images are seen in an epoch differ by at most one. A batch may continue in the next
     permutation, and may be larger than the stream.
 
-    Parameters
-    ----------
-    dataset              Source of the images.
-    split                Positions of the labelled and the unlabelled images (see ``Dataset``).
-    augment              Augmentation of the raw images of both streams.
-    batch_labelled       Labelled images in a step, over all devices; at least 1.
-    batch_unlabelled     Unlabelled images in a step; 0: no unlabelled stream.
-    seed                 Seed of order and augmentation; 0 or more.
-    epoch_steps          Steps in an epoch; None: one pass over the longer stream without an incomplete last
-                         batch, and at least one step.
-    independent_teacher  Augment the images a second time, independently, for the teacher.
-    cutout               Cutout of the normalised images of both streams; None: no cutout.
-    worker, workers      Rank of this worker and number of workers. Each reads an equal part of every batch;
-                         the batch sizes above are of all workers together.
+    Args:
+        dataset: source of the images.
+        split: positions of the labelled and the unlabelled images (see ``Dataset``).
+        augment: augmentation of the raw images of both streams.
+        batch_labelled: labelled images in a step, over all devices; at least 1.
+        batch_unlabelled: unlabelled images in a step; 0: no unlabelled stream.
+        seed: seed of order and augmentation; 0 or more.
+        epoch_steps: steps in an epoch; None: one pass over the longer stream without an incomplete last
+            batch, and at least one step.
+        independent_teacher: augment the images a second time, independently, for the teacher.
+        cutout: cutout of the normalised images of both streams; None: no cutout.
+        worker, workers: rank of this worker and number of workers. Each reads an equal part of every batch;
+            the batch sizes above are of all workers together.
 
-    Raises
-    ------
-    DataError  A batch size, seed or number of steps is out of range, a stream has no images, or a
-               translation or square is as large as the images.
+    Raises:
+        DataError: a batch size, seed or number of steps is out of range, a stream has no images, or a
+            translation or square is as large as the images.
     """
 
     def __init__(
@@ -193,9 +191,8 @@ class Streams:
 def evaluation_batches(dataset: Dataset, images: ImageSet, batch: int) -> Iterator[Batch]:
     """Return batches of all ``images`` in order, without augmentation; the last batch may be smaller.
 
-    Raises
-    ------
-    DataError  ``batch`` is below 1.
+    Raises:
+        DataError: ``batch`` is below 1.
     """
     _check_at_least("train.eval_batch", batch, 1)
     starts = range(0, len(images.labels), batch)

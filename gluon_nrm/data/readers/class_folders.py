@@ -36,13 +36,13 @@ class ImageFiles:
     def identities(self) -> Identities:
         """Return the path of every image in the folder, with size and check sum.
 
-        Raises
-        ------
-        DataError  A file cannot be read.
+        Raises:
+            DataError: a file cannot be read.
         """
         paths = [self.folder / file for file in self.files]
 
         def read(index: int) -> bytes:
+            """Read the bytes of one image file."""
             with os_errors(DataError, "read", paths[index]):
                 return read_file(paths[index])
 
@@ -51,9 +51,8 @@ class ImageFiles:
     def content_hashes(self) -> Tuple[str, ...]:
         """Hash the contents of all files.
 
-        Raises
-        ------
-        DataError  A file cannot be read.
+        Raises:
+            DataError: a file cannot be read.
         """
         with threads(len(self)) as pool:
             return tuple(pool.map(hash_file, [self.folder / file for file in self.files]))
@@ -76,14 +75,13 @@ def class_names(
 ) -> Tuple[str, ...]:
     """Return the names of the folders in ``folder``, in alphabetical order, without hidden ones.
 
-    Parameters
-    ----------
-    skipped  Collects all other entries.
-    without  Folders that are no classes.
+    Args:
+        folder: folder of the class folders.
+        skipped: collects all other entries.
+        without: folders that are no classes.
 
-    Raises
-    ------
-    DataError  There is no folder in it, or it cannot be read.
+    Raises:
+        DataError: there is no folder in it, or it cannot be read.
     """
     skipped = skipped or SkippedNames()
     names = []
@@ -112,14 +110,14 @@ def list_images(
 
     Files of a folder come in alphabetical order, then those of its subfolders. Hidden files are ignored.
 
-    Parameters
-    ----------
-    skipped  Collects files that have no image ending, are no regular files, or are broken links.
-    without  Folders in ``folder`` that are no classes.
+    Args:
+        folder: folder of the class folders.
+        classes: names of the classes, in their order.
+        skipped: collects files that have no image ending, are no regular files, or are broken links.
+        without: folders in ``folder`` that are no classes.
 
-    Raises
-    ------
-    DataError  The folders are not those of the classes, or a class has no image.
+    Raises:
+        DataError: the folders are not those of the classes, or a class has no image.
     """
     skipped = skipped or SkippedNames()
     found = class_names(folder, skipped, without)
@@ -143,15 +141,14 @@ def walk_images(
 ) -> Iterator[str]:
     """Yield the paths, relative to ``root``, of the images in its folder ``below`` and the folders in it.
 
-    Parameters
-    ----------
-    below    Path relative to ``root``; empty: ``root`` itself.
-    skipped  Collects files that are no images.
-    above    Device and inode of each parent folder, to detect circles of links.
+    Args:
+        root: folder of the data set.
+        below: path relative to ``root``; empty: ``root`` itself.
+        skipped: collects files that are no images.
+        above: device and inode of each parent folder, to detect circles of links.
 
-    Raises
-    ------
-    DataError  A folder cannot be read.
+    Raises:
+        DataError: a folder cannot be read.
     """
     with os_errors(DataError, "read", root / below):
         status = os.stat(root / below)

@@ -17,18 +17,18 @@ MOST_IN_MEMORY = 4 * 2**30
 def decode_all(pictures: Pictures, size: Optional[int], mode: str = "") -> List[np.ndarray]:
     """Decode every image, (C, H, W) uint8 each.
 
-    Parameters
-    ----------
-    size  Shorter side in pixels to which an image is resized, and side of its central crop; None: images keep
-          their size.
-    mode  As in ``decoding.decode``; "": 1 or 3 channels, as stored.
+    Args:
+        pictures: the image files.
+        size: shorter side in pixels to which an image is resized, and side of its central crop; None: images
+            keep their size.
+        mode: as in ``decoding.decode``; "": 1 or 3 channels, as stored.
 
-    Raises
-    ------
-    DataError  An image cannot be read, or the images need too much memory.
+    Raises:
+        DataError: an image cannot be read, or the images need too much memory.
     """
 
     def decode(index: int) -> np.ndarray:
+        """Decode one image, brought to ``size`` if one is given."""
         image = pictures.picture(index, mode)
         return to_array(image if size is None else centre_square(image, size, size))
 
@@ -45,9 +45,8 @@ def decode_all(pictures: Pictures, size: Optional[int], mode: str = "") -> List[
 def stack(images: List[np.ndarray], pictures: Pictures, shape: Tuple[int, ...], channels: int) -> np.ndarray:
     """Stack images to (N, channels, H, W); grey images among coloured ones get three equal channels.
 
-    Raises
-    ------
-    DataError  An image has another height or width than ``shape``, or colours if ``channels`` is 1.
+    Raises:
+        DataError: an image has another height or width than ``shape``, or colours if ``channels`` is 1.
     """
     for index, image in enumerate(images):
         if image.shape[1:] != shape:

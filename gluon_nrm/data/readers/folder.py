@@ -35,10 +35,9 @@ SAMPLE = 1000
 def load_folder(source: DataSource) -> Dataset:
     """Load the images in the folder ``data.path``; see the module.
 
-    Raises
-    ------
-    DataError  The folder is missing or holds no image, an image cannot be read or has another size than the
-               others, or the images need too much memory.
+    Raises:
+        DataError: the folder is missing or holds no image, an image cannot be read or has another size
+            than the others, or the images need too much memory.
     """
     if source.path is None:
         raise DataError("data.path: give the folder of the images; data.name 'folder' needs it")
@@ -63,10 +62,11 @@ def load_folder(source: DataSource) -> Dataset:
 def in_memory(name: str, parts: FolderParts, size: Optional[int]) -> Dataset:
     """Decode all images.
 
-    Parameters
-    ----------
-    size  Shorter side in pixels to which an image is resized, and side of its central crop; None: images keep
-          their size, which must be the same for all.
+    Args:
+        name: name of the data set.
+        parts: training and test images.
+        size: shorter side in pixels to which an image is resized, and side of its central crop; None: images
+            keep their size, which must be the same for all.
     """
     decoded = [decode_all(pictures, size) for pictures in (parts.train, parts.test)]
     channels = max(len(image) for part in decoded for image in part)
@@ -101,9 +101,8 @@ def streamed(name: str, parts: FolderParts, side: int, mean: np.ndarray, std: np
 def load_part(source: DataSource, wanted: Wanted) -> ImageSet:
     """Load one part of a run's images.
 
-    Raises
-    ------
-    DataError  As ``load_folder``, or ``wanted.check`` finds other images.
+    Raises:
+        DataError: as ``load_folder``, or ``wanted.check`` finds other images.
     """
     names, found = list_part(source.folder(wanted.dataset) / wanted.place, wanted)
     wanted.check(names, {part: PartFound(labels, files) for part, (files, labels) in found.items()})

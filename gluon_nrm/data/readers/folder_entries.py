@@ -25,9 +25,8 @@ class FolderEntry(NamedTuple):
 def visible_entries(folder: Path) -> List[FolderEntry]:
     """List files and folders in a folder, in alphabetical order, without hidden ones.
 
-    Raises
-    ------
-    DataError  The folder cannot be read.
+    Raises:
+        DataError: the folder cannot be read.
     """
     with os_errors(DataError, "read", folder), os.scandir(folder) as found:
         entries = [_entry(each) for each in found if not each.name.startswith(".")]

@@ -64,9 +64,8 @@ class FolderParts(NamedTuple):
 def find_parts(folder: Path) -> FolderParts:
     """List the training and the test images in a folder.
 
-    Raises
-    ------
-    DataError  There are no training or no test images.
+    Raises:
+        DataError: there are no training or no test images.
     """
     if not is_dir(folder, DataError):
         raise DataError(f"{folder}: no such folder; data.path must be the folder that holds the images")
@@ -94,13 +93,12 @@ def find_parts(folder: Path) -> FolderParts:
 def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, Listed]]:
     """List one part of a run's images, or both parts if one folder holds both.
 
-    Parameters
-    ----------
-    place  Folder or file of the part.
+    Args:
+        place: folder or file of the part.
+        wanted: the part, and its properties in the run.
 
-    Raises
-    ------
-    DataError  It is missing, or holds no images.
+    Raises:
+        DataError: it is missing, or holds no images.
     """
     if not exists(place, DataError):
         raise DataError(
@@ -124,9 +122,8 @@ def list_part(place: Path, wanted: Wanted) -> Tuple[Tuple[str, ...], Dict[str, L
 def has_parts(folder: Path) -> bool:
     """Return True if ``folder`` has a folder or RecordIO file of training images.
 
-    Raises
-    ------
-    DataError  The folder cannot be read.
+    Raises:
+        DataError: the folder cannot be read.
     """
     if not is_dir(folder, DataError):
         return False

@@ -26,15 +26,18 @@ def load_dataset(
 ) -> Dataset:
     """Load the data set registered as ``name``.
 
-    Parameters
-    ----------
-    data_dir  Folder of all data sets; None: see ``data_folder``.
-    path, size, streamed, unlabelled, semi_supervised  As in ``DataSource``.
+    Args:
+        name: see ``list_datasets``.
+        data_dir: folder of all data sets; None: see ``data_folder``.
+        path: as in ``DataSource``.
+        size: as in ``DataSource``.
+        streamed: as in ``DataSource``.
+        unlabelled: as in ``DataSource``.
+        semi_supervised: as in ``DataSource``.
 
-    Raises
-    ------
-    DataError    The name is unknown, the files cannot be read, or ``size`` or ``streamed`` does not fit.
-    MissingData  The files are missing; the message holds the command that gets them.
+    Raises:
+        DataError: the name is unknown, the files cannot be read, or ``size`` or ``streamed`` does not fit.
+        MissingData: the files are missing; the message holds the command that gets them.
     """
     loader = dataset_loader(name)
     dataset = loader(DataSource(data_folder(data_dir), path, size, streamed, unlabelled, semi_supervised))

@@ -22,14 +22,13 @@ NOT_USED = "train.batch_unlabelled is 0"
 def add_unlabelled(dataset: Dataset, place: Path, size: Optional[int]) -> Dataset:
     """Return the data set with the unlabelled images of ``place``, in place of its own if it has any.
 
-    Parameters
-    ----------
-    place  Folder or list; see ``list_unlabelled``.
-    size   ``data.size``: side to which images are resized; None: they keep their size.
+    Args:
+        dataset: the data set without them.
+        place: folder or list; see ``list_unlabelled``.
+        size: ``data.size``: side to which images are resized; None: they keep their size.
 
-    Raises
-    ------
-    DataError  As ``list_unlabelled`` and ``read_unlabelled``, or the data set does not hold bytes.
+    Raises:
+        DataError: as ``list_unlabelled`` and ``read_unlabelled``, or the data set does not hold bytes.
     """
     skipped = SkippedNames()
     skipped.extend(dataset.skipped)
@@ -48,14 +47,14 @@ def read_unlabelled(
 ) -> Images:
     """Read unlabelled images, (U, C, H, W) uint8; streamed ones are decoded later.
 
-    Parameters
-    ----------
-    shape  Channels, height and width of a training image; colours become grey if it has one channel.
-    size   As for ``add_unlabelled``.
+    Args:
+        files: the image files.
+        shape: channels, height and width of a training image; colours become grey if it has one channel.
+        size: as for ``add_unlabelled``.
+        streamed: decode images when they are needed.
 
-    Raises
-    ------
-    DataError  An image cannot be read or has another size, or they need too much memory.
+    Raises:
+        DataError: an image cannot be read or has another size, or they need too much memory.
     """
     if streamed:
         return StreamedImages(files, shape[1])

@@ -60,13 +60,12 @@ def list_unlabelled(place: Path, skipped: Optional[SkippedNames] = None) -> Unla
     A text file has the path of an image in each line, relative to the folder of the text file. Empty lines
     and lines that begin with ``#`` are ignored.
 
-    Parameters
-    ----------
-    skipped  Collects files that are no images.
+    Args:
+        place: the folder or text file.
+        skipped: collects files that are no images.
 
-    Raises
-    ------
-    DataError  There is no such folder or file, no image is in it, or a file cannot be read.
+    Raises:
+        DataError: there is no such folder or file, no image is in it, or a file cannot be read.
     """
     left = SkippedNames()
     if is_dir(place, DataError):

@@ -41,9 +41,8 @@ def hash_bytes(data: bytes) -> str:
 def hash_file(path: Path) -> str:
     """Hash the contents of a file.
 
-    Raises
-    ------
-    DataError  It cannot be read.
+    Raises:
+        DataError: it cannot be read.
     """
     found = hashlib.blake2b(digest_size=_SIZE)
     with os_errors(DataError, "read", path), open_file(path) as file:

@@ -39,9 +39,8 @@ class Dataset:
     ``unlabelled`` are further training images whose classes are not known. Positions count the training
     images first and then the unlabelled ones.
 
-    Raises
-    ------
-    DataError  Shapes, types, labels or constants do not fit together.
+    Raises:
+        DataError: shapes, types, labels or constants do not fit together.
     """
 
     name: str
@@ -106,9 +105,8 @@ class Dataset:
     def images_at(self, positions: np.ndarray) -> Images:
         """Select images to train on; nothing is decoded.
 
-        Parameters
-        ----------
-        positions  (B,); those of the unlabelled images follow those of the training images.
+        Args:
+            positions: (B,); those of the unlabelled images follow those of the training images.
         """
         train = self.train.images
         if not (positions >= len(train)).any():

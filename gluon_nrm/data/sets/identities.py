@@ -39,9 +39,11 @@ def identify(
 ) -> Identities:
     """Collect names, sizes and check sums, up to ``MOST_LISTED`` images and ``MOST_SUMMED`` bytes.
 
-    Parameters
-    ----------
-    size, read  Functions that return the size and the contents of the image at a position.
+    Args:
+        where: folder or file that holds the images.
+        names: names of the images.
+        size: returns the size in bytes of the image at a position.
+        read: returns the contents of the image at a position.
     """
     if len(names) > MOST_LISTED:
         return Identities(where, names)

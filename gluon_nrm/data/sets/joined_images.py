@@ -32,9 +32,10 @@ class JoinedPictures:
 def select_streamed(first: StreamedImages, second: StreamedImages, positions: np.ndarray) -> StreamedImages:
     """Select images of two sets of one size; nothing is decoded.
 
-    Parameters
-    ----------
-    positions  (B,) below ``len(first) + len(second)``; those of ``second`` follow those of ``first``.
+    Args:
+        first: streamed images.
+        second: streamed images.
+        positions: (B,) below ``len(first) + len(second)``; those of ``second`` follow those of ``first``.
     """
     indices = np.concatenate([first.indices, len(first.pictures) + second.indices])
     return StreamedImages(JoinedPictures(first.pictures, second.pictures), first.side, indices[positions])
@@ -43,9 +44,10 @@ def select_streamed(first: StreamedImages, second: StreamedImages, positions: np
 def select_arrays(first: np.ndarray, second: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Copy images of two arrays (N, C, H, W) and (M, C, H, W) of one type.
 
-    Parameters
-    ----------
-    positions  (B,) below N + M; those of ``second`` follow those of ``first``.
+    Args:
+        first: (N, C, H, W).
+        second: (M, C, H, W).
+        positions: (B,) below N + M; those of ``second`` follow those of ``first``.
     """
     result = np.empty((len(positions), *first.shape[1:]), dtype=first.dtype)
     later = positions >= len(first)

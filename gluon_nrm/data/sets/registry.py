@@ -101,12 +101,12 @@ def register_dataset(name: str, spec: Optional[DatasetSpec] = None) -> Callable[
 
     With a ``spec``, ``--dry-run`` works without the files; the loader raises ``MissingData`` then.
 
-    Raises
-    ------
-    DataError  The name is taken.
+    Raises:
+        DataError: the name is taken.
     """
 
     def add(loader: Loader) -> Loader:
+        """Register ``loader``."""
         if name in _LOADERS:
             raise DataError(f"a data set called '{name}' is registered already; choose another name")
         _LOADERS[name] = loader
@@ -124,6 +124,7 @@ def register_part(name: str) -> Callable[[PartLoader], PartLoader]:
     """
 
     def add(loader: PartLoader) -> PartLoader:
+        """Register ``loader``."""
         _PART_LOADERS[name] = loader
         return loader
 
@@ -138,9 +139,8 @@ def part_loader(name: str) -> Optional[PartLoader]:
 def dataset_loader(name: str) -> Loader:
     """Return the loader of a data set.
 
-    Raises
-    ------
-    DataError  The name is unknown.
+    Raises:
+        DataError: the name is unknown.
     """
     _check_name(name)
     return _LOADERS[name]
@@ -161,9 +161,8 @@ def data_folder(data_dir: Union[str, Path, None] = None) -> Path:
 def dataset_spec(name: str) -> DatasetSpec:
     """Return the properties of the data set ``name`` that are known without its files.
 
-    Raises
-    ------
-    DataError  The name is unknown, or the data set has no ``DatasetSpec``.
+    Raises:
+        DataError: the name is unknown, or the data set has no ``DatasetSpec``.
     """
     _check_name(name)
     if name not in _SPECS:

@@ -43,13 +43,13 @@ class Transform(Protocol):
 class StreamedImages:
     """A selection of images (N, 3, side, side) uint8, not yet decoded.
 
-    Parameters
-    ----------
-    pictures   Source of the images.
-    side       Height and width in pixels.
-    indices    Selected images, (N,) int64; None: all.
-    transform  Random change of each image; None: shorter side resized to ``side / 0.875``, then centre crop.
-    seeds      Seed of the change of each image, (N,) integers of 0 or more.
+    Args:
+        pictures: source of the images.
+        side: height and width in pixels.
+        indices: selected images, (N,) int64; None: all.
+        transform: random change of each image; None: shorter side resized to ``side / 0.875``, then centre
+            crop.
+        seeds: seed of the change of each image, (N,) integers of 0 or more.
     """
 
     dtype = np.dtype(np.uint8)
@@ -95,13 +95,13 @@ class StreamedImages:
     def __array__(self, dtype: Any = None) -> np.ndarray:
         """Decode the images, (N, 3, side, side) uint8.
 
-        Raises
-        ------
-        DataError  An image cannot be read; the message names it.
+        Raises:
+            DataError: an image cannot be read; the message names it.
         """
         result = np.empty(self.shape, dtype=np.uint8)
 
         def fill(place: int) -> None:
+            """Decode one image into its row of the result."""
             result[place] = self._one(place)
 
         with threads(len(self)) as pool:

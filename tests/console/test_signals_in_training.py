@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from short_runs import SUPERVISED, newest, recipe
+from short_runs import SUPERVISED, newest, no_pictures, recipe
 
 from gluon_nrm.console.signals import QUICK, StopRequest
 from gluon_nrm.distributed import supervise
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     monkeypatch.setattr(fit_module, "describe_environment", dict)
 
 

@@ -26,11 +26,10 @@ from jobs import (
     train_with,
     wait_for,
 )
-from short_runs import FULL, SUPERVISED, TEMPORAL, VAT, newest, recipe
+from short_runs import FULL, SUPERVISED, TEMPORAL, VAT, newest, no_pictures, recipe
 
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_folder import RunFolder
-from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")
@@ -40,13 +39,14 @@ NO_DROPOUT = "model.dropout=0"
 #: One device has the statistics of the whole batch, two have those of its halves.
 NO_STATISTICS = ["model.norm=none", "model.render_norm=none", "loss.weights.moment_matching=0"]
 TIMINGS = ("seconds", "images_per_second")
-#: tools/train.py, but for the pictures at the end.
+#: tools/train.py, but for the pictures.
 PLAIN = """
 import sys
 from gluon_nrm.cli import train
 from gluon_nrm.console.tool import run_tool
-from gluon_nrm.training import fit
-fit.draw = lambda *_: None
+from gluon_nrm.training import evaluate_run, fit, loop
+fit.draw = evaluate_run.plot_confusion = evaluate_run.plot_mistakes = lambda *_, **__: None
+loop.REDRAW_AFTER = float("inf")
 run_tool(train.main, sys.argv[1:])
 """
 
@@ -71,7 +71,7 @@ def job(
 def alone(folder: Path, text: str, *overrides: str, devices: str) -> RunFolder:
     """Train in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "draw", lambda *_: None)
+        no_pictures(patch)
         with open(folder / "said.txt", "w") as stream:
             return fit(recipe(text, *overrides), devices=devices, root=folder / "alone", stream=stream)
 
@@ -200,9 +200,10 @@ def test_ctrl_c_in_an_epoch_changes_nothing(tmp_path: Path) -> None:
     text = FULL.replace("epochs: 3, epoch_steps: 3", "epochs: 2, epoch_steps: 80")
     assert text != FULL
     write(tmp_path, text)
-    command = [*LAUNCH, "-n", "2", *TRAIN, "short.yaml", "--kvstore", "dist_sync", "--devices", "cpu"]
-    command += ["--set", NO_DROPOUT]
-    with started(tmp_path, command) as process:
+    (tmp_path / "plain.py").write_text(PLAIN)  # a Ctrl-C while curves are drawn would stop between two epochs
+    command = [*LAUNCH, "-n", "2", sys.executable, "plain.py", "short.yaml", "--kvstore", "dist_sync"]
+    command += ["--devices", "cpu", "--set", NO_DROPOUT]
+    with started(tmp_path, command, PYTHONPATH=str(ROOT)) as process:
         # its checkpoint too: a Ctrl-C before that stops between two epochs
         wait_for(lambda: list(tmp_path.glob("runs/short-s0/checkpoints/LAST")), process)
         everything = descendants(process.pid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,12 +14,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 from linear_export import BACKENDS, CLASSES, Linear, needs_onnx, write_export
-from short_runs import FULL, recipe
+from short_runs import FULL, fit_without_pictures, recipe
 from snippets import DOCUMENT, snippet
 
 from gluon_nrm.export.export_run import export_run
 from gluon_nrm.training.evaluate_run import evaluate_run
-from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 
 BLOCKED = {
@@ -58,7 +56,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, List[str], f
     """A run's export and the digits; the class of each by the network; the error that evaluation counts."""
     folder = tmp_path_factory.mktemp("digits")
     short = recipe(FULL.replace("validation: 50, ", ""), "train.epochs=2", "train.epoch_steps=6")
-    run = fit(short, root=folder / "runs", devices="cpu", stream=io.StringIO())
+    run = fit_without_pictures(short, root=folder / "runs")
     export_run(run.path, folder / "exported", ("symbol", "onnx"))
     restored = restore(run.path, devices="cpu")
     dataset = restored.parts.dataset

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -18,7 +17,7 @@ import pytest
 from fakes import ROOT
 from linear_export import needs_onnx
 from needs import HAS_BFLOAT16, needs_bfloat16
-from short_runs import FULL, SUPERVISED, recipe
+from short_runs import FULL, SUPERVISED, fit_without_pictures, recipe
 from spoil import remove, write
 
 from gluon_nrm.data import load_dataset
@@ -32,7 +31,6 @@ from gluon_nrm.export.verify import Comparison, rounded_otherwise
 from gluon_nrm.option_names import command_line
 from gluon_nrm.predict.manifest import Manifest, Output, check_files, read_manifest
 from gluon_nrm.recipe import recipe_hash
-from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 
 FORMATS = ("symbol", "onnx", "int8")
@@ -54,7 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"train.dtype={'bfloat16' if HAS_BFLOAT16 else 'float32'}",
         ),
     ):
-        fit(recipe(text, *changes), devices="cpu", root=folder / name, stream=StringIO())
+        fit_without_pictures(recipe(text, *changes), root=folder / name)
         shutil.move(str(folder / name / "short-s0"), str(folder / f"{name}-s0"))
     shutil.copytree(folder / "full-s0", folder / "stopped-s0")
     (folder / "stopped-s0" / "FINISHED.json").unlink()

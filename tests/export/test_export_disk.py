@@ -15,14 +15,13 @@ import pytest
 from linear_export import needs_onnx
 from picture_files import class_folders
 from predicting import call
-from short_runs import SUPERVISED, recipe
+from short_runs import SUPERVISED, fit_without_pictures, recipe
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.export_run import export_run
 from gluon_nrm.export.symbol_files import write_files
 from gluon_nrm.predict import manifest as m
 from gluon_nrm.storage import files
-from gluon_nrm.training.fit import fit
 
 CLASSES = ["caf\udce9", "two\nlines"]
 
@@ -38,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     short = recipe(text, "train.epochs=1", "train.epoch_steps=1", "train.batch_labelled=2")
     with pytest.MonkeyPatch.context() as here:
         here.chdir(folder / "data\udcff")
-        return fit(short, root=folder / "runs\udcff", devices="cpu", stream=io.StringIO()).path
+        return fit_without_pictures(short, root=folder / "runs\udcff").path
 
 
 @needs_onnx

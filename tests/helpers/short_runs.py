@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List
 
 import mxnet as mx
 import numpy as np
+import pytest
 from mxnet.gluon import Trainer
 
 from gluon_nrm.data import Batch, Step
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.runs.checkpoint import Checkpoint, load_checkpoint
 from gluon_nrm.runs.network_arrays import named_parameters
+from gluon_nrm.runs.run import Run
 from gluon_nrm.runs.run_folder import RunFolder
+from gluon_nrm.training import evaluate_run
+from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.optimisers import make_trainer, trained_parameters
 
@@ -106,6 +111,24 @@ def differences(found: Dict[str, np.ndarray], expected: Dict[str, np.ndarray]) -
         for name in sorted({*found, *expected})
         if name not in found or name not in expected or found[name].tobytes() != expected[name].tobytes()
     ]
+
+
+def no_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Let runs draw nothing: it takes longer than a short training, and no number depends on it."""
+    patch.setattr(fit_module, "draw", draw_nothing)
+    for name in ("plot_confusion", "plot_mistakes"):
+        patch.setattr(evaluate_run, name, draw_nothing)
+
+
+def fit_without_pictures(which: Recipe, **settings: Any) -> Run:
+    """``fit`` on the CPU, silently unless a stream is given."""
+    with pytest.MonkeyPatch.context() as patch:
+        no_pictures(patch)
+        return fit_module.fit(which, **{"devices": "cpu", "stream": io.StringIO(), **settings})
+
+
+def draw_nothing(*_: Any, **__: Any) -> None:
+    """Take the place of a function that draws."""
 
 
 def newest(run: RunFolder) -> Checkpoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -20,11 +19,10 @@ from linear_export import BACKENDS, CLASSES, needs_onnx, reseal, write_export
 from picture_files import class_folders
 from PIL import Image
 from predicting import COUNT, IMAGES, NET, call, work_in
-from short_runs import FULL, SUPERVISED, recipe
+from short_runs import FULL, SUPERVISED, fit_without_pictures, recipe
 
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.predict import manifest as m
-from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
 
 
@@ -108,7 +106,7 @@ def test_probabilities_are_taken_as_they_are(here: Path, monkeypatch: Any, capsy
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a teacher, both branches and renderings."""
     short = recipe(FULL, "train.epochs=1", "train.epoch_steps=2")
-    return fit(short, root=tmp_path_factory.mktemp("runs"), devices="cpu", stream=io.StringIO()).path
+    return fit_without_pictures(short, root=tmp_path_factory.mktemp("runs")).path
 
 
 def digit_files(folder: Path, images: np.ndarray) -> np.ndarray:
@@ -162,7 +160,7 @@ def test_a_run_on_files_of_any_size(here: Path, monkeypatch: Any, capsys: Any, s
     digits = "name: digits, labels: 20, validation: 50, shift: 1"
     text = SUPERVISED.replace(digits, f"name: folder, path: mine, {settings}")
     short = recipe(text, "train.epochs=1", "train.epoch_steps=1", "train.batch_labelled=2")
-    path = fit(short, root=here / "runs", devices="cpu", stream=io.StringIO()).path
+    path = fit_without_pictures(short, root=here / "runs").path
     parts = restore(path, devices="cpu").parts
     prediction = parts.net(mx.nd.array(parts.dataset.normalise(parts.dataset.test.images)))
     wanted = mx.nd.softmax(prediction.logits).asnumpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 from dataclasses import replace
@@ -15,10 +14,9 @@ import pytest
 import spoil
 from linear_export import needs_onnx, reseal, write_export, write_onnx
 from predicting import NET, call, work_in
-from short_runs import FULL, SUPERVISED, recipe
+from short_runs import FULL, SUPERVISED, fit_without_pictures, recipe
 
 from gluon_nrm.predict import manifest as m
-from gluon_nrm.training.fit import fit
 
 
 @pytest.fixture
@@ -104,7 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = SUPERVISED.replace("path_norm: none}", "render: false}")
     for name, text in (("full", FULL), ("plain", plain)):
         short = recipe(text, "train.epochs=1", "train.epoch_steps=1")
-        run = fit(short, root=folder / name, devices="cpu", stream=io.StringIO())
+        run = fit_without_pictures(short, root=folder / name)
         run.path.rename(folder / f"{name}-run")
     return folder
 

@@ -11,6 +11,7 @@ import pytest
 from commands import Ended, run_here
 from fakes import ROOT
 from matplotlib.image import imread
+from short_runs import no_pictures
 
 from gluon_nrm.cli import table as table_command
 from gluon_nrm.errors import RunError
@@ -172,7 +173,7 @@ def test_training_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     two = {"Supervised only": "supervised", "Temporal Ensembling": "temporal"}
     monkeypatch.setattr(paper_tables, "METHODS", two)
     monkeypatch.setattr(comparison, "METHODS", paper_tables.METHODS)
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     checkout = tmp_path / "checkout"
     (checkout / "recipes").mkdir(parents=True)
     for stem in ("digits_supervised", "digits_temporal"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from short_runs import SUPERVISED, differences, newest, recipe
+from short_runs import SUPERVISED, differences, newest, recipe, no_pictures
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_from_text
@@ -25,7 +25,7 @@ TOY = "name: toy\ntrain: {epochs: 3, seed: 0}\n"
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     monkeypatch.setattr(fit_module, "describe_environment", dict)
 
 

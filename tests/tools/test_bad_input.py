@@ -17,7 +17,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from fakes import ROOT
-from short_runs import FULL, contents, recipe
+from short_runs import FULL, contents, no_pictures, recipe
 from spoil import Change, cut, edit, flip, remove, student, write
 
 from gluon_nrm.console.tool import run_tool
@@ -208,7 +208,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     (folder / "short.yaml").write_text(FULL, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "draw", lambda *_: None)
+        no_pictures(patch)
         patch.setattr(fit_module, "describe_environment", dict)
         patch.setenv("GLUON_NRM_DATA", DATA)
         run = fit(recipe(), root=folder / "runs", devices="cpu", stream=io.StringIO())
@@ -223,7 +223,7 @@ def folder(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("GLUON_NRM_DATA", DATA)  # a run that goes on writes down where its data are now
     monkeypatch.setattr(fit_module, "describe_environment", dict)
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     monkeypatch.setattr(mx.runtime.Features, "is_enabled", lambda self, name: False)
     monkeypatch.delenv("DMLC_PS_ROOT_URI", raising=False)

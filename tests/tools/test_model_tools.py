@@ -12,7 +12,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from short_runs import FULL, contents, recipe
+from short_runs import FULL, contents, no_pictures, recipe
 
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.probability import RenderingModel
@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs: of a recipe with norms in the rendering pass, and of one without."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "draw", lambda *_: None)
+        no_pictures(patch)
         patch.setattr(fit_module, "describe_environment", dict)
         for name, changes in (("norms", EXACT[2:]), ("exact", EXACT)):
             fit(
@@ -116,7 +116,7 @@ def test_a_network_that_does_not_render_is_refused(
         .replace("moment_matching: 0.5, path_norm: 1, ", ""),
         encoding="utf-8",
     )  # fmt: skip
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     arguments = ["flat.yaml", "--set", "train.epochs=2", "--set", "train.epoch_steps=1", "--devices", "cpu"]
     assert call(tmp_path, monkeypatch, "train", *arguments) == 0
     capsys.readouterr()

@@ -24,6 +24,7 @@ from short_runs import (
     contents,
     differences,
     newest,
+    no_pictures,
     recipe,
     values,
 )
@@ -47,7 +48,7 @@ LOCAL = "train.kvstore=local"
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes long and has no bearing on the numbers."""
-    monkeypatch.setattr(fit_module, "draw", lambda *_: None)
+    no_pictures(monkeypatch)
     monkeypatch.setattr(fit_module, "describe_environment", dict)
 
 
@@ -136,11 +137,11 @@ def test_ctrl_c_after_any_step(
 CHILD = """
 import os, signal, sys
 from gluon_nrm.recipe import load_recipe
-from gluon_nrm.training import fit as module
+from gluon_nrm.training import evaluate_run, fit as module
 from gluon_nrm.training.loop import Loop
 from gluon_nrm.runs.run_folder import RunFolder
 
-module.draw = lambda *_: None
+module.draw = evaluate_run.plot_confusion = evaluate_run.plot_mistakes = lambda *_, **__: None
 module.describe_environment = dict
 append = RunFolder.append_metrics
 

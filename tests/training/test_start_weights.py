@@ -14,14 +14,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet.gluon import HybridBlock, nn
-from short_runs import FULL, SUPERVISED, recipe
+from short_runs import FULL, SUPERVISED, fit_without_pictures, recipe
 
 from gluon_nrm.errors import ModelError, NRMError, RecipeError
 from gluon_nrm.models import NRMOptions, TracedNRM, get_model, initialise, maxmin, model_zoos
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.runs.network_arrays import network_arrays
 from gluon_nrm.runs.open_run import RunFolder
-from gluon_nrm.training.fit import fit
 from gluon_nrm.training.start_weights import start_from
 from gluon_nrm.training.weights_file import Weights, read_params
 
@@ -175,7 +174,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 def run(root: Path, text: str, *overrides: str) -> Tuple[RunFolder, str]:
     stream = io.StringIO()
-    found = fit(recipe(text, "train.epochs=1", *overrides), root=root, stream=stream)
+    found = fit_without_pictures(recipe(text, "train.epochs=1", *overrides), root=root, stream=stream)
     return found, stream.getvalue()
 
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import List
 
+import pytest
+
 from fuzz.cases import Files, Target
 from fuzz.text_changes import ODD_WORDS
 
@@ -105,11 +107,11 @@ def read_overrides(folder: Path, rng: random.Random) -> None:
 @lru_cache(maxsize=None)
 def train(text: str) -> Path:
     """Train a short run, without pictures; in the folder of temporary files."""
-    from short_runs import recipe
+    from short_runs import no_pictures, recipe
 
     from gluon_nrm.training import fit as module
 
-    module.draw = lambda *_: None  # type: ignore[attr-defined]
+    no_pictures(pytest.MonkeyPatch())  # of a process of its own
     root = Path(tempfile.mkdtemp(prefix="trained-"))
     return Path(module.fit(recipe(text), root=root, devices="cpu", stream=io.StringIO()).path)
 
@@ -182,11 +184,11 @@ def read_trained(folder: Path, rng: random.Random) -> None:
 
 def read_resumed(folder: Path, rng: random.Random) -> None:
     """Go on with a run, for the one epoch that is left of it."""
-    from short_runs import FULL, recipe
+    from short_runs import FULL, no_pictures, recipe
 
     from gluon_nrm.training import fit as module
 
-    module.draw = lambda *_: None  # type: ignore[attr-defined]
+    no_pictures(pytest.MonkeyPatch())
     shutil.rmtree(folder.parent / "root", ignore_errors=True)
     (folder.parent / "root").mkdir()
     # cp, and not shutil: pipes are copied as what they are

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from picture_files import class_folders, encoded, pixels, record_parts
 from PIL import Image
+from short_runs import no_pictures
 
 from gluon_nrm.data import DataSource, draw_split, load_dataset
 from gluon_nrm.data.facts.facts import describe_data
@@ -51,7 +52,7 @@ def recipe(*overrides: str) -> Recipe:
 
 def train(root: Path, *overrides: str, **settings: Any) -> RunFolder:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "draw", lambda *_: None)
+        no_pictures(patch)
         patch.setattr(fit_module, "describe_environment", dict)
         return fit(recipe(*overrides), root=root, stream=io.StringIO(), devices="cpu", **settings)
 

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from picture_files import class_folders, encoded, pixels
-from short_runs import differences, newest, trainer_of
+from short_runs import differences, newest, no_pictures, trainer_of
 
 from gluon_nrm.cli import render
 from gluon_nrm.data import Dataset, ImageSet, register_dataset
@@ -46,7 +46,7 @@ def recipe(*overrides: str) -> Recipe:
 
 def train(*overrides: str, said: Any = None, **settings: Any) -> RunFolder:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "draw", lambda *_: None)
+        no_pictures(patch)
         patch.setattr(fit_module, "evaluate_at_the_end", lambda *_: [])
         patch.setattr(fit_module, "describe_environment", dict)
         return fit(recipe(*overrides), stream=said or io.StringIO(), devices="cpu", **settings)
@@ -105,8 +105,8 @@ def test_a_run_from_start_to_prediction(tmp_path: Path, monkeypatch: pytest.Monk
     another(tmp_path / "photo.png", 5)
     classifier = open_classifier(whole.path, PredictOptions(devices="cpu"))
     assert list(classifier.class_names) == ["ant", "bee"]
-    found = list(predict(classifier, [tmp_path / "photo.png"], top=2))
-    assert {guess.name for guess in found[0].top} == {"ant", "bee"}
+    (prediction,) = predict(classifier, [tmp_path / "photo.png"], top=2)
+    assert {guess.name for guess in prediction.top} == {"ant", "bee"}
     assert render.main([str(whole.path), "photo.png", "--devices", "cpu", "--out", "seen.png"]) == 0
     assert (tmp_path / "seen.png").is_file()
     with pytest.raises(DataError, match="test images of the run are no longer there; .*or draw image"):

@@ -10,14 +10,13 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 import picture_files as files
 import pytest
-from short_runs import recipe
+from short_runs import fit_without_pictures, recipe
 
 from gluon_nrm.data import Dataset, ImageSet, load_dataset
 from gluon_nrm.data.readers.folder_layout import FolderParts, find_parts
 from gluon_nrm.data.sets.skipped_files import Skipped, SkippedNames
 from gluon_nrm.errors import DataError
 from gluon_nrm.training.evaluate_run import evaluate_run
-from gluon_nrm.training.fit import fit
 from gluon_nrm.training.forecast import forecast
 
 PNG = files.encoded(files.pixels())
@@ -222,7 +221,7 @@ def test_a_run_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "train: {epochs: 1, epoch_steps: 1, batch_labelled: 2, batch_unlabelled: 2}\n"
     )
     said = io.StringIO()
-    run = fit(short, devices="cpu", stream=said)
+    run = fit_without_pictures(short, stream=said)
     line = f"1 left out: {tmp_path}/m/test/ant/notes.txt (.txt is not an ending of an image)"
     assert said.getvalue().count(line) == 1 and run.log_path.read_text().count(line) == 1
     assert str(evaluate_run(run.path, devices="cpu").skipped) == line

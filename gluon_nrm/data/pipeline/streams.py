@@ -66,8 +66,9 @@ class Streams:
             batch, and at least one step.
         independent_teacher: augment the images a second time, independently, for the teacher.
         cutout: cutout of the normalised images of both streams; None: no cutout.
-        worker, workers: rank of this worker and number of workers. Each reads an equal part of every batch;
-            the batch sizes above are of all workers together.
+        worker: rank of this worker.
+        workers: number of workers. Each reads an equal part of every batch; the batch sizes above are of all
+            workers together.
 
     Raises:
         DataError: a batch size, seed or number of steps is out of range, a stream has no images, or a

@@ -12,18 +12,18 @@ import argparse
 import csv
 import statistics
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence
+from typing import List, NamedTuple, Sequence
 
 from benchmarks.harness import ROOT
 from benchmarks.photos.draw_data_set import LABELLED, TEST, UNLABELLED, draw_data_set
 from benchmarks.photos.gradient_svm import svm_error
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.errors import RunError
-from gluon_nrm.recipe import load_recipe
+from gluon_nrm.recipe import Recipe, load_recipe
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.fit import fit
 
-RECIPES = ("photos_supervised", "photos")
+RECIPES = ("photos_supervised", "photos_supervised_longer", "photos")
 
 
 class Row(NamedTuple):
@@ -32,19 +32,33 @@ class Row(NamedTuple):
     seed: int
     svm: float
     photos_supervised: float
+    #: as many more steps without unlabelled photos as ``photos`` has with them
+    photos_supervised_longer: float
     photos: float
 
 
 def compare(seed: int, data: Path, runs: Path) -> Row:
-    """Draw a data set if it is not there, train both recipes on it, and fit the support vector machine."""
+    """Draw a data set if it is not there, train on it, and fit the support vector machine.
+
+    ``photos`` starts from the weights of its supervised twin.
+    """
     folder = data / f"photos-{seed}"
     if not folder.exists():
         draw_data_set(folder, seed, LABELLED, UNLABELLED, TEST)
-    errors: Dict[str, float] = {}
-    for name in RECIPES:
-        recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml", [f"data.path={folder}"])
-        errors[name] = round(fit(recipe, seed=seed, root=runs).error, 4)
+    path = f"data.path={folder}"
+    first = fit(_recipe("photos_supervised", path), seed=seed, root=runs)
+    start = f"model.weights={first.path}"
+    semi = _recipe("photos", path, start)
+    steps = [f"train.epochs={semi.train.epochs}", f"train.epoch_steps={semi.train.epoch_steps}"]
+    rate = f"optimiser.phases.0.lr={semi.optimiser.phases[0].lr}"
+    longer = _recipe("photos_supervised", path, start, rate, *steps, "name=photos_supervised_longer")
+    found = [first, *(fit(recipe, seed=seed, root=runs) for recipe in (longer, semi))]
+    errors = {name: round(run.error, 4) for name, run in zip(RECIPES, found)}
     return Row(seed, round(svm_error(folder)["error"], 4), **errors)
+
+
+def _recipe(name: str, *overrides: str) -> Recipe:
+    return load_recipe(ROOT / "recipes" / f"{name}.yaml", list(overrides))
 
 
 def read_rows(path: Path) -> List[Row]:

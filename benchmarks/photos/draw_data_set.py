@@ -1,7 +1,7 @@
 """Draw a data set of photo-like images: few with labels, many without, and a test set.
 
     PYTHONPATH=. python benchmarks/photos/draw_data_set.py FOLDER [--seed 0] [--labelled 5]
-        [--unlabelled 1600] [--test 60]
+        [--unlabelled 1200] [--test 60]
 
 Writes FOLDER/labelled/CLASS/*.jpg, FOLDER/unlabelled/*/*.jpg and FOLDER/test/CLASS/*.jpg. The eight classes
 are shapes with a usual colour, which most objects have. Background, light, place and size say
@@ -26,7 +26,7 @@ from gluon_nrm.console.tool import run_tool
 #: Photos in a subfolder of the unlabelled ones.
 IN_SUBFOLDER = 250
 #: Labelled and test photos of each class, and unlabelled photos in all, as in results/photos.csv.
-LABELLED, TEST, UNLABELLED = 5, 60, 1600
+LABELLED, TEST, UNLABELLED = 5, 60, 1200
 
 
 def draw_data_set(folder: Path, seed: int, labelled: int, unlabelled: int, test: int) -> None:

@@ -19,7 +19,7 @@ APART = 90
 #: Share of grey in the colours of a background; clutter has half of it.
 DULL = 0.7
 #: Share of the objects that have their class's usual hue, and its standard deviation (hues go from 0 to 1).
-USUAL, HUE_SPREAD = 0.85, 0.04
+USUAL, HUE_SPREAD = 1.0, 0.03
 #: Usual hue of each class.
 HUES = {name: place / len(SHAPES) for place, name in enumerate(SHAPES)}
 

@@ -31,6 +31,6 @@ def test_the_page_leads_from_photos_to_predictions(
 
 def test_the_page_names_every_step() -> None:
     assert [words[0] for words in commands()] == [
-        "data", "train", "train", "train", "evaluate", "predict", "export", "predict",
+        "data", "train", "train", "train", "evaluate", "plot", "report", "predict", "export", "predict",
     ]  # fmt: skip
     assert {"photos", "photos_supervised"} <= set(list_recipes())

@@ -214,6 +214,7 @@ def test_forecast_without_the_data(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(step_cost, "STEPS", 2)
     changes = ["data.name=mnist", f"data.labels={labels}", "train.epoch_steps=null", "data.shift=0"]
+    changes += ["train.epochs=1"]  # of more, a busy machine would take more than a day
     changes += ["train.batch_labelled=200"] if labels == "null" else ["train.batch_unlabelled=200"]
     name = "digits_supervised" if labels == "null" else "digits_nrm"
     text = forecast(load_recipe(ROOT / "recipes" / f"{name}.yaml", changes), devices="cpu")

@@ -14,6 +14,7 @@ from fakes import ROOT
 
 from benchmarks import devices, network, step
 from benchmarks.harness import read_json
+from benchmarks.photos import compare
 from gluon_nrm.runs.tables import format_mean_std, group_mean_std, read_csv, to_markdown
 
 RESULTS = ROOT / "results" / "digits.csv"
@@ -188,6 +189,11 @@ def test_the_comparison_of_rendering_paths_is_what_was_measured() -> None:
         for (column, digits), cell in zip(columns, line.split("|")[4:]):
             values = np.array([float(row[column]) for row in own])
             assert cell.strip() == f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def test_the_comparison_on_drawn_photos_is_what_was_measured() -> None:
+    rows = compare.read_rows(ROOT / "results" / "photos.csv")
+    assert between("results/README.md", "table: benchmarks/photos/compare.py") == compare.table(rows)
 
 
 def test_the_speed_of_the_probability_model_is_what_was_measured() -> None:

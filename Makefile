@@ -27,7 +27,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
-	results-photos deploy-check wheel-check doctor docs clean
+	results-photos photos-check deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -38,6 +38,7 @@ help:
 	@echo '              results-paths, results-photos'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
+	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
 	@echo 'make kill-test  kill a short run at every operation on its files, resume, compare; ARGS="--moments 20" for fewer'
 	@echo 'make docs     build the documentation as a site in site/ (Python 3.11)'
 	@echo 'make wheel-check  build the wheel, install it in a fresh environment, and use it in an empty folder'
@@ -115,6 +116,10 @@ bench: install
 # Trains the digits for three epochs unless ARGS names a run on them.
 deploy-check: install-dev
 	$(BIN)/python tests/checks/fresh_environment.py $(ARGS)
+
+# The commands of docs/own_photos.md, small. ARGS=OTHER/bin/gluon-nrm follows the page in another environment.
+photos-check: install-dev
+	$(BIN)/python tests/checks/own_photos.py $(ARGS)
 
 # About 180 kills; ten minutes on an idle machine.
 kill-test: install-dev

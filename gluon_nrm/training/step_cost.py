@@ -23,7 +23,7 @@ from gluon_nrm.training.optimisers import make_trainer
 #: Seconds from the start of the forecast after which no step is begun that is not expected to end soon.
 BUDGET = 20.0
 #: Images of the first steps on a CPU, and the factor from one batch to the next.
-FIRST, FACTOR = 4, 4
+FIRST, FACTOR = 2, 4
 #: Steps of a smaller batch, and seconds after which two are enough; the first one builds graphs.
 AT_FEW, FEW_ENOUGH = 3, 2.0
 #: Steps of the recipe's batch; the first ones build graphs and are not timed.

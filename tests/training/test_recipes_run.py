@@ -188,8 +188,8 @@ def test_forecast_where_the_batch_does_not_fit(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(step_cost, "_time_steps", time_and_keep)
     short = ["train.epoch_steps=4", "train.batch_labelled=64"]
     lines = forecast(load_recipe(ROOT / "recipes" / "digits_nrm.yaml", short), devices="cpu").splitlines()
-    assert re.match(r"batch    3 images a step in place of 96, which would need about \d", lines[0])
-    assert {(p.recipe.train.batch_labelled, p.recipe.train.batch_unlabelled) for p in seen} == {(2, 1)}
+    assert re.match(r"batch    2 images a step in place of 96, which would need about \d", lines[0])
+    assert {(p.recipe.train.batch_labelled, p.recipe.train.batch_unlabelled) for p in seen} == {(1, 1)}
     assert re.match(r"step     \d+\.\d ms \(estimated, median of 2\)", lines[2]) and "4 steps" in lines[3]
 
 

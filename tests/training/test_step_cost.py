@@ -59,7 +59,7 @@ def measure(
 
 def test_cheap_steps_are_taken_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     costs, seconds = measure(monkeypatch, fake("digits_maxmin_mt"), each=1e-3)
-    assert [cost.images for cost in costs.measured] == [4, 64] and seconds < 1
+    assert [cost.images for cost in costs.measured] == [2, 64] and seconds < 1
     assert costs.seconds(64) == pytest.approx(0.064)
 
 
@@ -67,9 +67,10 @@ def test_cheap_steps_are_taken_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_steps_end_in_time_and_are_estimated(each: float, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = fake("cifar10_resnext29_shakeshake_cutout_maxmin")
     costs, seconds = measure(monkeypatch, parts, each, constant=each)
-    assert costs.measured[0].images == 4 and costs.measured[-1].images < 128
+    assert costs.measured[0].images == 2 and costs.measured[-1].images < 128
     true = each * 129
-    assert true / 1.3 < costs.seconds(128) < true * 1.3
+    # two images alone make the constant part look like a cost of each image
+    assert true / 1.6 < costs.seconds(128) < true * 1.6
     # only the first batch, of which nothing is known before, may take longer than the budget
     assert seconds < BUDGET or len(costs.measured) == 1
 
@@ -107,7 +108,7 @@ def test_no_batch_that_does_not_fit_is_tried(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(step_cost, "replace_batch", lambda parts, recipe: SimpleNamespace(recipe=recipe))
     monkeypatch.setattr(step_cost, "free_memory", lambda: 5 * 2**20)
     costs = measure_steps(parts, Watch(ProgressBar(20, "dry run", stream=io.StringIO()), clock))
-    assert costs.memory_is_short and [cost.images for cost in costs.measured] == [4, 16]
+    assert costs.memory_is_short and [cost.images for cost in costs.measured] == [2, 8]
 
 
 def test_a_long_run_gets_advice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@
     python docs/site/pictures.py renderings.png    # some of them
 
 Runs that are finished are not trained again. docs/pictures.json holds a hash of the inputs of each picture:
-the settings of its recipe and the code that draws it. tests/docs/test_pictures.py compares them.
+the settings of its recipe and the code that draws it. tests/docs/test_document_pictures.py compares them.
 """
 
 from __future__ import annotations

@@ -166,11 +166,11 @@ class Model:
     )
     maxmin: bool = field(default=False, metadata=about("Max-Min: add a second branch with min-pooling"))
     alpha_max: float = field(
-        default=0.5, metadata=about("share of the max branch in the Max-Min mixture", at_least=0, at_most=1)
+        default=0.5, metadata=about("share of the Max branch in the Max-Min mixture", at_least=0, at_most=1)
     )
     alpha_min: float = field(
         default=0.5,
-        metadata=about("share of the min branch; alpha_max + alpha_min must be 1", at_least=0, at_most=1),
+        metadata=about("share of the Min branch; alpha_max + alpha_min must be 1", at_least=0, at_most=1),
     )
     norm: str = field(
         default="batch",
@@ -183,7 +183,7 @@ class Model:
     render_norm_branches: str = field(
         default="shared",
         metadata=about(
-            "rendering norms of the max and the min branch: shared or separate",
+            "rendering norms of the Max and the Min branch: shared or separate",
             choices=("shared", "separate"),
         ),
     )
@@ -222,7 +222,7 @@ class Model:
     gates: str = field(
         default="negated",
         metadata=about(
-            "gate (a sigmoid that multiplies feature maps) of the min branch. negated: f(-v); released: "
+            "gate (a sigmoid that multiplies feature maps) of the Min branch. negated: f(-v); released: "
             "-f(-v); for networks that are not a list of layers",
             choices=("negated", "released"),
         ),

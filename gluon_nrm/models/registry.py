@@ -78,7 +78,7 @@ def _unknown(name: str) -> ModelError:
     close = difflib.get_close_matches(name, list_models(), n=3)
     listed = either(
         f"{command_name('train')} --list-models shows what there is",
-        "gluon_nrm.list_models() returns what there is",
+        "gluon_nrm.list_models() lists them all",
     )
     hint = f"did you mean {', '.join(close)}?" if close else listed
     return ModelError(f"model.name: there is no model {name!r}; {hint}")

@@ -145,7 +145,7 @@ NAMED: List[Tuple[Dict[str, Any], str]] = [
         dict(name="gluoncv.cifar_resnet2_v1"),
         "gluoncv has no network 'cifar_resnet2_v1'; did you mean gluoncv.cifar_resnet20_v1",
     ),
-    (dict(name="keras.resnet"), "model.name: there is no model 'keras.resnet'; .*list-models"),
+    (dict(name="keras.resnet"), "model.name: there is no model 'keras.resnet'; .*list_models"),
     (dict(slope=0.2), "model.slope: gluon.resnet18_v1 has layers of its own"),
     (dict(norm="none"), "model.norm: gluon.resnet18_v1 has layers of its own"),
     (dict(dropout=0.2), "model.dropout: gluon.resnet18_v1 has layers of its own"),

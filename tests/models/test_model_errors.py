@@ -13,7 +13,7 @@ from gluon_nrm.models import get_model
 
 BAD: List[Tuple[Dict[str, Any], str]] = [
     (dict(name="allconv_13"), "no model 'allconv_13'; did you mean allconv13"),
-    (dict(name="zzz"), r"no model 'zzz'; gluon_nrm.list_models\(\) returns what there is"),
+    (dict(name="zzz"), r"no model 'zzz'; gluon_nrm.list_models\(\) lists them all"),
     (dict(channels=[]), "model.channels: the list is empty"),
     (dict(channels=["pool", 3]), "model.channels.0: 'pool' must follow"),
     (dict(channels=[3, "pool", "pool"]), "model.channels.2: 'pool' must follow"),

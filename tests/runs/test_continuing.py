@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from short_runs import SUPERVISED, differences, newest, recipe, no_pictures
+from short_runs import SUPERVISED, differences, newest, no_pictures, recipe
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_from_text

@@ -26,6 +26,7 @@ from gluon_nrm.predict.picture import check_picture, draw
 from gluon_nrm.predict.predict_images import ImagePrediction, predict
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.predict.write_predictions import TABLE, WRITERS, Writer
+from gluon_nrm.storage.files import is_dir, is_file
 from gluon_nrm.system.commands import command
 
 
@@ -71,10 +72,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check_order(model: Path, images: Sequence[str]) -> None:
     """Raise DeployError if the run or export is given after an image."""
-    if model.is_dir():
+    if is_dir(model, DeployError):
         return
     for number, given in enumerate(images):
-        if any((Path(given) / name).is_file() for name in (MANIFEST, RECIPE)):
+        if any(is_file(Path(given) / name, DeployError) for name in (MANIFEST, RECIPE)):
             line = command("predict", given, str(model), *images[:number], *images[number + 1 :])
             raise DeployError(f"{model} is no folder of a run or an export, which comes first: {line}")
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List
 
+from gluon_nrm.errors import RecipeError
+from gluon_nrm.storage.files import find_files, is_dir
 from gluon_nrm.system.commands import command
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -17,12 +19,12 @@ ENDING = ".yaml"
 
 def recipes_folder() -> Path:
     """Return the folder of the package's recipes: ``recipes/`` in a checkout."""
-    return next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[-1])
+    return next((folder for folder in _FOLDERS if is_dir(folder, RecipeError)), _FOLDERS[-1])
 
 
 def list_recipes() -> List[str]:
     """Return the names of the package's recipes, sorted."""
-    return sorted(path.stem for path in recipes_folder().glob(f"*{ENDING}"))
+    return [path.stem for path in find_files(recipes_folder(), f"*{ENDING}", RecipeError)]
 
 
 def find_recipe(path: Path) -> Path:

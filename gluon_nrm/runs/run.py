@@ -17,6 +17,7 @@ from gluon_nrm.runs.restore_networks import restore_networks
 from gluon_nrm.runs.run_data import TEST, VALIDATION
 from gluon_nrm.runs.run_folder import RunFolder, network_names
 from gluon_nrm.runs.run_search import check_is_run
+from gluon_nrm.storage.files import is_file
 
 
 class Run(RunFolder):
@@ -106,11 +107,11 @@ class Run(RunFolder):
             return to_html(element("p", f"{self.path}: {problem}"))
         shown = [element("h4", str(self.path)), facts_table(facts)]
         curves = self.figures / "curves.png"
-        if curves.is_file():
-            try:
+        try:
+            if is_file(curves, RunError):
                 shown.append(picture(curves, "loss terms and errors over the epochs"))
-            except RunError as problem:
-                shown.append(element("p", str(problem)))
+        except RunError as problem:
+            shown.append(element("p", str(problem)))
         return to_html(element("div", *shown))
 
     def _state(self) -> str:

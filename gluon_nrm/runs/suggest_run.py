@@ -43,12 +43,16 @@ def _similar_run(path: Path) -> Optional[Path]:
 
 def is_like_run(path: Path) -> bool:
     """Return True if a folder holds the files by which a run is known."""
-    return all((path / name).is_file() for name in _NEEDED)
+    with suppress(OSError):
+        return all((path / name).is_file() for name in _NEEDED)
+    return False
 
 
 def _runs(folder: Path) -> List[str]:
     """List the names of the runs in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir() if is_like_run(path)) if folder.is_dir() else []
+    with suppress(OSError):
+        return sorted(path.name for path in folder.iterdir() if is_like_run(path))
+    return []
 
 
 def _as_given(path: Path) -> Path:

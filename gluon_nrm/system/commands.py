@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import List, Sequence
 
@@ -35,7 +36,9 @@ def is_command() -> bool:
 
 def in_checkout() -> bool:
     """Return True if the package lies in a checkout, with ``tools/`` beside it."""
-    return (TOOLS / "train.py").is_file()
+    with suppress(OSError):
+        return (TOOLS / "train.py").is_file()
+    return False
 
 
 def command_words(name: str) -> List[str]:
@@ -91,7 +94,9 @@ def _shown(program: str) -> str:
 def _program() -> Path:
     """The path of the running script."""
     given = (getattr(sys, "argv", None) or [""])[0]
-    return Path("-m") if given == "-m" else Path(os.path.realpath(given))
+    with suppress(OSError):
+        return Path("-m") if given == "-m" else Path(os.path.realpath(given))
+    return Path(given)
 
 
 def _is_console() -> bool:

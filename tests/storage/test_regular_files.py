@@ -35,6 +35,7 @@ from gluon_nrm.storage import files
 PACKAGE = Path(files.__file__).parents[1]
 #: Modules that open only files of the system or of an installed package.
 OF_THE_SYSTEM = {
+    "console/start_process.py",
     "system/environment.py", "system/memory.py", "system/processor.py", "system/wheels.py",
     "training/forecast.py",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from gluon_nrm.predict.chosen_network import ChosenNetwork, choose_network
 from gluon_nrm.predict.manifest import MIXTURE, Measured
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.restore_networks import restore_networks
-from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.runs.run_data import VALIDATION, evaluated_part
 from gluon_nrm.system.commands import command_name
 
 
@@ -39,7 +39,7 @@ class FinishedRun(NamedTuple):
     @property
     def part(self) -> str:
         """The images that the run was evaluated on: "test" or "validation"."""
-        return VALIDATION if self.chosen.trained.recipe.data.validation > 0 else TEST
+        return evaluated_part(self.chosen.trained.recipe)
 
     @property
     def held_out(self) -> ImageSet:

@@ -5,7 +5,6 @@ Needs neither MXNet nor ONNX.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Dict, List, Optional, Tuple
 
 from gluon_nrm.errors import DeployError
 from gluon_nrm.storage import files
+from gluon_nrm.storage.hashes import sha256_of_file
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 from gluon_nrm.system.commands import command_name
 
@@ -201,7 +201,7 @@ def describe_file(path: Path, form: str) -> File:
         DeployError: it cannot be read.
     """
     with files.os_errors(DeployError, "read", path):
-        return File(form, _sha256(path), path.stat().st_size)
+        return File(form, sha256_of_file(path), path.stat().st_size)
 
 
 def _check_file(folder: Path, manifest: Manifest, form: str) -> Path:
@@ -218,14 +218,6 @@ def _check_file(folder: Path, manifest: Manifest, form: str) -> Path:
             "put it back or export the run again"
         )
     return path
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with files.open_file(path) as file:
-        for block in iter(lambda: file.read(2**20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check(manifest: Manifest, where: str) -> None:

@@ -16,7 +16,6 @@ Equal arrays give equal bytes, so checkpoints can be compared by their hashes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import Any, Dict, Mapping, NamedTuple
 import numpy as np
 
 from gluon_nrm.storage import files
+from gluon_nrm.storage.hashes import sha256_of_file, sha256_of_json
 from gluon_nrm.errors import CheckpointError
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 from gluon_nrm.storage.npz_io import read_npz
@@ -70,10 +70,10 @@ def write_folder(
     path.mkdir()
     for name, entries in arrays.items():
         _write_arrays(path / f"{name}.npz", entries)
-    hashes = {f"{name}.npz": _sha256(path / f"{name}.npz") for name in arrays}
+    hashes = {f"{name}.npz": sha256_of_file(path / f"{name}.npz") for name in arrays}
     body = {"format": FORMAT, "epoch": epoch, "files": hashes, "state": dict(state)}
     text = json.dumps(body, indent=2, default=plain)
-    checked = {**json.loads(text), "sha256": _body_hash(json.loads(text))}
+    checked = {**json.loads(text), "sha256": sha256_of_json(json.loads(text))}
     (path / "state.json").write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
     for child in files.list_folder(path, CheckpointError):
         files.sync(child)
@@ -89,18 +89,6 @@ def _write_arrays(path: Path, entries: Mapping[str, np.ndarray]) -> None:
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             with archive.open(info, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with files.open_file(path) as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _body_hash(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def read_folder(path: Path) -> Checkpoint:
@@ -122,7 +110,7 @@ def _read_state(path: Path) -> Body:
         raise CheckpointError(f"{path} is missing")
     source = SourceFile(str(path), CheckpointError, "")
     body = read_json(path, CheckpointError, remedy="")
-    if body.pop("sha256", None) != _body_hash(body):
+    if body.pop("sha256", None) != sha256_of_json(body):
         source.damaged("its contents do not match their SHA-256")
     if body.get("format") != FORMAT:
         newer = isinstance(body.get("format"), int) and body["format"] > FORMAT
@@ -141,6 +129,6 @@ def _read_state(path: Path) -> Body:
 def _read_arrays(path: Path, sha256: str) -> Arrays:
     if not files.is_file(path, CheckpointError):
         raise CheckpointError(f"{path} is missing")
-    if _sha256(path) != sha256:
+    if sha256_of_file(path) != sha256:
         raise CheckpointError(f"{path} is damaged: its contents do not match their SHA-256")
     return read_npz(path, CheckpointError)

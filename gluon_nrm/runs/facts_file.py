@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RunError
+from gluon_nrm.storage.hashes import sha256_of_json
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
 FORMAT = 1
@@ -23,7 +23,7 @@ LARGEST = 128 * 2**20
 def facts_text(facts: Facts) -> str:
     """Format the contents of the file, one line an entry."""
     body = _body(facts)
-    entries = {**body, "sha256": _digest(body)}
+    entries = {**body, "sha256": sha256_of_json(body)}
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -45,7 +45,7 @@ def read_facts(path: Path) -> Optional[Facts]:
             "gluon_nrm"
         )
     facts: Facts = read_value(Facts, body, "", source)
-    if found != _digest({**_body(facts), "format": version}):
+    if found != sha256_of_json({**_body(facts), "format": version}):
         source.damaged("its contents do not match their SHA-256")
     problem = facts.problem()
     if problem is not None:
@@ -71,7 +71,3 @@ def _body(facts: Facts) -> Dict[str, Any]:
         del body["unlabelled"]
         return body
     return {**body, "format": FORMAT_UNLABELLED}
-
-
-def _digest(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8")).hexdigest()

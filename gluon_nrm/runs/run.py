@@ -14,7 +14,7 @@ from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.runs.html_elements import element, facts_table, picture, to_html
 from gluon_nrm.runs.metrics import Row
 from gluon_nrm.runs.restore_networks import restore_networks
-from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.runs.run_data import evaluated_part
 from gluon_nrm.runs.run_folder import RunFolder, network_names
 from gluon_nrm.runs.run_search import check_is_run
 from gluon_nrm.storage.files import is_file
@@ -68,7 +68,7 @@ class Run(RunFolder):
     @property
     def evaluated_on(self) -> str:
         """Part of the data that the errors are of: "validation" if the recipe holds it out, else "test"."""
-        return VALIDATION if self.settings.data.validation else TEST
+        return evaluated_part(self.settings)
 
     @property
     def error(self) -> float:

@@ -29,6 +29,12 @@ from gluon_nrm.runs.run_folder import RunFolder
 TEST, VALIDATION = "test", "validation"
 
 
+def evaluated_part(recipe: Recipe) -> str:
+    """Return the part of the data that a run is evaluated on while it trains: "test" or "validation"."""
+    return VALIDATION if recipe.data.validation > 0 else TEST
+
+
+
 class RunData(NamedTuple):
     """Images and their split into labelled, unlabelled and validation images."""
 

@@ -25,7 +25,7 @@ from gluon_nrm.runs.evaluation_record import (
     write_predictions,
 )
 from gluon_nrm.runs.open_run import RunFolder, load_run
-from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.runs.run_data import TEST, VALIDATION, evaluated_part
 from gluon_nrm.storage.files import os_errors
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.evaluate import NetworkResult, evaluate_network
@@ -96,9 +96,9 @@ def evaluate_run(
             is no such part.
     """
     run = load_run(path)
-    held_out = run.settings.data.validation > 0
-    part = part or (VALIDATION if held_out else TEST)
-    if part == VALIDATION and not held_out:
+    usual = evaluated_part(run.settings)
+    part = part or usual
+    if part == VALIDATION and usual == TEST:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
     restored = restore(path, devices=devices, data_dir=data_dir)
     return evaluate_parts(restored.parts, restored.run, restored.epoch, part)
@@ -221,7 +221,7 @@ def write_files(found: Evaluation) -> List[Path]:
         RunError: a file cannot be written.
     """
     run, record, predictions = RunFolder(found.run), found.record, found.predictions
-    ending = "" if found.part == _usual_part(run) else f"_{found.part}"
+    ending = "" if found.part == evaluated_part(run.settings) else f"_{found.part}"
     paths = [
         run.path / f"evaluation{ending}.json",
         run.path / f"predictions{ending}.csv",
@@ -239,8 +239,3 @@ def write_files(found: Evaluation) -> List[Path]:
     )
     plot_mistakes(found.mistakes, paths[3], f"{record.recipe}: most confident mistakes\n{of}")
     return paths
-
-
-def _usual_part(run: RunFolder) -> str:
-    """The part that a run is evaluated on while it trains."""
-    return VALIDATION if run.settings.data.validation > 0 else TEST

@@ -23,7 +23,7 @@ from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
 from gluon_nrm.runs.curves import draw_curves
 from gluon_nrm.runs.open_run import RunFolder, open_run, run_name
 from gluon_nrm.runs.run import Run
-from gluon_nrm.runs.run_data import TEST, VALIDATION
+from gluon_nrm.runs.run_data import evaluated_part
 from gluon_nrm.runs.tables import summarise
 from gluon_nrm.runs.tensorboard_log import TensorBoardLog, import_tensorboard
 from gluon_nrm.system.devices import check_kvstore, parse_devices
@@ -223,7 +223,7 @@ def draw(parts: Parts, run: RunFolder) -> None:
 
 def evaluate_at_the_end(parts: Parts, run: RunFolder) -> List[str]:
     """Evaluate a trained run by class, write the files, and return the last lines of its log."""
-    part = VALIDATION if parts.recipe.data.validation > 0 else TEST
+    part = evaluated_part(parts.recipe)
     last = run.read_metrics()[-1]
     found = evaluate_parts(parts, run, last["epoch"], part, errors_of_row(last, list(parts.networks)))
     write_files(found)

@@ -5,7 +5,6 @@ The download is written to NAME.part. It is renamed to NAME when it is complete 
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import shutil
 import time
@@ -18,6 +17,7 @@ from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.data.fetch.official_files import Remote
 from gluon_nrm.errors import DataError
 from gluon_nrm.storage.files import FileLock, exists, file_size, open_file, os_errors, sync
+from gluon_nrm.storage.hashes import sha256_of_file
 
 CHUNK = 1 << 20
 #: Seconds without a byte until a server counts as failed.
@@ -80,11 +80,8 @@ def sha256(path: Path) -> str:
     Raises:
         DataError: it cannot be read.
     """
-    digest = hashlib.sha256()
-    with os_errors(DataError, "read", path), open_file(path) as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with os_errors(DataError, "read", path):
+        return sha256_of_file(path)
 
 
 def _from_servers(remote: Remote, partial: Path, mirror: Optional[str], stream: Optional[TextIO]) -> None:

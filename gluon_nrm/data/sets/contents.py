@@ -9,12 +9,11 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 from gluon_nrm.errors import DataError
-from gluon_nrm.storage.files import open_file, os_errors
+from gluon_nrm.storage.files import os_errors
+from gluon_nrm.storage.hashes import blake2b_of_file
 
 #: Bytes of a hash.
 _SIZE = 16
-#: Bytes of a file hashed at once.
-_BLOCK = 2**20
 
 
 class Contents(NamedTuple):
@@ -44,13 +43,8 @@ def hash_file(path: Path) -> str:
     Raises:
         DataError: it cannot be read.
     """
-    found = hashlib.blake2b(digest_size=_SIZE)
-    with os_errors(DataError, "read", path), open_file(path) as file:
-        while True:
-            block = file.read(_BLOCK)
-            if not block:
-                return found.hexdigest()
-            found.update(block)
+    with os_errors(DataError, "read", path):
+        return blake2b_of_file(path, _SIZE)
 
 
 def hash_pixels(images: np.ndarray) -> Tuple[str, ...]:

@@ -123,7 +123,8 @@ def small_recipe(recipe: Recipe) -> str:
     if teacher.enabled and teacher.method != "mean_teacher":
         return "digits_pi" if teacher.method == "pi" else "digits_temporal"
     if teacher.enabled:
-        return "digits_maxmin_mt" if renders else "digits_mt"
+        rendering = "digits_maxmin_mt" if recipe.model.maxmin else "digits_nrm_rpn_mt"
+        return rendering if renders else "digits_mt"
     if weights.virtual_adversarial > 0:
         return "digits_nrm_vat" if renders else "digits_vat"
     if renders:

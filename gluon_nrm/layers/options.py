@@ -15,6 +15,8 @@ from gluon_nrm.rules.activation import MAX, MIN
 
 #: Options of networks built from a list of layers; other networks have their own layers.
 OF_LAYERS = ("norm", "released_bias", "bias", "slope", "dropout")
+#: Options that need the Min branch.
+OF_TWO_BRANCHES = ("alpha_max", "alpha_min", "render_norm_branches", "gates")
 CHOICES = {"gates": choices_of(Model, "gates"), "dtype": choices_of(Train, "dtype")}
 
 

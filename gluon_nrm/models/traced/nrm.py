@@ -15,7 +15,7 @@ from gluon_nrm.graph.operators import draws
 from gluon_nrm.graph.rendering_plan import NodeBias, plan_rendering
 from gluon_nrm.graph.shapes import check_scores, complete_parameters, infer_shapes, map_size
 from gluon_nrm.layers.normalisation import AroundOne
-from gluon_nrm.layers.options import OF_LAYERS, NRMOptions, read_options
+from gluon_nrm.layers.options import OF_LAYERS, OF_TWO_BRANCHES, NRMOptions, read_options
 from gluon_nrm.layers.render_norms import RenderNorms
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import FreeLatents, Inference, MatchedLayer, Rendering, Shape
@@ -185,18 +185,29 @@ def nrm(net: HybridBlock, classes: int, input_shape: Tuple[int, int, int], **opt
             hybridised and returns class scores, initialised or not.
         classes: number of classes K.
         input_shape: channels, height and width of the images.
-        options: fields of ``NRMOptions``; those about single layers do not apply and are refused.
+        options: fields of ``NRMOptions``; those that the network would ignore are refused.
 
     Raises:
         ModelError: the network cannot be traced or rendered through (the message names the node) or cannot
             process images of this size; or an option is unknown, does not apply, or contradicts another.
     """
-    settings = read_options(options)
-    for name in settings.changed:
+    _refuse_unused(options)
+    return TracedNRM(net, classes, input_shape, read_options(options))
+
+
+def _refuse_unused(given: Mapping[str, Any]) -> None:
+    """Refuse options of ``nrm`` that would change nothing, whatever their value.
+
+    Raises:
+        ModelError: an option is for lists of layers, or needs another option.
+    """
+    maxmin, normalised = given.get("maxmin", False), given.get("render_norm", "batch") == "batch"
+    for name in given:
         if name in OF_LAYERS:
             raise ModelError(f"{name}: this is for lists of layers (get_model); the network has its own")
-        if name == "gates" and not settings.maxmin:
-            raise ModelError("gates: this is for the Min branch; give maxmin=True too, or leave it out")
-        if name == "render":
+        if name in OF_TWO_BRANCHES and not maxmin:
+            raise ModelError(f"{name}: this is for two branches; give maxmin=True too, or leave it out")
+        if name == "render_norm_branches" and not normalised:
+            raise ModelError(f"{name}: without rendering norms there is nothing to share; leave it out")
+        if name == "render" and not given[name]:
             raise ModelError("render: an NRM renders; for a Max-Min classifier use gluon_nrm.maxmin(net)")
-    return TracedNRM(net, classes, input_shape, settings)

@@ -12,6 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.probability.conditional import PathTable, log_sum_exp
 from gluon_nrm.probability.latents import Latent
 from gluon_nrm.probability.rendering_model import Path, RenderingModel
 from gluon_nrm.typing import Tensor
@@ -111,12 +112,39 @@ class Enumeration:
 
     def log_partition(self, label: int) -> float:
         """Log sum_z exp(eta / sigma^2), over all configurations (s, t)."""
-        return float(_log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights))
+        return float(log_sum_exp(self.eta(label) / self.model.temperature + self.log_weights))
+
+    def log_joint_partition(self) -> float:
+        """Log of the sum over all (y, z) of exp(eta / sigma^2 + log pi_y), for the joint prior."""
+        partitions = [self.log_partition(label) for label in range(self.model.net.classes)]
+        return float(log_sum_exp(self.model.log_class_prior() + np.array(partitions)))
+
+    def log_class_marginal(self) -> np.ndarray:
+        """Log probability of every class under the joint prior, (K,): log pi_y + log Z_y, normalised."""
+        partitions = [self.log_partition(label) for label in range(self.model.net.classes)]
+        weighted = self.model.log_class_prior() + np.array(partitions)
+        return weighted - log_sum_exp(weighted)
 
     def log_prior(self, label: int) -> np.ndarray:
         """Log probability of every path, (paths,): of all its configurations together."""
         weighted = self.eta(label) / self.model.temperature + self.log_weights
-        return weighted - _log_sum_exp(weighted)
+        return weighted - log_sum_exp(weighted)
+
+    def table(self, x: Tensor, joint: bool = True) -> PathTable:
+        """Terms of p(y | x, z) for images (B, C, H, W), every class and every path.
+
+        Args:
+            x: the images.
+            joint: True for the joint prior over (y, z), False for the prior of paths given a class.
+        """
+        labels = range(self.model.net.classes)
+        images = [self.model.render(self._labels(label), self.paths).image.asnumpy() for label in labels]
+        norms = np.stack([np.sqrt((each**2).sum(axis=(1, 2, 3))) for each in images])
+        g = np.stack([self.scores(x, label) for label in labels], axis=1) / self.model.temperature
+        offsets = self.model.log_class_prior()
+        if not joint:
+            offsets = offsets - np.array([self.log_partition(label) for label in labels])
+        return PathTable(g, norms, offsets, self.model.temperature)
 
     def bound(self, x: Tensor, y: Sequence[int]) -> Bound:
         """Terms of Theorem 3.3a for images (B, C, H, W) and classes (B,)."""
@@ -125,15 +153,9 @@ class Enumeration:
         rows, label = np.arange(len(g)), np.asarray(y, dtype=int)
         best = g[rows, label].argmax(axis=1)
         own = g[rows, label, best]
-        along_best = _log_sum_exp(g[rows, :, best], axis=1)
-        over_all = _log_sum_exp(g.max(axis=2), axis=1)
+        along_best = log_sum_exp(g[rows, :, best], axis=1)
+        over_all = log_sum_exp(g.max(axis=2), axis=1)
         return Bound(over_all - own, along_best - own, over_all - along_best)
 
     def _labels(self, label: int) -> np.ndarray:
         return np.full(len(self), label)
-
-
-def _log_sum_exp(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    top = values.max(axis=axis, keepdims=True)
-    total = np.log(np.exp(values - top).sum(axis=axis))
-    return total + top.squeeze(axis)

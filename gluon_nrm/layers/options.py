@@ -60,6 +60,10 @@ class NRMOptions:
     path_norm: str = "layerwise"
     #: add -log pi_y to Rendering Path Normalisation; log pi_y: log-softmax of the classifier's bias
     class_prior: bool = False
+    #: one prior over class and path together in Rendering Path Normalisation: -log pi(y, z)
+    joint_prior: bool = False
+    #: keep the classifier's bias log pi_y at its first value
+    fixed_class_prior: bool = False
     #: learn a beta of the norm besides the layer's bias, as in the released code
     released_bias: bool = False
     #: learn the layers' biases b(l); without them the prior over rendering paths is flat and the layers'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, List, Optional
 
 import numpy as np
+from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.losses.path_norm import PathNorm
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import JointPass
@@ -19,6 +21,9 @@ from gluon_nrm.typing import Operators, Tensor
 class ExactPathNorm(PathNorm):
     """Negative log prior of the path: -log pi(z*|y) = log sum_z exp(eta(y, z) / s2) - eta(y, z*) / s2.
 
+    With ``class_bias`` it is that of class and path together, from one softmax over all (y, z):
+    -log pi(y, z*) = log sum_{y', z} exp(eta(y', z) / s2 + log pi_y') - eta(y, z*) / s2 - log pi_y.
+
     This is Theorem 3.3b, with s2 = sigma^2. The sum is over every configuration z = (s, t). The loss is at
     least 0 unless pixels tie in a pooling window: all of them win, as in the rendering pass.
 
@@ -28,13 +33,18 @@ class ExactPathNorm(PathNorm):
     Args:
         net: the initialised network.
         temperature: sigma^2.
+        class_bias: log pi_y, (K,), for the joint prior; None: the prior of paths given a class.
 
     Raises:
         ModelError: the network has norms or dropout, or too many paths to enumerate.
     """
 
-    def __init__(self, net: Network, temperature: float = 1.0, **kwargs: Any) -> None:
+    def __init__(
+        self, net: Network, temperature: float = 1.0, class_bias: Optional[Parameter] = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        if class_bias is not None:
+            share(self, "class_bias", class_bias)
         self._bridge, self._temperature, self._classes = Bridge(net), temperature, net.classes
         if self._bridge.normalised or net.stochastic:
             raise ModelError(
@@ -55,7 +65,7 @@ class ExactPathNorm(PathNorm):
 
     def hybrid_forward(
         self, F: Operators, code: Tensor, constants: List[Tensor], biases: List[Tensor], routed: List[Tensor],
-        **paths: Tensor,
+        class_bias: Optional[Tensor] = None, **paths: Tensor,
     ) -> Tensor:  # fmt: skip
         *maps, weights = [paths[f"paths{place}"] for place in range(len(self._paths))]
         shifts = constants[len(constants) - self._bridge.biases :]
@@ -66,9 +76,12 @@ class ExactPathNorm(PathNorm):
             scores = prior_score(F, shifts, rendered.routed) * (1.0 / self._temperature) + weights
             top = F.BlockGrad(F.max(scores))
             partitions.append(F.log(F.sum(F.exp(F.broadcast_sub(scores, top)))) + top)
-        return F.dot(code, F.concat(*partitions, dim=0)) - prior_score(F, biases, routed) * (
-            1.0 / self._temperature
-        )
+        own = prior_score(F, biases, routed) * (1.0 / self._temperature)
+        if class_bias is None:
+            return F.dot(code, F.concat(*partitions, dim=0)) - own
+        # -log pi(z|y) - log p(y), with p(y) the class probabilities of the joint prior
+        weighed = F.concat(*partitions, dim=0) + class_bias
+        return F.dot(code, weighed - class_bias) - own - F.dot(code, F.log_softmax(weighed))
 
     def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
         """See ``PathNorm``."""

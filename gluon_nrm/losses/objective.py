@@ -6,7 +6,7 @@ import functools
 from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
-from mxnet.gluon.parameter import ParameterDict
+from mxnet.gluon.parameter import Parameter, ParameterDict
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.quiet_block import QuietBlock
@@ -243,12 +243,15 @@ def path_norm_of(net: Network) -> PathNorm:
     """Build the form of Rendering Path Normalisation that a network was built for (for none: layerwise).
 
     Raises:
-        ModelError: the form is ``exact`` and the network has norms, dropout or too many paths.
+        ModelError: the form is ``exact`` and the network has norms, dropout or too many paths; or the prior
+            is joint and the network has no class bias.
     """
-    form = net.options.path_norm
+    form, joint = net.options.path_norm, net.options.joint_prior
+    if joint:
+        _class_bias(net, "joint_prior")
     if form == "exact":
-        return ExactPathNorm(net)
-    return ModePathNorm(net.class_bias) if form == "mode" else LayerwisePathNorm(net.path_biases)
+        return ExactPathNorm(net, class_bias=net.class_bias if joint else None)
+    return ModePathNorm(net.class_bias, joint) if form == "mode" else LayerwisePathNorm(net.path_biases)
 
 
 def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
@@ -259,6 +262,11 @@ def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:
     """
     if not net.options.class_prior:
         return None
+    return ClassPriorNorm(_class_bias(net, "class_prior"))
+
+
+def _class_bias(net: Network, option: str) -> Parameter:
+    """Return the classifier's bias log pi_y, which an option needs."""
     if net.class_bias is None:
-        raise ModelError("model.class_prior: the classifier has no bias, the log pi_y; set it to false")
-    return ClassPriorNorm(net.class_bias)
+        raise ModelError(f"model.{option}: the classifier has no bias, the log pi_y; set it to false")
+    return net.class_bias

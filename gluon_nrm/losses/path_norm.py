@@ -106,17 +106,20 @@ class ModePathNorm(PathNorm):
     x = 0). This is exact where the rendering along the zero image's path is non-negative and no pixels tie in
     a pooling window. Otherwise it is a lower bound, the score of an existing path. The loss is never
     negative, and 0 where the inferred path is the mode of the prior. (Without eta(y, z*) in the maximum,
-    training drives the difference below any bound.)
+    training drives the difference below any bound.) With ``joint``, the maximum is over classes too, and log
+    pi_y is added to the scores.
 
     Called with the class code (B, K), the zero image's logits (1, K), the biases of the layers and their
     routed renderings.
 
     Args:
         class_bias: the bias of the classifier, log pi_y, which is no part of eta; None without a bias.
+        joint: use the joint prior over (y, z), which needs a class bias.
     """
 
-    def __init__(self, class_bias: Optional[Parameter] = None, **kwargs: Any) -> None:
+    def __init__(self, class_bias: Optional[Parameter] = None, joint: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._joint = joint
         if class_bias is not None:
             share(self, "class_bias", class_bias)
 
@@ -130,6 +133,9 @@ class ModePathNorm(PathNorm):
         class_bias: Optional[Tensor] = None,
     ) -> Tensor:
         scores = F.reshape(zero_logits, shape=(-1,))
+        if self._joint:
+            own = prior_score(F, biases, routed) + F.dot(code, class_bias)
+            return F.relu(F.broadcast_sub(F.max(scores), own))
         best = F.dot(code, scores if class_bias is None else scores - class_bias)
         return F.relu(best - prior_score(F, biases, routed))
 

@@ -63,6 +63,16 @@ def model_problems(model: Model) -> Problems:
         yield Problem("model.path_norm", f"{what}; {remedy}")
     if model.class_prior and model.path_norm == "none":
         yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
+    if model.joint_prior and model.path_norm not in ("mode", "exact"):
+        yield Problem(
+            "model.joint_prior",
+            f"true needs a form of RPN that compares priors, but model.path_norm is '{model.path_norm}'; "
+            "set that to mode or exact, or this to false",
+        )
+    if model.joint_prior and model.class_prior:
+        yield Problem(
+            "model.class_prior", "true, but model.joint_prior has the class prior in it; set one to false"
+        )
     if not model.bias and model.path_norm != "none":
         yield Problem(
             "model.path_norm",

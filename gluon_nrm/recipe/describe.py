@@ -38,6 +38,7 @@ RULES = """\
 - `model.alpha_max` + `model.alpha_min` is 1.
 - `model.path_norm: mode` or `exact` needs `model.render_norm: none`.
 - `model.class_prior: true` needs `model.path_norm` other than `none`.
+- `model.joint_prior: true` needs `model.path_norm: mode` or `exact`, and `model.class_prior: false`.
 - `loss.weights.path_norm` above 0 needs `model.path_norm` other than `none`.
 - `loss.weights.reconstruction`, `moment_matching` and `path_norm` above 0 need `model.render: true`.
 - `loss.weights.consistency` above 0 and `teacher.enabled: true` need each other.

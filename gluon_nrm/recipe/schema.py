@@ -246,6 +246,20 @@ class Model:
         default=False,
         metadata=about("add -log pi_y to RPN, where log pi_y is the log-softmax of the classifier's bias"),
     )
+    joint_prior: bool = field(
+        default=False,
+        metadata=about(
+            "one prior over class and path together: RPN is -log pi(y, z), with the classifier's bias as log "
+            "pi_y inside the softmax; for path_norm mode and exact. false: the prior of paths given a class"
+        ),
+    )
+    fixed_class_prior: bool = field(
+        default=False,
+        metadata=about(
+            "keep the classifier's bias log pi_y at its first value: 0, the same probability for each class, "
+            "or that of model.weights; false: it is learned"
+        ),
+    )
     weights: Optional[str] = field(
         default=None,
         metadata=about(

@@ -16,6 +16,7 @@ from gluon_nrm.losses import ExactPathNorm, LayerwisePathNorm, ModePathNorm, Obj
 from gluon_nrm.models import LayerSpec, Network
 from gluon_nrm.probability import Enumeration, RenderingModel
 from gluon_nrm.runs.network_arrays import named_parameters
+from gluon_nrm.training.optimisers import trained_parameters
 
 NAMES = ("two_layers", "pool_small", "leaky", "average_pool", "skip", "skip_overlapping")
 LABEL = mx.nd.array([0, 1, 1, 0])
@@ -123,12 +124,59 @@ def test_class_prior(name: str, form: str) -> None:
     np.testing.assert_allclose(found[0] - found[1], -log_prior[predicted], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["pool_small", "skip"])
+def test_joint_prior(name: str) -> None:
+    """-log pi(y, z*) of one softmax over all classes and paths, and its gradient with respect to log pi_y."""
+    net = built(name, joint_prior=True)
+    model, x = RenderingModel(net), tiny.images(net, 4)
+    enumeration, path = Enumeration(model), model.infer(x).path
+    bias = model.class_bias()
+    scores = [bias[label] + enumeration.eta(label) + enumeration.log_weights for label in range(2)]
+    own = model.prior_score(LABEL, path).asnumpy() + bias[[0, 1, 1, 0]]
+    np.testing.assert_allclose(path_norm(net, x), np.log(np.exp(scores).sum()) - own, rtol=1e-5, atol=1e-5)
+    objective = Objective(net, ["path_norm"])
+    with autograd.record():
+        outcome = objective(x, LABEL)
+    objective.backward([outcome], [mx.nd.ones_like(outcome.terms)])
+    expected = 4 * np.exp(enumeration.log_class_marginal()) - 2  # two images of each class
+    np.testing.assert_allclose(net.class_bias.grad().asnumpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_joint_prior_of_the_mode_form() -> None:
+    """The maximum over all classes and paths, where renderings are non-negative."""
+    net = built("pool_small", "mode", non_negative=True, joint_prior=True)
+    model, x = RenderingModel(net), tiny.images(net, 4)
+    enumeration, path = Enumeration(model), model.infer(x).path
+    bias = model.class_bias()
+    best = max(float((bias[label] + enumeration.eta(label)).max()) for label in range(2))
+    own = model.prior_score(LABEL, path).asnumpy() + bias[[0, 1, 1, 0]]
+    found = path_norm(net, x)
+    np.testing.assert_allclose(found, best - own, rtol=1e-5, atol=1e-5)
+    assert found.max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["pool_small", "skip"])
+def test_fixed_class_prior(name: str) -> None:
+    """log pi_y is read and does not learn; all else does."""
+    learned, fixed = built(name, class_prior=True), built(name, class_prior=True, fixed_class_prior=True)
+    x = tiny.images(fixed, 4)
+    np.testing.assert_allclose(path_norm(fixed, x), path_norm(learned, x), rtol=1e-6)
+    trained = [
+        [parameter.shape for parameter in trained_parameters(Objective(net, ["path_norm", "cross_entropy"]))]
+        for net in (fixed, learned)
+    ]
+    assert fixed.class_bias is not None and fixed.class_bias.grad_req == "null"
+    assert len(trained[1]) - len(trained[0]) == 1
+
+
 EXACT: Dict[str, Any] = {"norm": "none", "render_norm": "none", "path_norm": "exact"}
 DROPPING = [LayerSpec(1, pool=2, dropout=0.5)]
 BAD: Dict[str, Any] = {
     "'exact' is for networks without norms": lambda: tiny.build(**{**EXACT, "norm": "batch"}),
     "without norms and dropout": lambda: tiny.build(DROPPING, (1, 2, 4), **EXACT),
     "rendering paths, too many": lambda: tiny.build(**EXACT),
+    "model.joint_prior: true needs": lambda: tiny.build(path_norm="layerwise", joint_prior=True),
+    "model.joint_prior has the class": lambda: tiny.build(**EXACT, joint_prior=True, class_prior=True),
     "model.class_prior: true, but": lambda: tiny.build(path_norm="none", class_prior=True),
 }
 

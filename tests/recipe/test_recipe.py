@@ -189,6 +189,8 @@ UNBIASED = replace(
 )
 #: One that weighs the class beside the path.
 WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
+#: One with a joint prior of class and path, whose class part is fixed.
+JOINT = replace(FULL, model=replace(FULL.model, joint_prior=True, fixed_class_prior=True))
 #: One with a folder of unlabelled images.
 FOLDERS = replace(FULL, data=replace(FULL.data, name="folder", unlabelled="true"))
 #: Networks that start from weights of a file, and from those of a zoo.
@@ -198,6 +200,7 @@ PRETRAINED = replace(FULL, model=replace(FULL.model, name="gluon.1e3", pretraine
 ELSEWHERE = {
     "split_file": FILED.data,
     "class_prior": WEIGHED.model,
+    **dict.fromkeys(("joint_prior", "fixed_class_prior"), JOINT.model),
     "unlabelled": FOLDERS.data,
     "weights": STARTED.model,
     "pretrained": PRETRAINED.model,
@@ -214,7 +217,7 @@ def test_yaml_gives_the_recipe_back() -> None:
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
             assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, FOLDERS, STARTED, PRETRAINED):
+    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, JOINT, FOLDERS, STARTED, PRETRAINED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

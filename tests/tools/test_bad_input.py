@@ -128,6 +128,8 @@ CASES = [
     anew("too many paths", f"--set model={EXACT}", "2^3584.0 rendering paths", "at most 2^18"),
     given("a class prior alone", "--set model={name: digits_cnn, path_norm: none, class_prior: true}",
           "model.class_prior", "model.path_norm is none"),
+    given("a joint prior of the layerwise form", "--set model.joint_prior=true",
+          "model.joint_prior", "set that to mode or exact"),
     anew("a pooling first", "--set model.channels=[pool, 4]", "model.channels.0", "'pool' must follow"),
     # devices
     given("indivisible batch", "--devices cpu(0-2)", "train.batch_labelled: 4", "3 devices"),

@@ -57,6 +57,8 @@ class NRM(Network):
                 self.layers.add(layer)
                 channels, size = spec.channels, layer.output_size
             self.classifier = Classifier(channels, classes)
+            if options.fixed_class_prior:
+                self.classifier.bias.grad_req = "null"
             self.template = ClassTemplate(self.classifier.weight)
             self.template_norms = RenderNorms(channels, (1, 1), options)
             self.spread = SpreadTemplate(size)

@@ -51,6 +51,7 @@ class TracedNRM(Network):
         complete_parameters(traced.branches.graph, traced.parameters, shapes)
         self.stochastic = draws(traced.branches.graph)
         self._network = traced.parameters
+        self._class_bias = self._find_class_bias()
         with self.name_scope():
             own = own_parameters(traced, self.params) if options.maxmin else {}
             parameters = {**traced.parameters, **own}
@@ -150,7 +151,21 @@ class TracedNRM(Network):
     @property
     def class_bias(self) -> Optional[Parameter]:
         """The classifier's bias; None if the network changes the classifier's scores."""
-        return None if self.plan.class_bias is None else self._parameter(self.plan.class_bias)
+        return self._class_bias[0] if self._class_bias else None
+
+    def _find_class_bias(self) -> Tuple[Parameter, ...]:
+        """Find the classifier's bias, and stop its learning if it is fixed; empty without one.
+
+        A tuple, because a block registers a parameter that is its attribute a second time.
+        """
+        found = None if self.plan.class_bias is None else self._parameter(self.plan.class_bias)
+        if self.options.fixed_class_prior:
+            if found is None:
+                raise ModelError(
+                    "model.fixed_class_prior: the classifier has no bias, the log pi_y; leave it out"
+                )
+            found.grad_req = "null"
+        return () if found is None else (found,)
 
     @property
     def normalised(self) -> bool:

@@ -4,10 +4,10 @@
     pip install ".[cu112]"    the package, the CUDA build of MXNet and the CUDA libraries that it needs
     python -m build           a wheel and a source archive in dist/
 
-The wheel holds the package, its types, the command gluon-nrm, the recipes and the reported errors. The
-requirements files pin the versions that were tested. This file has wider ranges, so that the package can be
-installed beside others. MXNet is an extra, because its CPU build and its CUDA build cannot be installed
-together.
+The wheel holds the package, its types, the command gluon-nrm, the recipes, the pretrained networks and the
+reported errors. The requirements files pin the versions that were tested. This file has wider ranges, so that
+the package can be installed beside others. MXNet is an extra, because its CPU build and its CUDA build cannot
+be installed together.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ setup(
     package_dir={"gluon_nrm.recipes_data": "recipes"},
     package_data={
         "gluon_nrm": ["py.typed"],
+        "gluon_nrm.pretrained": ["networks/*.json", "networks/*.params"],
         "gluon_nrm.report": ["*.csv"],
         "gluon_nrm.recipes_data": ["*.yaml", "README.md", "splits/*.txt"],
     },

@@ -1,6 +1,7 @@
 """Neural Rendering Models in MXNet Gluon: classifiers that render, and so learn from unlabelled images.
 
-    from gluon_nrm import Run, fit, get_model, list_models, load_recipe, maxmin, nrm, tune
+    from gluon_nrm import Run, classify, fit, get_model, list_models, load_recipe, maxmin, nrm
+    from gluon_nrm import open_classifier, tune
 
 The names are imported at their first use. Importing the package checks the versions of Python, numpy and
 MXNet without importing MXNet, and raises a ``gluon_nrm.errors.SetupError`` of one line that says what to
@@ -22,21 +23,37 @@ from gluon_nrm.version import __version__
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from gluon_nrm.models import get_model, list_models, maxmin, nrm
+    from gluon_nrm.predict.classify import classify
+    from gluon_nrm.predict.open_classifier import open_classifier
     from gluon_nrm.recipe import load_recipe
     from gluon_nrm.runs.run import Run
     from gluon_nrm.system.tune import tune
     from gluon_nrm.training.fit import fit
 
-__all__ = ["Run", "__version__", "fit", "get_model", "list_models", "load_recipe", "maxmin", "nrm", "tune"]
+__all__ = [
+    "Run",
+    "__version__",
+    "classify",
+    "fit",
+    "get_model",
+    "list_models",
+    "load_recipe",
+    "maxmin",
+    "nrm",
+    "open_classifier",
+    "tune",
+]
 
 _HOMES = {
     "Run": "gluon_nrm.runs.run",
+    "classify": "gluon_nrm.predict.classify",
     "fit": "gluon_nrm.training.fit",
     "get_model": "gluon_nrm.models",
     "list_models": "gluon_nrm.models",
     "load_recipe": "gluon_nrm.recipe",
     "maxmin": "gluon_nrm.models",
     "nrm": "gluon_nrm.models",
+    "open_classifier": "gluon_nrm.predict.open_classifier",
     "tune": "gluon_nrm.system.tune",
 }
 

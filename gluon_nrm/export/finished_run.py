@@ -1,4 +1,7 @@
-"""A finished run, the network of it that is exported, and the images that the export is checked with."""
+"""A finished run, the network of it that is exported, and the images that the export is checked with.
+
+A pretrained network of the package stands for the run that it was published from.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.export.trace_network import Normalisation
 from gluon_nrm.predict.chosen_network import ChosenNetwork, choose_network
 from gluon_nrm.predict.manifest import MIXTURE, Measured
-from gluon_nrm.runs.open_run import load_run
-from gluon_nrm.runs.restore_networks import restore_networks
+from gluon_nrm.pretrained.find import pretrained_name
+from gluon_nrm.runs.open_run import RunFolder, load_run
+from gluon_nrm.runs.pretrained_run import restore_trained
 from gluon_nrm.runs.run_data import VALIDATION, evaluated_part
 from gluon_nrm.system.commands import command_name
 
@@ -93,14 +97,19 @@ def load_finished_run(
         DeployError: the run is not finished, or has no such network, branch or rendering.
         NRMError: it cannot be restored.
     """
-    run = load_run(path)
+    if pretrained_name(path) is None:
+        check_finished(load_run(path), "export it")
+    trained = restore_trained(path, devices="cpu", data_dir=data_dir, dtype="float32")
+    chosen = choose_network(trained, network, output, rendering=rendering, softmax=softmax)
+    dataset = trained.data.dataset
+    return FinishedRun(chosen, Normalisation(dataset.mean, dataset.std) if normalise else None)
+
+
+def check_finished(run: RunFolder, then: str) -> None:
+    """Raise DeployError unless a run is finished; ``then`` says what it has to be finished for."""
     if not run.finished:
         epochs = len(run.read_metrics())
         raise DeployError(
             f"{run.path} is not finished: {epochs} epochs of {run.recipe()['train']['epochs']}; "
-            f"go on with {command_name('train')} and its recipe, then export it"
+            f"go on with {command_name('train')} and its recipe, then {then}"
         )
-    trained = restore_networks(path, devices="cpu", data_dir=data_dir, dtype="float32")
-    chosen = choose_network(trained, network, output, rendering=rendering, softmax=softmax)
-    dataset = trained.data.dataset
-    return FinishedRun(chosen, Normalisation(dataset.mean, dataset.std) if normalise else None)

@@ -13,9 +13,9 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.export.graph.shapes import to_symbols
 from gluon_nrm.predict.manifest import IMAGE
-from gluon_nrm.predict.params_file import PREFIXES, to_bytes
 from gluon_nrm.predict.symbol_block import make_block, read_pair, run_block, to_arrays
 from gluon_nrm.storage import files
+from gluon_nrm.storage.params_file import PREFIXES, to_bytes
 
 # MXNet prints a message on every binding that it fuses operators
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")

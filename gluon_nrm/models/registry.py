@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+import mxnet as mx
+import numpy as np
 from mxnet.gluon import HybridBlock
 
-from gluon_nrm.errors import ModelError
+from gluon_nrm.errors import CheckpointError, ModelError
 from gluon_nrm.layers.architecture import Architecture, architecture_of, with_dropout
 from gluon_nrm.layers.options import OF_LAYERS, read_options
+from gluon_nrm.models.initialise import initialise
 from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.parameters import named_parameters, set_parameters
 from gluon_nrm.models.layered.nrm import NRM
 from gluon_nrm.models.model_zoos import ZOOS, zoo_builder
 from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.option_names import either
+from gluon_nrm.pretrained.description import PretrainedNetwork
+from gluon_nrm.pretrained.find import choose_pretrained, list_pretrained, read_parameters
 from gluon_nrm.system.commands import command_name
+from gluon_nrm.system.install import reinstall_line
 
 #: Build a base network from the number of classes and of image channels.
 Builder = Callable[[int, int], HybridBlock]
@@ -53,9 +60,16 @@ def _free(name: str) -> str:
     return name
 
 
-def list_models(pattern: str = "*") -> List[str]:
-    """Names of the registered architectures and networks that match a wildcard pattern, sorted."""
-    return sorted(name for name in (*_ARCHITECTURES, *_NETWORKS) if fnmatchcase(name, pattern))
+def list_models(pattern: str = "*", *, pretrained: bool = False) -> List[str]:
+    """Names of networks that match a wildcard pattern, sorted.
+
+    Args:
+        pattern: wildcards, such as ``"digits_*"``.
+        pretrained: list the pretrained networks of the package instead of the registered architectures and
+            networks; ``get_model(name, pretrained=True)`` loads one.
+    """
+    names = list_pretrained() if pretrained else (*_ARCHITECTURES, *_NETWORKS)
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
 def is_architecture(name: str) -> bool:
@@ -86,25 +100,44 @@ def _unknown(name: str) -> ModelError:
 
 def get_model(
     name: str,
-    classes: int,
-    input_shape: Tuple[int, int, int],
+    classes: Optional[int] = None,
+    input_shape: Optional[Tuple[int, int, int]] = None,
     channels: Optional[Sequence[Union[int, str]]] = None,
+    *,
+    pretrained: Union[str, bool] = False,
     **options: Any,
 ) -> Network:
-    """Build a network, not yet initialised (see ``gluon_nrm.models.initialise``).
+    """Build a network, not yet initialised (see ``gluon_nrm.models.initialise``), or load a pretrained one.
+
+        get_model("digits_cnn", classes=10, input_shape=(1, 8, 8), maxmin=True)
+        get_model("digits_cnn", pretrained="digits")
+        get_model("digits_maxmin_mt_50", pretrained=True)  # a name of list_models(pretrained=True)
+
+    A pretrained network lies on the CPU and takes normalised images; ``gluon_nrm.open_classifier`` also
+    normalises them.
 
     Args:
         name: a registered architecture or network (``list_models``), or any network of a model zoo by the
             zoo's name and its own: ``gluon.resnet18_v1``, ``gluoncv.cifar_resnet20_v1``.
-        classes: number of classes K.
-        input_shape: channels, height and width of the images.
+        classes: number of classes K; not needed with ``pretrained``.
+        input_shape: channels, height and width of the images; not needed with ``pretrained``.
         channels: a list such as ``[32, 32, "pool", 64]`` in place of an architecture's own layers.
-        options: fields of ``NRMOptions``.
+        pretrained: name of a pretrained network, or of a data set if the package has one network of this
+            name for it; True: ``name`` is that of a pretrained network, or of a network with only one.
+        options: fields of ``NRMOptions``; a pretrained network has those that it was trained with.
 
     Raises:
         ModelError: an unknown name or option, an invalid list, options that contradict each other or do not
-            apply to the network, images too small.
+            apply to the network, images too small; there is no such pretrained network, or several.
+        CheckpointError: the files of a pretrained network are damaged.
     """
+    if pretrained:
+        given = [*options, *["channels"] * (channels is not None)]
+        return _load_pretrained(choose_pretrained(name, pretrained), classes, input_shape, given)
+    if classes is None or input_shape is None:
+        raise ModelError(
+            f"get_model({name!r}): give classes and input_shape, such as 10 and (1, 28, 28), or pretrained"
+        )
     settings = read_options(options, "model.")
     if not settings.render:
         settings = replace(settings, path_norm="none", render_norm="none")
@@ -120,6 +153,53 @@ def get_model(
         raise ModelError(f"model.{of_layers[0]}: {name} has layers of its own; this is for lists of layers")
     kind = TracedNRM if settings.render else TracedClassifier
     return kind(build(classes, input_shape[0]), classes, input_shape, settings)
+
+
+def build_pretrained(found: PretrainedNetwork, arrays: Mapping[str, np.ndarray], device: Any) -> Network:
+    """Build a pretrained network from its settings, and set its parameters.
+
+    Args:
+        found: its description.
+        arrays: its parameters, of ``read_parameters``.
+        device: an MXNet context.
+
+    Raises:
+        ModelError: the network cannot be built.
+        CheckpointError: the parameters are those of another network.
+    """
+    settings = asdict(found.load_recipe().model)
+    name, scheme = settings.pop("name"), settings.pop("initialiser")
+    for start in ("weights", "pretrained"):
+        del settings[start]
+    net = initialise(
+        get_model(name, len(found.class_names), found.input_shape, **settings), [device], None, scheme
+    )
+    wanted = {name: tuple(parameter.shape) for name, parameter in named_parameters(net).items()}
+    if wanted != {name: array.shape for name, array in arrays.items()}:
+        raise CheckpointError(f"{found.name}: its parameters are not those of {name}; {reinstall_line()}")
+    set_parameters(net, arrays)
+    return net
+
+
+def _load_pretrained(
+    found: PretrainedNetwork,
+    classes: Optional[int],
+    input_shape: Optional[Tuple[int, int, int]],
+    given: Sequence[str],
+) -> Network:
+    """Load a pretrained network; what the caller says of it must be so."""
+    if given:
+        raise ModelError(
+            f"{given[0]}: {found.name} has the options that it was trained with; leave it out, or train from "
+            f"its weights by model.weights: {found.name}"
+        )
+    for key, wanted, own in (
+        ("classes", classes, len(found.class_names)),
+        ("input_shape", input_shape and tuple(input_shape), found.input_shape),
+    ):
+        if wanted not in (None, own):
+            raise ModelError(f"{key}: {wanted}, and {found.name} has {own}; leave it out")
+    return build_pretrained(found, read_parameters(found), mx.cpu())
 
 
 def _network_builder(name: str) -> Builder:

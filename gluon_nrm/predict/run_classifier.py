@@ -1,4 +1,4 @@
-"""A classifier that runs the network of a run; needs no training code and no data set."""
+"""A classifier that runs the network of a run, or a pretrained one; needs no training code and no data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluon_nrm.predict.classifier import FileClassifier
 from gluon_nrm.predict.manifest import CALLER
 from gluon_nrm.predict.predict_options import PredictOptions
 from gluon_nrm.runs.open_run import run_name
-from gluon_nrm.runs.restore_networks import restore_networks
+from gluon_nrm.runs.pretrained_run import restore_trained
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -33,12 +33,12 @@ class OutputBlock(QuietBlock):
 
 
 def open_run(folder: Path, options: PredictOptions) -> FileClassifier:
-    """Restore a run's newest checkpoint; the run may be training at this moment.
+    """Restore a run's newest checkpoint, or a pretrained network; the run may be training at this moment.
 
     Raises:
         NRMError: the run cannot be restored, or has no such network or output, or does not render.
     """
-    trained = restore_networks(folder, devices=options.devices, data_dir=options.data_dir)
+    trained = restore_trained(folder, devices=options.devices, data_dir=options.data_dir)
     chosen = choose_network(
         trained,
         options.network,

@@ -10,9 +10,9 @@ import mxnet as mx
 import numpy as np
 
 from gluon_nrm.errors import DeployError
-from gluon_nrm.predict.params_file import from_bytes
 from gluon_nrm.predict.symbol_check import check_symbol
 from gluon_nrm.storage import files
+from gluon_nrm.storage.params_file import from_bytes
 
 Arrays = np.ndarray
 #: Most bytes of a file of parameters.

@@ -96,8 +96,8 @@ def start_problems(model: Model) -> Problems:
     if model.pretrained and not model.name.startswith(("gluon.", "gluoncv.")):
         yield Problem(
             "model.pretrained",
-            f"true, but {shorten(model.name, 40)} is no network of a zoo; give a file by model.weights, or a "
-            "name such as gluon.resnet18_v1",
+            f"true, but {shorten(model.name, 40)} is no network of a zoo; give a file or a "
+            "pretrained network by model.weights, or a name such as gluon.resnet18_v1",
         )
 
 

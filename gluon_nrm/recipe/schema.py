@@ -263,13 +263,17 @@ class Model:
     weights: Optional[str] = field(
         default=None,
         metadata=about(
-            "weights to start from: a .params file of the same network (net.save_parameters), or the folder "
-            "of a run; the classifier is new where the number of classes differs"
+            "weights to start from: a .params file of the same network (net.save_parameters), the folder of "
+            "a run, or the name of a pretrained network of the package; the classifier is new where the "
+            "number of classes differs"
         ),
     )
     pretrained: bool = field(
         default=False,
-        metadata=about("start from the weights of the model zoo; for gluon.NAME and gluoncv.NAME"),
+        metadata=about(
+            "start from the weights of the model zoo, for gluon.NAME and gluoncv.NAME; those of this package "
+            "are given by model.weights"
+        ),
     )
 
 

@@ -10,11 +10,12 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from gluon_nrm.errors import RunError
+from gluon_nrm.recipe import Recipe
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
@@ -140,6 +141,43 @@ def confused_pairs(counts: np.ndarray, names: Sequence[str], most: int = MOST_PA
 def mean_class_error(results: Sequence[ClassResult]) -> float:
     """Average the errors of the classes that have images, in per cent."""
     return float(np.mean([each.error for each in results if each.error is not None]))
+
+
+def make_record(
+    recipe: Recipe,
+    epoch: int,
+    part: str,
+    errors: Mapping[str, Mapping[str, float]],
+    counts: np.ndarray,
+    class_names: Sequence[str],
+) -> EvaluationRecord:
+    """Make the record of an evaluation.
+
+    Args:
+        recipe: of the run.
+        epoch: epochs completed.
+        part: "test" or "validation".
+        errors: of each network, as ``error_rates`` returns them; the predictions of the last are counted.
+        counts: of ``confusion_counts``, (K, K).
+        class_names: names of the K classes.
+    """
+    classes, network = class_results(counts, class_names), list(errors)[-1]
+    return EvaluationRecord(
+        format=FORMAT,
+        recipe=recipe.name,
+        dataset=recipe.data.name,
+        epoch=epoch,
+        epochs=recipe.train.epochs,
+        part=part,
+        images=int(counts.sum()),
+        network=network,
+        error=errors[network][""],
+        balanced_error=mean_class_error(classes),
+        errors={f"{name}{suffix}": rate for name, rates in errors.items() for suffix, rate in rates.items()},
+        classes=classes,
+        confusions=confused_pairs(counts, class_names),
+        confusion_matrix=counts.tolist() if len(class_names) <= MOST_CLASSES else None,
+    )
 
 
 def write_evaluation(record: EvaluationRecord, path: Path) -> None:

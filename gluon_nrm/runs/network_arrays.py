@@ -7,9 +7,9 @@ from typing import Dict, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
-from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.models.interface.parameters import named_parameters, set_parameters
 from gluon_nrm.runs.checkpoint import check_arrays
 from gluon_nrm.typing import Tensor
 
@@ -25,17 +25,6 @@ def to_numpy(array: Tensor) -> np.ndarray:
     if array.ndim:
         array = mx.nd.slice_axis(array, axis=0, begin=0, end=None)
     return array.asnumpy()
-
-
-def named_parameters(net: HybridBlock) -> Dict[str, Parameter]:
-    """Every parameter once, by the first path that leads to it, as ``layers.0.convolution.weight``."""
-    found: Dict[str, Parameter] = {}
-    seen = set()
-    for name, parameter in net._collect_params_with_prefix().items():
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            found[name] = parameter
-    return found
 
 
 def network_arrays(net: HybridBlock) -> Dict[str, np.ndarray]:
@@ -65,8 +54,6 @@ def load_network(net: HybridBlock, arrays: Mapping[str, np.ndarray], where: str)
     Raises:
         CheckpointError: an entry is missing, unexpected, misshapen, of another type or not finite.
     """
-    parameters = named_parameters(net)
-    shapes: Dict[str, Tuple[int, ...]] = {name: tuple(p.shape) for name, p in parameters.items()}
+    shapes: Dict[str, Tuple[int, ...]] = {name: tuple(p.shape) for name, p in named_parameters(net).items()}
     check_arrays(shapes, arrays, where)
-    for name, parameter in parameters.items():
-        parameter.set_data(mx.nd.array(arrays[name]))
+    set_parameters(net, arrays)

@@ -16,7 +16,7 @@ from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.recipe.yaml_io import read_plain
 from gluon_nrm.runs.continuing import EPOCHS, PATH, Change, refused, value_of
 from gluon_nrm.runs.run_folder import RunFolder, json_text
-from gluon_nrm.runs.suggest_run import enclosing_run, suggest_run
+from gluon_nrm.runs.suggest_run import enclosing_run, missing_run_remedy, suggest_run
 
 _MISSING = object()
 
@@ -85,9 +85,7 @@ def check_is_run(run: RunFolder) -> None:
         RunError: it does not.
     """
     if not files.exists(run.path, RunError):
-        meant = suggest_run(run.path)
-        remedy = f"did you mean {meant}?" if meant else "check the path"
-        raise RunError(f"{run.path}: there is no such run folder; {remedy}")
+        raise RunError(f"{run.path}: there is no such run folder; {missing_run_remedy(run.path)}")
     if not files.is_dir(run.path, RunError):
         meant = suggest_run(run.path)
         remedy = f"did you mean {meant}?" if meant else "give the folder of a run, or move the file away"

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List, Optional
 
+from gluon_nrm.pretrained.find import list_pretrained
+
 _NEEDED = ("recipe.yaml", "metrics.jsonl")
 #: The folder of all runs by default.
 _RUNS = Path("runs")
@@ -18,6 +20,16 @@ def suggest_run(path: Path) -> Optional[Path]:
     A recipe's name or file stands for its run with the lowest seed, beside it or in ``runs/``.
     """
     return enclosing_run(path) or _similar_run(path)
+
+
+def missing_run_remedy(path: Path) -> str:
+    """Say what to give in place of the folder of a run that does not exist."""
+    meant: Optional[object] = suggest_run(path)
+    if meant is None and path.parent == Path():
+        if path.name in list_pretrained():
+            return "it is a pretrained network, which evaluate, predict and export take"
+        meant = next(iter(difflib.get_close_matches(path.name, list_pretrained(), n=1)), None)
+    return f"did you mean {meant}?" if meant else "check the path"
 
 
 def enclosing_run(path: Path) -> Optional[Path]:

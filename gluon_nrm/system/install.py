@@ -25,6 +25,13 @@ def install_line(extra: str, option: str = "") -> str:
     return " ".join(filter(None, ["pip install", option, what]))
 
 
+def reinstall_line() -> str:
+    """Return what to run where a file of the package is damaged."""
+    if in_checkout():
+        return "restore it: git checkout -- gluon_nrm"
+    return "install the package again: pip install --force-reinstall --no-deps gluon_nrm"
+
+
 def install_mxnet() -> str:
     """Return what to run where MXNet is missing: in a checkout also the line of make."""
     line = f"run `{install_line('cpu')}`"

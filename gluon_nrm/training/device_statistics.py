@@ -10,8 +10,9 @@ from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.distributed.workers import Workers
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.twin_network import STATISTICS
-from gluon_nrm.runs.network_arrays import named_parameters, to_numpy
+from gluon_nrm.runs.network_arrays import to_numpy
 
 
 def device_statistics(net: HybridBlock, workers: Workers) -> Dict[str, np.ndarray]:

@@ -13,14 +13,10 @@ from gluon_nrm.data.sets.skipped_files import Skipped
 from gluon_nrm.errors import DataError, RunError
 from gluon_nrm.runs.evaluation_figures import MOST_MISTAKES, Mistake, plot_confusion, plot_mistakes
 from gluon_nrm.runs.evaluation_record import (
-    FORMAT,
-    MOST_CLASSES,
     EvaluationRecord,
     Predicted,
-    class_results,
-    confused_pairs,
     confusion_counts,
-    mean_class_error,
+    make_record,
     write_evaluation,
     write_predictions,
 )
@@ -155,24 +151,7 @@ def _describe(
 ) -> Evaluation:
     recipe, dataset, predicted = parts.recipe, parts.dataset, result.predicted
     counts = confusion_counts(predicted, dataset.classes)
-    classes = class_results(counts, dataset.class_names)
-    network = list(errors)[-1]
-    record = EvaluationRecord(
-        format=FORMAT,
-        recipe=recipe.name,
-        dataset=recipe.data.name,
-        epoch=epoch,
-        epochs=recipe.train.epochs,
-        part=part,
-        images=len(predicted.labels),
-        network=network,
-        error=errors[network][""],
-        balanced_error=mean_class_error(classes),
-        errors={f"{name}{suffix}": rate for name, rates in errors.items() for suffix, rate in rates.items()},
-        classes=classes,
-        confusions=confused_pairs(counts, dataset.class_names),
-        confusion_matrix=counts.tolist() if dataset.classes <= MOST_CLASSES else None,
-    )
+    record = make_record(recipe, epoch, part, errors, counts, dataset.class_names)
     predictions = _named(parts, part, predicted)
     return Evaluation(
         run.path, recipe.name, recipe.data.name, epoch, recipe.train.epochs, part, record.images, errors,

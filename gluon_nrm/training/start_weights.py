@@ -15,7 +15,8 @@ from mxnet.gluon.parameter import Parameter
 from gluon_nrm.errors import ModelError
 from gluon_nrm.graph.graph_block import OWN
 from gluon_nrm.models import Network
-from gluon_nrm.runs.network_arrays import load_network, named_parameters, network_arrays
+from gluon_nrm.models.interface.parameters import named_parameters
+from gluon_nrm.runs.network_arrays import load_network, network_arrays
 from gluon_nrm.training.weights_file import Weights
 
 #: Blocks that hold the base network in the networks made of any CNN.

@@ -1,4 +1,4 @@
-"""Read the weights that a network starts from: a .params file, another run, or a zoo's download."""
+"""Read the weights that a network starts from: a file, a run, a pretrained network, a zoo's download."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models.model_zoos import zoo_arrays
-from gluon_nrm.predict.params_file import PREFIXES, TYPES, DamagedArraysError, read_arrays
+from gluon_nrm.pretrained.find import (
+    describe_pretrained,
+    pretrained_name,
+    read_parameters,
+    suggest_pretrained,
+)
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.restore_networks import read_run
 from gluon_nrm.runs.run_folder import network_names
 from gluon_nrm.storage import files
+from gluon_nrm.storage.params_file import PREFIXES, TYPES, DamagedArraysError, read_arrays
 
 #: Types of arrays in files of weights, by MXNet's number; all are converted to float32.
 WEIGHT_TYPES: Mapping[int, Any] = {**TYPES, 1: np.dtype("<f8"), 2: np.dtype("<f2"), 6: np.dtype("<i8")}
@@ -35,6 +41,9 @@ def read_weights(recipe: Recipe) -> Weights:
     model = recipe.model
     if model.weights is None:
         return Weights(f"pretrained {model.name}", zoo_arrays(model.name))
+    name = pretrained_name(model.weights)
+    if name is not None:
+        return Weights(f"pretrained {name}", read_parameters(describe_pretrained(name)))
     path = files.expand_path(Path(model.weights), ModelError)
     if files.is_dir(path, ModelError):
         _, trained, checkpoint = read_run(path)
@@ -52,7 +61,10 @@ def read_params(path: Path) -> Dict[str, np.ndarray]:
         ModelError: the file is missing, damaged or no such file, or holds no names.
     """
     if not files.is_file(path, ModelError):
-        raise ModelError(f"model.weights: {path} is no file; give a .params file, or the folder of a run")
+        raise ModelError(
+            f"model.weights: {path} is no file; give a .params file, the folder of a run, or a pretrained "
+            f"network; {suggest_pretrained(path.name)}"
+        )
     with files.os_errors(ModelError, "read", path):
         data = files.read_file(path)
     try:

@@ -142,6 +142,8 @@ def use(folder: Path, commands: Path, quick: bool) -> List[str]:
     check("evaluate", run(folder, nrm, "evaluate", RUN, "--devices", "cpu"), r"student  error [\d.]+ %")
     Image.new("L", (8, 8), 90).save(folder / "image.png")
     check("predict", run(folder, nrm, "predict", RUN, "image.png", "--devices", "cpu"), r"image\.png +\d")
+    said = run(folder, nrm, "evaluate", "digits_maxmin_mt_50", "--devices", "cpu")
+    check("a pretrained network", said, r"(?s)SHA-256.* error 5\.60 % .* published: 5\.60 %")
     if not quick:
         table = run(folder, nrm, "table", "table5")
         check("table of the paper", table, "gluon-nrm table table5 --seeds 0 1 2 --train")

@@ -73,6 +73,13 @@ MISTAKES = [
     of(f"render {RUN}/recipe.yaml", "did you mean runs/short-s0?"),
     of("export short --out exported", "did you mean runs/short-s0?"),
     of("predict short image.png", "did you mean runs/short-s0?"),
+    # a pretrained network
+    of("predict digits_maxmin_mt_5 image.png", "did you mean digits_maxmin_mt_50?"),
+    of("predict photo_net image.png", "or a pretrained network; there are: digits_maxmin_mt_50"),
+    of("evaluate digits_maxmin_mt_5", "did you mean digits_maxmin_mt_50?"),
+    of("render digits_maxmin_mt_50", "a pretrained network, which evaluate, predict and export take"),
+    of("evaluate digits_maxmin_mt_50 --part validation", "a pretrained network; evaluate it on 'test'"),
+    of("predict digits_maxmin_mt_50 image.png --int8", "use gluon-nrm export first"),
     # the order of arguments, and what is left out
     of(f"predict image.png {RUN}", f"comes first: gluon-nrm predict {RUN} image.png"),
     of(f"predict image.png more.png {RUN}", f"gluon-nrm predict {RUN} image.png more.png"),

@@ -29,7 +29,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.losses import Objective, prior_score
 from gluon_nrm.models import NRM, Reconstructor, TracedNRM, nrm
-from gluon_nrm.runs.network_arrays import named_parameters
+from gluon_nrm.models.interface.parameters import named_parameters
 
 MODE = dict(render_norm="none", path_norm="mode")
 

@@ -10,8 +10,8 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models import MaxMin, maxmin
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.model_zoos import zoo_builder
-from gluon_nrm.runs.network_arrays import named_parameters
 
 #: Names as in recipes, and a size of image that goes through.
 SIZES: Dict[str, int] = {

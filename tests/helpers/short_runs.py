@@ -14,9 +14,9 @@ import pytest
 from mxnet.gluon import Trainer
 
 from gluon_nrm.data import Batch, Step
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.recipe import Recipe, recipe_from_text
 from gluon_nrm.runs.checkpoint import Checkpoint, load_checkpoint
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.runs.run import Run
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import evaluate_run

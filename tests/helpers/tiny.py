@@ -12,8 +12,8 @@ from mxnet import autograd
 from gluon_nrm.layers.nrm_layer import NRMLayer
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import NRM, LayerSpec, NRMOptions, architecture_of
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.interface.passes import Inference
-from gluon_nrm.runs.network_arrays import named_parameters
 
 Layers = Sequence[Union[int, str, LayerSpec]]
 STATISTICS = ("running_mean", "running_var")

@@ -10,7 +10,7 @@ import tiny
 from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.models import LayerSpec, Network, nrm
-from gluon_nrm.runs.network_arrays import named_parameters
+from gluon_nrm.models.interface.parameters import named_parameters
 
 PLAIN: Dict[str, Any] = {"norm": "none", "render_norm": "none", "path_norm": "none"}
 

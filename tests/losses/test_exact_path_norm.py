@@ -14,8 +14,8 @@ from tiny_models import MODELS, redraw
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses import ExactPathNorm, LayerwisePathNorm, ModePathNorm, Objective
 from gluon_nrm.models import LayerSpec, Network
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.probability import Enumeration, RenderingModel
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.optimisers import trained_parameters
 
 NAMES = ("two_layers", "pool_small", "leaky", "average_pool", "skip", "skip_overlapping")

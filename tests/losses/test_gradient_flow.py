@@ -18,8 +18,8 @@ from mxnet import autograd
 from gluon_nrm.losses import TERMS, Objective, Probabilities
 from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import NRM
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.teacher import MeanTeacher
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation")

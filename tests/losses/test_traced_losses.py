@@ -17,8 +17,8 @@ from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
 from gluon_nrm.models.interface.network import Network
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.recipe.schema import Teacher as TeacherRecipe
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.teacher import MeanTeacher
 
 Build = Callable[[], HybridBlock]

@@ -22,8 +22,8 @@ from reference import WEIGHTS
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.layered.released_parameters import load_released, read_released, released_parameters
-from gluon_nrm.runs.network_arrays import named_parameters
 
 SHARED = ROOT.parent / "shared" / "conformance"
 RELEASED = sorted(SHARED.glob("*.npz"))

@@ -13,8 +13,8 @@ from mxnet import autograd
 
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.twin_network import share_parameters
-from gluon_nrm.runs.network_arrays import named_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation", "ignore:Cannot decide type")
 STATIC = {"static_alloc": True, "static_shape": True}

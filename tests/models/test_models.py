@@ -26,7 +26,7 @@ from gluon_nrm.models import (
     register_model,
     registry,
 )
-from gluon_nrm.runs.network_arrays import named_parameters
+from gluon_nrm.models.interface.parameters import named_parameters
 
 CIFAR, MNIST, DIGITS = (3, 32, 32), (1, 28, 28), (1, 8, 8)
 CHANNELS = (32, 32, "pool", 64, 64)

@@ -21,11 +21,11 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.export.to_onnx import convert  # noqa: F401  (it registers converters)
 from gluon_nrm.export.to_onnx.node_conversion import CONVERTERS
 from gluon_nrm.graph.operators import KNOWN
-from gluon_nrm.predict import params_file
 from gluon_nrm.predict.onnx_check import check_onnx
-from gluon_nrm.predict.params_file import from_bytes, to_bytes
 from gluon_nrm.predict.symbol_check import check_symbol
 from gluon_nrm.predict.symbol_operators import MERGED, OPERATORS
+from gluon_nrm.storage import params_file
+from gluon_nrm.storage.params_file import from_bytes, to_bytes
 
 #: Bytes that a hostile export may cost the process (address space of MXNet's libraries included).
 MEMORY = 8 * 2**30

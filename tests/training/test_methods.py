@@ -27,9 +27,9 @@ from gluon_nrm.data import Batch, Step
 from gluon_nrm.errors import CheckpointError, ModelError
 from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import get_model, initialise
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.twin_network import share_parameters
 from gluon_nrm.recipe import Vat
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.consistency_targets import PiModel, TemporalEnsembling
 

@@ -10,8 +10,8 @@ import pytest
 from short_runs import FULL, SUPERVISED, a_step, built, differences, full_weights, trainer_of, values
 
 from gluon_nrm.errors import CheckpointError
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.recipe import Optimiser, Phase
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trained_parameters, trainer_arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any computation")

@@ -1,0 +1,1 @@
+"""Pretrained networks of the package: parameters and description of each, in ``networks/``."""

@@ -30,13 +30,15 @@ BENCHMARKS: Dict[str, List[str]] = {
     "maxmin": [],
     "shake": ["shake_resnext29_2x4x64d", "shake_resnet26_2x32d", "--batch", "16"],
     "gibbs": [],
+    "sampled_step": [],
+    "likelihood": [],
     "devices": [],
     "network": [],
     "inference": [],
     "folding": [],
 }
 #: Those that take no --repeats.
-ONCE = ("peer_terms", "input", "devices", "network")
+ONCE = ("peer_terms", "input", "devices", "network", "likelihood")
 
 
 def chosen(text: str) -> List[str]:

@@ -122,11 +122,26 @@ def _network(rows: Any) -> List[Line]:
     return [Line(row["title"], f"{row['gradient_bytes'] / 1e6:.1f} MB a step, each way") for row in rows]
 
 
+def _sampled_step(found: Any) -> List[Line]:
+    return [Line("digits", f"{found['ratio']:.2f} times the layerwise step", f"at most {found['limit']:g}")]
+
+
+def _likelihood(found: Any) -> List[Line]:
+    return [
+        Line(
+            row["model"],
+            f"gradient {max(row['distance']):.2f} standard errors off, log Z {row['log_z_error']:.3f} nats",
+            "at most 3 and 0.05",
+        )
+        for row in found["models"]
+    ]
+
+
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input,
     "engines": _engines, "maxmin": _maxmin,
     "shake": _shake, "gibbs": _gibbs, "inference": _inference, "folding": _folding, "network": _network,
-    "devices": _devices,
+    "devices": _devices, "sampled_step": _sampled_step, "likelihood": _likelihood,
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--chains", type=int, metavar="N", help="chains of each class (default: one for each image)"
     )
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="S", help="sigma^2 (default: 1)")
+    parser.add_argument("--temperature", type=float, metavar="S", help="sigma^2 (default: the run's own)")
     parser.add_argument("--noise", action="store_true", help="add the pixel noise N(0, sigma^2)")
     parser.add_argument("--image", type=int, default=0, metavar="N", help="test image of each class, from 0")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str]) -> int:
         burn_in=options.sweeps, thin=options.thin, noise=options.noise, seed=options.seed,
     )  # fmt: skip
     print(f"run      {run.run.path} ({run.parts.recipe.name}), after epoch {run.epoch}")
-    print(f"prior    sigma^2 = {options.temperature:g}, 2^{model.log2_paths:.0f} rendering paths")
+    print(f"prior    sigma^2 = {model.temperature:g}, 2^{model.log2_paths:.0f} rendering paths")
     if model.note:
         print("note     " + model.note.replace("\n", "\n         "))
     print("\n" + table(found, dataset.class_names) + "\n")
-    title = f"{run.run.path.name}, sigma^2 = {options.temperature:g}"
+    title = f"{run.run.path.name}, sigma^2 = {model.temperature:g}"
     for path in draw_pictures(found, dataset.class_names, options.out or run.run.figures, title):
         print(path)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
@@ -28,6 +28,26 @@ class Classifier(HybridBlock):
 
     def hybrid_forward(self, F: Operators, psi: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.FullyConnected(global_average_pool(F, psi), weight, bias, num_hidden=self._classes)
+
+
+class Tempered(HybridBlock):
+    """Divide class scores by sigma^2: mu_y^T psi(L) + log pi_y to mu_y^T psi(L) / sigma^2 + log pi_y, (B, K).
+
+    Args:
+        temperature: sigma^2, above 0.
+        class_bias: log pi_y, (K,), which is not divided; None where the network has none.
+    """
+
+    def __init__(self, temperature: float, class_bias: Optional[Parameter], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._factor = 1.0 / temperature
+        if class_bias is not None:
+            share(self, "class_bias", class_bias)
+
+    def hybrid_forward(self, F: Operators, logits: Tensor, class_bias: Optional[Tensor] = None) -> Tensor:
+        if class_bias is None:
+            return logits * self._factor
+        return F.broadcast_add(logits * self._factor, F.reshape(class_bias * (1 - self._factor), (1, -1)))
 
 
 class ClassTemplate(HybridBlock):

@@ -90,7 +90,7 @@ class NRMLayer(HybridBlock):
                 negated = Negated(branch == MIN and not first, branch == MIN)
                 norm = self._norm(spec, options, negated)
                 self.branches.add(Activation(spec, inner, norm, options.slope))
-            if options.path_norm != "none":
+            if options.runs_zero_image:
                 self.zero = ZeroActivation(spec, self._zero_norm(spec, options), options.slope)
             # Dropout with rate 0 copies its input, so no block is made for it
             self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None

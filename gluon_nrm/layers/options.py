@@ -58,6 +58,8 @@ class NRMOptions:
     render_norm_branches: str = "shared"
     #: form of Rendering Path Normalisation
     path_norm: str = "layerwise"
+    #: sigma^2: it divides the scores of classes (without log pi_y) and of paths
+    temperature: float = 1.0
     #: add -log pi_y to Rendering Path Normalisation; log pi_y: log-softmax of the classifier's bias
     class_prior: bool = False
     #: one prior over class and path together in Rendering Path Normalisation: -log pi(y, z)
@@ -95,6 +97,11 @@ class NRMOptions:
     def compares_priors(self) -> bool:
         """True if the form of Rendering Path Normalisation compares prior scores eta."""
         return self.path_norm in ("mode", "exact")
+
+    @property
+    def runs_zero_image(self) -> bool:
+        """True if the form of Rendering Path Normalisation runs an image of zeros."""
+        return self.path_norm == "layerwise" or self.compares_priors
 
     @property
     def scaled(self) -> bool:

@@ -12,6 +12,7 @@ from gluon_nrm.losses.moment_matching import MomentMatching
 from gluon_nrm.losses.objective import Objective, Outcome
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.losses.sampled_path_norm import SampledPathNorm
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.rules.prior_score import prior_score
@@ -30,6 +31,7 @@ __all__ = [
     "PathNorm",
     "Probabilities",
     "Reconstruction",
+    "SampledPathNorm",
     "TERMS",
     "VirtualAdversarial",
     "prior_score",

@@ -83,7 +83,9 @@ class ExactPathNorm(PathNorm):
         weighed = F.concat(*partitions, dim=0) + class_bias
         return F.dot(code, weighed - class_bias) - own - F.dot(code, F.log_softmax(weighed))
 
-    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+    def of(
+        self, F: Operators, net: Network, x: Tensor, joint: JointPass, chains: Optional[Tensor] = None
+    ) -> Tensor:
         """See ``PathNorm``."""
         assert joint.prior is not None  # the network was built for this form
         # without norms, the constants of the network do not depend on the image

@@ -23,6 +23,7 @@ from gluon_nrm.losses.moment_matching import (
 )
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
+from gluon_nrm.losses.sampled_path_norm import SampledPathNorm
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import JointPass
@@ -99,7 +100,7 @@ class TermGraph(QuietBlock):
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
             MATCHING: lambda: F.zeros_like(label),  # ``Objective`` adds it
-            "path_norm": lambda: self._normalise_path(F, x, joint),
+            "path_norm": lambda: self._normalise_path(F, x, joint, extra.get("chains")),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
         }
@@ -111,9 +112,9 @@ class TermGraph(QuietBlock):
         """Class probabilities of perturbed images."""
         return self.probabilities(*[each.logits for each in self.stateless_twin.infer(x)])
 
-    def _normalise_path(self, F: Operators, x: Tensor, joint: JointPass) -> Tensor:
+    def _normalise_path(self, F: Operators, x: Tensor, joint: JointPass, chains: Optional[Tensor]) -> Tensor:
         """Rendering Path Normalisation of the Max branch, in the form that the network was built for."""
-        loss = self.path_norm.of(F, self.net, x, joint)
+        loss = self.path_norm.of(F, self.net, x, joint, chains)
         return loss if self.class_prior is None else loss + self.class_prior.of(F, self.net, x, joint)
 
 
@@ -125,7 +126,8 @@ class Objective:
     that is recorded.
 
     Called with what ``inputs`` lists: images (B, C, H, W); labels (B,), -1 for an unlabelled image; for
-    path_norm in its layerwise form, the result of ``zero_states``, (1, N); for consistency, the teacher's
+    path_norm in its layerwise form, the result of ``zero_states``, (1, N), or in its sampled form, the paths
+    of the chains (``PathChains``), (K chains, N); for consistency, the teacher's
     class probabilities (B, K); for virtual_adversarial, the perturbed images (B, C, H, W). Returns an
     ``Outcome`` of unweighted terms; ``backward`` takes the weights.
 
@@ -152,9 +154,7 @@ class Objective:
         self.net = net
         self.names = tuple(name for name in TERMS if name in names)
         self.renders = any(TERMS[name].renders for name in self.names)
-        extra = [TERMS[name].extra_input for name in self.names]
-        if net.options.path_norm != "layerwise" and "zero_states" in extra:
-            extra.remove("zero_states")
+        extra = [_extra_input(net, name) for name in self.names]
         self.inputs = ("image", "label", *[name for name in extra if name is not None])
         self.zero_states = ZeroStates(net)
         self._matching: Optional[MomentMatching] = None
@@ -233,6 +233,13 @@ def _check_terms(net: Network, names: Collection[str]) -> None:
         raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
 
 
+def _extra_input(net: Network, name: str) -> Optional[str]:
+    """Name the argument that a term needs besides images and labels; of path_norm it depends on the form."""
+    if name != "path_norm":
+        return TERMS[name].extra_input
+    return {"layerwise": TERMS[name].extra_input, "sampled": "chains"}.get(net.options.path_norm)
+
+
 @functools.lru_cache(maxsize=None)
 def _unit(rows: int, row: int, device: mx.Context) -> Tensor:
     """Make a column of zeros with a 1 in one row, (rows, 1)."""
@@ -243,15 +250,20 @@ def path_norm_of(net: Network) -> PathNorm:
     """Build the form of Rendering Path Normalisation that a network was built for (for none: layerwise).
 
     Raises:
-        ModelError: the form is ``exact`` and the network has norms, dropout or too many paths; or the prior
-            is joint and the network has no class bias.
+        ModelError: the form is ``exact`` and the network has norms, dropout or too many paths; or ``sampled``
+            and the network has dropout; or the prior is joint and the network has no class bias.
     """
-    form, joint = net.options.path_norm, net.options.joint_prior
+    options = net.options
+    form, joint, temperature = options.path_norm, options.joint_prior, options.temperature
     if joint:
         _class_bias(net, "joint_prior")
     if form == "exact":
-        return ExactPathNorm(net, class_bias=net.class_bias if joint else None)
-    return ModePathNorm(net.class_bias, joint) if form == "mode" else LayerwisePathNorm(net.path_biases)
+        return ExactPathNorm(net, temperature, net.class_bias if joint else None)
+    if form == "sampled":
+        return SampledPathNorm(net, temperature)
+    if form == "mode":
+        return ModePathNorm(net.class_bias, joint, temperature)
+    return LayerwisePathNorm(net.path_biases, temperature)
 
 
 def class_prior_of(net: Network) -> Optional[ClassPriorNorm]:

@@ -1,7 +1,7 @@
 """Rendering Path Normalisation: the negative log prior of the inferred rendering path (Theorem 3.3b).
 
-It has three forms with one interface, ``PathNorm.of``: ``layerwise`` and ``mode`` here, ``exact`` in
-``exact_path_norm.py``.
+It has four forms with one interface, ``PathNorm.of``: ``layerwise`` and ``mode`` here, ``sampled`` in
+``sampled_path_norm.py``, ``exact`` in ``exact_path_norm.py``. All divide prior scores by sigma^2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from gluon_nrm.typing import Operators, Tensor
 class PathNorm(HybridBlock):
     """Base class of the forms; ``of`` takes the arguments of a form from a joint pass."""
 
-    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+    def of(
+        self, F: Operators, net: Network, x: Tensor, joint: JointPass, chains: Optional[Tensor] = None
+    ) -> Tensor:
         """Compute the loss of the Max branch's path for each image, (B,).
 
         Args:
@@ -31,6 +33,7 @@ class PathNorm(HybridBlock):
             net: the network, built for this form (``NRMOptions.path_norm``).
             x: the images, (B, C, H, W).
             joint: the network's pass over them, with rendering.
+            chains: for the sampled form, the paths of ``PathChains``, (chains, N).
         """
         raise NotImplementedError
 
@@ -59,7 +62,9 @@ class ClassPriorNorm(PathNorm):
     def hybrid_forward(self, F: Operators, code: Tensor, class_bias: Tensor) -> Tensor:
         return -F.dot(code, F.log_softmax(class_bias))
 
-    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+    def of(
+        self, F: Operators, net: Network, x: Tensor, joint: JointPass, chains: Optional[Tensor] = None
+    ) -> Tensor:
         """See ``PathNorm``."""
         return self(joint.code)
 
@@ -75,10 +80,12 @@ class LayerwisePathNorm(PathNorm):
 
     Args:
         biases: b(l) of every layer, in the order of the lists.
+        temperature: sigma^2, which divides the sum.
     """
 
-    def __init__(self, biases: Sequence[Parameter], **kwargs: Any) -> None:
+    def __init__(self, biases: Sequence[Parameter], temperature: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._factor = 1.0 / temperature
         self._channels = [int(np.prod(bias.shape)) for bias in biases]
         for place, bias in enumerate(biases):
             share(self, f"bias{place}", bias)
@@ -90,17 +97,19 @@ class LayerwisePathNorm(PathNorm):
         for place, (image, other) in enumerate(zip(masked, zero)):
             # |b| is one number a map: multiplying the mean of the map costs less than its pixels
             weight = F.abs(F.reshape(biases[f"bias{place}"], shape=(-1,)))
-            total = total + F.dot(_distance(F, image, other), weight) * (1.0 / self._channels[place])
+            total = total + F.dot(_distance(F, image, other), weight) * (self._factor / self._channels[place])
         return total
 
-    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+    def of(
+        self, F: Operators, net: Network, x: Tensor, joint: JointPass, chains: Optional[Tensor] = None
+    ) -> Tensor:
         """See ``PathNorm``."""
         assert joint.masked is not None  # the network was built for this form
         return self(*joint.masked)
 
 
 class ModePathNorm(PathNorm):
-    """Log ratio of the prior's most likely path to the inferred path: max_z eta(y, z) - eta(y, z*).
+    """Log ratio of the prior's mode to the inferred path: (max_z eta(y, z) - eta(y, z*)) / sigma^2.
 
     The maximum is approximated by the larger of eta(y, z*) and the score of a zero image (Theorem 3.2 at
     x = 0). This is exact where the rendering along the zero image's path is non-negative and no pixels tie in
@@ -115,11 +124,18 @@ class ModePathNorm(PathNorm):
     Args:
         class_bias: the bias of the classifier, log pi_y, which is no part of eta; None without a bias.
         joint: use the joint prior over (y, z), which needs a class bias.
+        temperature: sigma^2, by which the network has divided the zero image's scores.
     """
 
-    def __init__(self, class_bias: Optional[Parameter] = None, joint: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        class_bias: Optional[Parameter] = None,
+        joint: bool = False,
+        temperature: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._joint = joint
+        self._joint, self._factor = joint, 1.0 / temperature
         if class_bias is not None:
             share(self, "class_bias", class_bias)
 
@@ -133,13 +149,16 @@ class ModePathNorm(PathNorm):
         class_bias: Optional[Tensor] = None,
     ) -> Tensor:
         scores = F.reshape(zero_logits, shape=(-1,))
+        own = prior_score(F, biases, routed)
+        own = own if self._factor == 1 else own * self._factor
         if self._joint:
-            own = prior_score(F, biases, routed) + F.dot(code, class_bias)
-            return F.relu(F.broadcast_sub(F.max(scores), own))
+            return F.relu(F.broadcast_sub(F.max(scores), own + F.dot(code, class_bias)))
         best = F.dot(code, scores if class_bias is None else scores - class_bias)
-        return F.relu(best - prior_score(F, biases, routed))
+        return F.relu(best - own)
 
-    def of(self, F: Operators, net: Network, x: Tensor, joint: JointPass) -> Tensor:
+    def of(
+        self, F: Operators, net: Network, x: Tensor, joint: JointPass, chains: Optional[Tensor] = None
+    ) -> Tensor:
         """See ``PathNorm``."""
         assert joint.prior is not None  # the network was built for this form
         return self(joint.code, *joint.prior)

@@ -7,7 +7,7 @@ layer by layer, from the top down. Every outcome has positive probability, so th
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -50,6 +50,15 @@ class GibbsSampler:
             given = [latent.encode(map_.asnumpy()) for latent, map_ in zip(model.latents, start)]
             self.outcomes = [np.repeat(each, chains // len(each), axis=0) for each in given]
         self.path: Path = model.path_of(self.outcomes)
+
+    def reseed(self, seed: Union[int, Sequence[int]]) -> None:
+        """Start the random numbers of the next sweeps anew."""
+        self._rng = np.random.default_rng(seed)
+
+    def set_outcomes(self, outcomes: Sequence[np.ndarray]) -> None:
+        """Set the current path of every chain, (B, V) for each block."""
+        self.outcomes = list(outcomes)
+        self.path = self.model.path_of(self.outcomes)
 
     def sweep(self, temperature: Optional[float] = None) -> None:
         """Draw every block once, given all others, from the top down.

@@ -35,7 +35,7 @@ class InferredPath(NamedTuple):
     label: Tensor
     #: its latents z*, (B, *shape) each
     path: Path
-    #: class scores mu_y^T psi(L) + log pi_y of this branch, (B, K)
+    #: class scores mu_y^T psi(L) / sigma^2 + log pi_y of this branch, (B, K), with the network's own sigma^2
     logits: Tensor
 
 
@@ -93,7 +93,7 @@ class RenderingModel:
     Args:
         net: an initialised network that renders.
         branch: 0 Max, 1 Min; they differ in ``infer`` and in the frozen norms.
-        temperature: sigma^2, above 0.
+        temperature: sigma^2, above 0; None: the network's own (``NRMOptions.temperature``).
         device: the device to compute on; None: the current one.
 
     Attributes:
@@ -107,10 +107,11 @@ class RenderingModel:
         self,
         net: Network,
         branch: int = 0,
-        temperature: float = 1.0,
+        temperature: Optional[float] = None,
         device: Optional[mx.Context] = None,
     ) -> None:
-        self.net, self.temperature = net, check_temperature(temperature)
+        own = net.options.temperature
+        self.net, self.temperature = net, check_temperature(own if temperature is None else temperature)
         self.device = device or mx.current_context()
         self._bridge = Bridge(net, branch)
         self.latents: Sequence[Latent] = self._bridge.latents
@@ -246,7 +247,7 @@ class RenderingModel:
     def log_posterior_of(self, logits: Tensor) -> Tensor:
         """Log q(y|x) up to a constant, (B, K), from class scores (B, K) that include the bias log pi_y."""
         bias = self._array(self.class_bias().reshape((1, -1)))
-        scores = mx.nd.broadcast_sub(logits, bias) / self.temperature
+        scores = mx.nd.broadcast_sub(logits, bias) * (self.net.options.temperature / self.temperature)
         return mx.nd.broadcast_add(scores, self._array(self.log_class_prior().reshape((1, -1))))
 
     def code(self, y: Union[Tensor, Sequence[int]]) -> Tensor:

@@ -57,22 +57,7 @@ def model_problems(model: Model) -> Problems:
     if abs(model.alpha_max + model.alpha_min - 1) > 1e-6:
         found = f"{model.alpha_max} + {model.alpha_min}"
         yield Problem("model.alpha_max", f"alpha_max + alpha_min must be 1, found {found}; set both")
-    if model.path_norm in ("mode", "exact") and model.render_norm != "none":
-        what = f"'{model.path_norm}' compares exact prior weights of paths, which rendering norms change"
-        remedy = f"set model.render_norm to none (found '{model.render_norm}')"
-        yield Problem("model.path_norm", f"{what}; {remedy}")
-    if model.class_prior and model.path_norm == "none":
-        yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
-    if model.joint_prior and model.path_norm not in ("mode", "exact"):
-        yield Problem(
-            "model.joint_prior",
-            f"true needs a form of RPN that compares priors, but model.path_norm is '{model.path_norm}'; "
-            "set that to mode or exact, or this to false",
-        )
-    if model.joint_prior and model.class_prior:
-        yield Problem(
-            "model.class_prior", "true, but model.joint_prior has the class prior in it; set one to false"
-        )
+    yield from prior_problems(model)
     if not model.bias and model.path_norm != "none":
         yield Problem(
             "model.path_norm",
@@ -86,6 +71,39 @@ def model_problems(model: Model) -> Problems:
         yield Problem(
             "model.channels",
             f"needs at least one convolution (a number of feature maps), found {_found(model.channels)}",
+        )
+
+
+def prior_problems(model: Model) -> Problems:
+    """The form of path normalisation, sigma^2 and the class prior fit each other and the rendering pass."""
+    if model.path_norm in ("mode", "exact") and model.render_norm != "none":
+        what = f"'{model.path_norm}' compares exact prior weights of paths, which rendering norms change"
+        remedy = f"set model.render_norm to none (found '{model.render_norm}')"
+        yield Problem("model.path_norm", f"{what}; {remedy}")
+    if model.path_norm == "sampled" and model.render_norm != "none":
+        yield Problem(
+            "model.path_norm",
+            "'sampled' draws from the prior; with rendering norms it would draw from a surrogate (the "
+            "softmax of eta of the normalised renderings), not from the classifier's prior; set "
+            f"model.render_norm to none (found '{model.render_norm}')",
+        )
+    if model.temperature != 1 and not model.render:
+        yield Problem(
+            "model.temperature",
+            f"{model.temperature:g} is the noise variance of a model that renders, but model.render is "
+            "false; leave it at 1",
+        )
+    if model.class_prior and model.path_norm == "none":
+        yield Problem("model.class_prior", "true, but model.path_norm is none; change one of them")
+    if model.joint_prior and model.path_norm not in ("mode", "exact"):
+        yield Problem(
+            "model.joint_prior",
+            f"true needs a form of RPN that compares priors, but model.path_norm is '{model.path_norm}'; "
+            "set that to mode or exact, or this to false",
+        )
+    if model.joint_prior and model.class_prior:
+        yield Problem(
+            "model.class_prior", "true, but model.joint_prior has the class prior in it; set one to false"
         )
 
 

@@ -32,6 +32,23 @@ class Vat:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Chains of ``model.path_norm: sampled``, which draw rendering paths from the prior of each class."""
+
+    chains: int = field(
+        default=2, metadata=about("chains of each class; they go on from step to step", at_least=1)
+    )
+    sweeps: int = field(
+        default=1,
+        metadata=about(
+            "Gibbs sweeps of each chain a training step; a sweep draws every latent once",
+            at_least=1,
+            at_most=10_000,
+        ),
+    )
+
+
+@dataclass(frozen=True)
 class Loss:
     """Loss terms: weights and ramp-ups."""
 
@@ -49,6 +66,7 @@ class Loss:
         metadata=about(f"epochs of the same ramp-up for {ramped_by(GENERATIVE)}", at_least=0),
     )
     vat: Vat = field(default_factory=Vat, metadata=about("perturbation of loss.weights.virtual_adversarial"))
+    sampling: Sampling = field(default_factory=Sampling, metadata=about("chains of model.path_norm: sampled"))
 
 
 @dataclass(frozen=True)

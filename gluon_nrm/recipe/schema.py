@@ -12,7 +12,7 @@ from typing import List, Optional, Union
 
 from gluon_nrm.recipe.chosen import ReadableRecipe
 from gluon_nrm.recipe.fields import about
-from gluon_nrm.recipe.loss_schema import Loss, Teacher, Vat
+from gluon_nrm.recipe.loss_schema import Loss, Sampling, Teacher, Vat
 from gluon_nrm.recipe.terms import LossWeights
 from gluon_nrm.recipe.training_schema import MAX_SEED, Optimiser, Phase, Train
 
@@ -25,6 +25,7 @@ __all__ = [
     "Optimiser",
     "Phase",
     "Recipe",
+    "Sampling",
     "Teacher",
     "Train",
     "Vat",
@@ -191,8 +192,18 @@ class Model:
         default="layerwise",
         metadata=about(
             "form of rendering path normalisation (RPN). layerwise: as released; mode: against the most "
-            "probable path of the prior; exact: over all paths, for very small networks; none: no RPN",
-            choices=("layerwise", "mode", "exact", "none"),
+            "probable path of the prior; sampled: against paths drawn from the prior (loss.sampling); exact: "
+            "over all paths, for very small networks; none: no RPN",
+            choices=("layerwise", "mode", "sampled", "exact", "none"),
+        ),
+    )
+    temperature: float = field(
+        default=1.0,
+        metadata=about(
+            "sigma^2, the variance of the pixel noise; it divides the scores of classes and paths in the "
+            "posterior, in the prior, in every form of RPN, and where images are generated",
+            above=0,
+            at_most=1e6,
         ),
     )
     released_bias: bool = field(

@@ -37,6 +37,7 @@ from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.consistency_targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.optimisers import trained_parameters
+from gluon_nrm.training.path_chains import PathChains
 from gluon_nrm.training.server_updates import check_asynchronous
 from gluon_nrm.training.step import TrainStep
 from gluon_nrm.training.teacher import MeanTeacher
@@ -139,10 +140,13 @@ def assemble(
     adversary = None
     if twin is not None and recipe.loss.weights.virtual_adversarial > 0:
         adversary = Adversary(twin, recipe.loss.vat, recipe.train.seed)
+    chains = None
+    if "chains" in objective.inputs:  # before tracing, because the chains' model traces parts of the network
+        chains = PathChains(net, recipe.loss.sampling, recipe.train.seed, devices[0], workers.rank)
     if hybridise:
         for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
-    step = TrainStep(objective, devices, teacher, adversary, workers)
+    step = TrainStep(objective, devices, teacher, adversary, workers, chains)
     streams = make_streams(recipe, dataset, split, workers)
     parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step, data.facts)
     if workers.kvstore is not None and not workers.asynchronous:

@@ -191,6 +191,8 @@ class Loop:
         targets = self.parts.teacher.arrays() if self.parts.teacher is not None else {}
         if targets:
             arrays["targets"] = targets
+        if self.parts.step.chains is not None:
+            arrays["chains"] = self.parts.step.chains.arrays(self.workers)
         if isinstance(self._trainer, Trainer):
             arrays["optimiser"] = trainer_arrays(self._trainer)
         state = {
@@ -234,6 +236,8 @@ class Loop:
         if self.parts.teacher is not None:
             self._check_images(state, path)
             self.parts.teacher.load(arrays.get("targets", {}), str(path / "targets.npz"))
+        if self.parts.step.chains is not None:
+            self.parts.step.chains.load(arrays.get("chains", {}), str(path / "chains.npz"))
         self.number = int(state["step"])
         self._tally = TermSums(self.parts.objective.names, state["tally"])
         if "loss_scale" in state:

@@ -16,6 +16,7 @@ from gluon_nrm.losses.objective import Objective
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.consistency_targets import Targets
 from gluon_nrm.training.loss_scale import LossScale
+from gluon_nrm.training.path_chains import PathChains
 from gluon_nrm.training.stream_terms import StreamTerms, check_finite, gather_terms
 
 
@@ -32,6 +33,7 @@ class TrainStep:
         teacher: source of the consistency targets, if consistency is among the terms.
         adversary: perturbs the images, if virtual_adversarial is among the terms.
         workers: processes that share each global batch.
+        chains: paths drawn from the prior, for the sampled form of path_norm.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class TrainStep:
         teacher: Optional[Targets] = None,
         adversary: Optional[Adversary] = None,
         workers: Optional[Workers] = None,
+        chains: Optional[PathChains] = None,
     ) -> None:
         self.workers = workers or Workers()
         #: sums gradients over the workers; None if there is nothing to sum
         self.gradient_sum: Optional[GradientSum] = None
         self.objective, self.devices = objective, devices
-        self.teacher, self.adversary = teacher, adversary
+        self.teacher, self.adversary, self.chains = teacher, adversary, chains
         self.scale = LossScale(objective.net.options.dtype == "float16")
         # collecting them at every step would take milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
@@ -94,9 +97,9 @@ class TrainStep:
         found: List[StreamTerms] = []
         gradients: List[Any] = []
         of_first: List[Any] = []
-        zero_states = self._zero_states()
+        paths = self._reference_paths(number)
         for place, (name, batch) in enumerate(streams):
-            arguments = self._inputs(batch, zero_states, number, place)
+            arguments = self._inputs(batch, paths, number, place)
             found.append(self._backward_stream(name, batch, weights, arguments))
             if len(found) < len(streams):
                 gradients = self._gradients()
@@ -131,8 +134,11 @@ class TrainStep:
         column = np.array([[weights[name] * scale] for name in self.objective.names], dtype=np.float32)
         return mx.nd.array(np.repeat(column, part.shape[1], axis=1), ctx=part.context)
 
-    def _zero_states(self) -> List[Any]:
-        """Infer the states of the zero image on every device, if the objective needs them."""
+    def _reference_paths(self, number: int) -> List[Any]:
+        """Paths that path_norm compares with, on every device: the zero image's states, or the chains."""
+        if self.chains is not None:
+            self.chains.advance(number)
+            return list(self.chains.paths(self.devices))
         if "zero_states" not in self.objective.inputs:
             return []
         shape = (1, *self.objective.net.input_shape)
@@ -140,13 +146,11 @@ class TrainStep:
         with mx.autograd.train_mode():
             return [self.objective.zero_states(mx.nd.zeros(shape, ctx=device)) for device in self.devices]
 
-    def _inputs(
-        self, batch: Batch, zero_states: List[Any], number: int, stream: int
-    ) -> List[Tuple[Any, ...]]:
+    def _inputs(self, batch: Batch, paths: List[Any], number: int, stream: int) -> List[Tuple[Any, ...]]:
         """Arguments of the objective for each device."""
         arguments = [split_and_load(mx.nd.array(each), self.devices) for each in (batch.images, batch.labels)]
-        if zero_states:
-            arguments.append(zero_states)
+        if paths:
+            arguments.append(paths)
         if self.teacher is not None:
             arguments.append(self.teacher.of(batch, self.devices))
         if self.adversary is not None:

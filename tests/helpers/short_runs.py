@@ -58,6 +58,16 @@ NO_TEACHER = "teacher: {enabled: true, augmentation: independent}\n"
 TEMPORAL = FULL.replace(NO_TEACHER, "teacher: {enabled: true, method: temporal_ensembling}\n")
 PI = FULL.replace("{enabled: true, augm", "{enabled: true, method: pi, augm")
 VAT = FULL.replace("consistency: 33}", "virtual_adversarial: 2}").replace(NO_TEACHER, "")
+#: Path normalisation by persistent chains; with batch norms, without rendering norms.
+SAMPLED = """\
+data: {name: digits, labels: 20, validation: 50, shift: 1}
+model: {name: digits_cnn, channels: [4, pool, 4], render_norm: none, path_norm: sampled, temperature: 0.5}
+loss: {weights: {cross_entropy: 1, reconstruction: 0.5, path_norm: 0.1}, sampling: {chains: 2, sweeps: 2}}
+optimiser:
+  phases:
+  - {name: adam, lr: 1e-3}
+train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
+"""
 #: Where the consistency target, or the perturbation, comes from the network itself.
 METHODS = {"pi": PI, "temporal": TEMPORAL, "vat": VAT}
 

@@ -16,6 +16,7 @@ from fakes import ROOT
 from short_runs import (
     FULL,
     PI,
+    SAMPLED,
     SUPERVISED,
     TEMPORAL,
     TRACED,
@@ -112,6 +113,8 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         (TEMPORAL, [], {}),
         (TEMPORAL, [], TWO),
         (VAT, [], {}),
+        (SAMPLED, [], {}),
+        (SAMPLED, [], TWO),
     ],
     ids=[
         "supervised",
@@ -123,6 +126,8 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         "temporal",
         "temporal on two devices",
         "vat",
+        "sampled",
+        "sampled on two devices",
     ],
 )
 def test_ctrl_c_after_any_step(

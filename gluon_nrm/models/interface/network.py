@@ -12,7 +12,7 @@ from typing import Any, List, Optional, Tuple
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.layers.classifier import ClassCode, Mixture
+from gluon_nrm.layers.classifier import ClassCode, Mixture, Tempered
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.layers.parameter_count import describe_size
@@ -58,6 +58,7 @@ class Network(NamedBlock):
             raise ModelError(f"a classifier needs at least 2 classes, not {classes}")
         self.options, self.classes, self.input_shape = options, classes, input_shape
         self.stochastic = False
+        self.tempered: Optional[Tempered] = None
         with self.name_scope():
             self.mixture = Mixture(options.alphas)
             self.class_code = ClassCode(classes)
@@ -74,6 +75,15 @@ class Network(NamedBlock):
     def infer(self, x: Tensor) -> List[Inference]:
         """Infer the latents and class scores of every branch, Max first, of images (B, *input_shape)."""
         raise NotImplementedError
+
+    def temper(self, logits: Tensor) -> Tensor:
+        """Divide class scores (B, K) by sigma^2, all but log pi_y (Theorem 3.2)."""
+        return logits if self.tempered is None else self.tempered(logits)
+
+    def _tempering(self) -> Optional[Tempered]:
+        """Make the block of ``temper``, which a subclass keeps as ``tempered``; None where sigma^2 is 1."""
+        temperature = self.options.temperature
+        return None if temperature == 1 else Tempered(temperature, self.class_bias)
 
     def predict(self, inferences: List[Inference]) -> Prediction:
         """Mix the branches' scores."""

@@ -28,7 +28,7 @@ class Inference(NamedTuple):
     A network that does not render returns the class scores only.
     """
 
-    #: class scores, (B, K)
+    #: class scores, (B, K), divided by sigma^2 (``NRMOptions.temperature``) but for log pi_y
     logits: Tensor
     #: state s(l) of each rectifier, position t(l) of each max-pooling (one or more maps), (B, C, H, W) each
     latents: List[List[Tensor]] = []

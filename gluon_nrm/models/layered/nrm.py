@@ -62,6 +62,7 @@ class NRM(Network):
             self.template = ClassTemplate(self.classifier.weight)
             self.template_norms = RenderNorms(channels, (1, 1), options)
             self.spread = SpreadTemplate(size)
+            self.tempered = self._tempering()
 
     def __repr__(self) -> str:
         """Return the network's line, and one line for each layer from the image upwards."""
@@ -93,7 +94,7 @@ class NRM(Network):
     def _gather(self, branch: int, layers: List[LayerInference]) -> Inference:
         """Compute the class scores, and collect the layers' results in one ``Inference``."""
         top = layers[-1].output
-        logits = self.classifier(-top if self.options.branches[branch] == MIN else top)
+        logits = self.temper(self.classifier(-top if self.options.branches[branch] == MIN else top))
         return Inference(
             logits,
             [[latent] for layer in layers for latent in layer.latents],
@@ -122,7 +123,7 @@ class NRM(Network):
         y = zero_image(F, x)
         for layer, affine in zip(self.layers, inference.frozen):
             y, _ = layer.infer_zero(y, affine)
-        return self.classifier(y)
+        return self.temper(self.classifier(y))
 
     def render(self, F: Operators, code: Tensor, inference: Inference, branch: int = 0) -> Rendering:
         """See ``Network``."""

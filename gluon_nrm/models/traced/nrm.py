@@ -56,6 +56,7 @@ class TracedNRM(Network):
             own = own_parameters(traced, self.params) if options.maxmin else {}
             parameters = {**traced.parameters, **own}
             self.inference = TracedInference(self.plan, parameters, options.branches, options.dtype)
+            self.tempered = self._tempering()
             self.render_norms = nn.HybridSequential()
             for shape in self.plan.shapes:
                 self.render_norms.add(RenderNorms(shape[1], map_size(shape), options))
@@ -63,7 +64,7 @@ class TracedNRM(Network):
             self.renderings = nn.HybridSequential()
             for branch in range(len(options.branches)):
                 self.renderings.add(self._rendering(branch))
-            if options.path_norm != "none":
+            if options.runs_zero_image:
                 self.zero = self._zero_path()
             if options.path_norm == "layerwise":
                 self.zero_rendering = self._rendering(ZERO_PATH)
@@ -87,7 +88,8 @@ class TracedNRM(Network):
 
     def infer(self, x: Tensor) -> List[Inference]:
         """Infer the latents of every branch; nodes before the first non-linearity run once for both."""
-        return [Inference(*each) for each in self.inference(x)]
+        found = [Inference(*each) for each in self.inference(x)]
+        return [each._replace(logits=self.temper(each.logits)) for each in found]
 
     def render(self, F: Operators, code: Tensor, inference: Inference, branch: int = 0) -> Rendering:
         """See ``Network``."""
@@ -100,7 +102,7 @@ class TracedNRM(Network):
 
     def score_zero(self, F: Operators, x: Tensor, inference: Inference) -> Tensor:
         """See ``Network``."""
-        return self.zero(zero_image(F, x), inference.frozen)[0]
+        return self.temper(self.zero(zero_image(F, x), inference.frozen)[0])
 
     def render_zero(self, F: Operators, states: Tensor, inference: Inference) -> List[Tensor]:
         """See ``Network``."""

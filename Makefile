@@ -27,7 +27,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
-	results-photos photos-check deploy-check wheel-check doctor docs clean
+	results-fashion results-maxmin results-ablation results-photos photos-check deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -35,7 +35,7 @@ help:
 	@echo 'make fuzz     a minute of damaged and hostile files for every reader; ARGS="--seconds 600 --seed 3" for more'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
-	@echo '              results-paths, results-photos'
+	@echo '              results-paths, results-photos, results-fashion (a night), results-maxmin, results-ablation'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
@@ -102,6 +102,36 @@ results-paths: install
 	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/path-norm/* --csv results/path_norm.csv
 	$(BIN)/python tools/paths.py runs/digits-50/digits_nrm-s* runs/digits-50/digits_nrm_rpn-s* --csv results/paths.csv --plot results/paths.png
+
+# Every method of Table 3 on Fashion-MNIST: 500, 1,000 and all labels, three seeds of the run and of the labelled draw. A night on
+# two cores; what was stopped goes on where it was, what is finished is left alone.
+results-fashion: install
+	OMP_NUM_THREADS=1 $(BIN)/python tools/table.py table3 --data fashion_mnist --seeds 0 1 2 --train --jobs $(JOBS) --out results
+
+# Max-Min against cross-entropy on Fashion-MNIST, all labels: the same steps, then cross-entropy with twice the steps, which is the
+# same time. Three seeds.
+results-maxmin: install
+	@for seed in 0 1 2; do \
+		for recipe in fashion_mnist_cnn_cutout fashion_mnist_cnn_cutout_maxmin; do \
+			echo "recipes/$$recipe.yaml --seed $$seed --runs runs/maxmin"; done; \
+		echo "recipes/fashion_mnist_cnn_cutout.yaml --seed $$seed --set train.epochs=20 --set name=fashion_mnist_cnn_cutout_twice --runs runs/maxmin"; \
+	done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/maxmin/* --csv results/maxmin_fashion_mnist.csv
+
+# The terms of NRM + RPN, each alone and each left out, three seeds of the run and of the labelled draw; DATA=digits for those alone.
+DATA = digits fashion_mnist
+TERMS = reconstruction entropy moment_matching path_norm
+results-ablation: install
+	@for data in $(DATA); do for seed in 0 1 2; do \
+		run="--seed $$seed --set data.split_seed=$$seed --runs runs/ablation"; base=$${data}_nrm_rpn; \
+		for recipe in $$base $${data}_supervised $${data}_nrm_equation12; do echo "recipes/$$recipe.yaml $$run"; done; \
+		for term in $(TERMS); do \
+			echo "recipes/$$base.yaml $$run --set loss.weights.$$term=0 --set name=$${base}_without_$$term"; \
+			only=""; for other in $(TERMS); do [ $$other = $$term ] || only="$$only --set loss.weights.$$other=0"; done; \
+			echo "recipes/$$base.yaml $$run $$only --set name=$${data}_$${term}_alone"; \
+		done; \
+	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py runs/ablation/* --csv results/ablation.csv
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

@@ -329,7 +329,7 @@ def shared(recipe: Recipe) -> Dict[str, Any]:
     return asdict(replace(recipe, model=model, train=train, loss=Loss(), teacher=Teacher(), name=""))
 
 
-@pytest.mark.parametrize("data", ["digits", "cifar10", "cifar100", "svhn"])
+@pytest.mark.parametrize("data", ["digits", "fashion_mnist", "cifar10", "cifar100", "svhn"])
 def test_the_methods_of_a_table_share_all_but_the_method(data: str) -> None:
     """Apart from whether they render, the authors' batches and rates, and the steps of what is supervised."""
     found = []

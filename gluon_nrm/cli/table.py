@@ -4,7 +4,7 @@ gluon-nrm table runs/digits_*-s? [--csv digits.csv]
 gluon-nrm table digits.csv
 gluon-nrm table table3                                         the runs there are, written to tables/
 gluon-nrm table table3 --seeds 0 1 2 --train                   trains what is missing, run after run
-gluon-nrm table table3 --data digits --seeds 0 1 2 --train     the same methods on the embedded digits
+gluon-nrm table table3 --data digits --train --jobs 2          on the embedded digits, two runs at once
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ from typing import List, Sequence
 from gluon_nrm.console.aligned_tables import for_stream
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place
 from gluon_nrm.errors import RunError
+from gluon_nrm.option_names import option
 from gluon_nrm.recipe.shipped import recipes_folder
-from gluon_nrm.report.paper_tables import TABLES, Table, get_table
-from gluon_nrm.report.reproduce import report, train_missing
+from gluon_nrm.report.paper_tables import STAND_INS, TABLES, Table, get_table
+from gluon_nrm.report.reproduce import train_missing
 from gluon_nrm.report.table_cost import describe_cost
+from gluon_nrm.report.table_files import make_table
 from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
 from gluon_nrm.storage.files import exists
 from gluon_nrm.system.commands import command
 
 #: Of ``--train``.
 SEEDS = (0, 1, 2)
+#: Folder of a checkout with the rows of our runs.
+RESULTS = Path("results")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,10 +58,18 @@ def main(arguments: Sequence[str]) -> int:
 
 def _paper(options: argparse.Namespace) -> int:
     table, recipes = get_table(str(options.runs[0]), options.data), recipes_folder()
+    if not table.runnable(recipes):
+        raise RunError(
+            f"{option('data')}: there is no recipe {table.data}_*.yaml of its methods in {recipes}"
+        )
     if options.train:
         train_missing(table, options.seeds or SEEDS, options.root, recipes, rows=options.rows,
-                      devices=options.devices, data_dir=options.data_dir)  # fmt: skip
-    made = report(table, options.seeds, options.root, options.out, recipes, options.rows)
+                      devices=options.devices, data_dir=options.data_dir, jobs=options.jobs)  # fmt: skip
+    made = make_table(table, options.seeds, options.root, options.out, recipes, options.rows)
+    kept = RESULTS / f"{table.stem}_runs.csv"
+    if not made.runs and not options.train and options.rows is None and exists(kept, RunError):
+        print(f"none of its runs is in {options.root}/; this is made from {kept}\n")
+        made = make_table(table, options.seeds, options.root, options.out, recipes, kept)
     print(for_stream(made.markdown, sys.stdout))
     print("\n".join(f"written: {path}" for path in made.paths) if made.runs else _empty(table, options))
     return 0
@@ -69,11 +81,17 @@ def _empty(table: Table, options: argparse.Namespace) -> str:
     words = [table.name, *([] if table.own else ["--data", table.data]), "--seeds", *map(str, seeds)]
     if options.root != Path("runs"):
         words += ["--root", str(options.root)]
-    cells = [cell for cell in table.cells for _ in seeds]
+    cells = [cell for cell in table.runnable(recipes_folder()) for _ in seeds]
     return (
         f"none of its runs is in {options.root}/, so nothing is written; to train all {len(cells)}: "
         f"{command('table', *words, '--train')}\n{describe_cost(cells, recipes_folder())}"
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,9 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help=what)
     parser.add_argument("--csv", type=place, metavar="FILE", help="also write one line a run to this file")
     paper = parser.add_argument_group("with a table of the paper")
-    paper.add_argument("--data", help="make it on another data set: digits")
+    paper.add_argument("--data", help=f"make it on another data set: {' or '.join(STAND_INS)}")
     paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")
     paper.add_argument("--train", action="store_true", help="train the runs that are missing (seeds 0 1 2)")
+    paper.add_argument(
+        "--jobs", type=_count, default=1, metavar="N", help="runs to train at once, which share the cores (1)"
+    )
     paper.add_argument(
         "--root",
         type=place,

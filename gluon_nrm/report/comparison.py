@@ -6,13 +6,13 @@ import csv
 import io
 import statistics
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.report.paper_tables import METHODS, Cell, Column, Table
 from gluon_nrm.report.published import Logged, Published
-from gluon_nrm.runs.tables import Row, format_mean_std
+from gluon_nrm.runs.tables import Row
 from gluon_nrm.storage.files import os_errors, write_text
 
 COLUMNS = (
@@ -27,10 +27,12 @@ class Compared(NamedTuple):
 
     method: str
     column: Column
-    recipe: str  # "" if this package does not run the method
+    recipe: str  # "" if this package does not run the method, or has no recipe of it for this column
     reported: Optional[Published]
     runs: List[Row]
     logged: Optional[Logged] = None
+    in_paper: bool = True
+    """The paper's table has this row."""
 
     def mean(self, key: str = "test_error_last") -> Optional[float]:
         """Mean over the runs, in per cent; None if there are none."""
@@ -39,6 +41,11 @@ class Compared(NamedTuple):
     def std(self, key: str = "test_error_last") -> Optional[float]:
         """Sample standard deviation; None for fewer than two runs."""
         return statistics.stdev(row[key] for row in self.runs) if len(self.runs) > 1 else None
+
+    @property
+    def without_recipe(self) -> bool:
+        """True if the package runs the method, but has no recipe of it for this column."""
+        return not self.recipe and self.method in METHODS
 
     @property
     def unfinished(self) -> int:
@@ -75,21 +82,30 @@ def compare(
     applies = [each for each in published if each.table == table.name and table.own]
     reported = {(each.method, each.column): each for each in applies}
     logs = {(each.method, each.column): each for each in logged if each.table == table.name and table.own}
+    rows_of_paper = {each.method for each in published if each.table == table.name}
     others = dict.fromkeys(method for method, _ in [*reported, *logs] if method not in METHODS)
+    ours = {(cell.method, cell.column.name): cell for cell in table.runnable(recipes)}
     cells = []
     for method in [*others, *METHODS]:
         for column in table.columns:
             key = (method, column.name)
-            if method not in METHODS:
-                cells.append(Compared(method, column, "", reported.get(key), [], logs.get(key)))
-                continue
-            cell = table.cell(method, column)
-            settings = settings_of(cell, recipes)
-            ours = (cell.recipe, settings, "test")
-            runs = [row for row in rows if (row["recipe"], row["settings"], row["evaluated_on"]) == ours]
-            _check_once(runs)
-            cells.append(Compared(method, column, cell.recipe, reported.get(key), runs, logs.get(key)))
+            recipe = ours[key].recipe if key in ours else ""
+            runs = _runs_of(ours[key], rows, recipes) if key in ours else []
+            figures = (reported.get(key), runs, logs.get(key))
+            cells.append(Compared(method, column, recipe, *figures, method in rows_of_paper))
     return cells
+
+
+def _runs_of(cell: Cell, rows: Sequence[Row], recipes: Path) -> List[Row]:
+    """Return the runs of a cell.
+
+    Raises:
+        RunError: two of them have the same seeds.
+    """
+    wanted = (cell.recipe, settings_of(cell, recipes), "test")
+    runs = [row for row in rows if (row["recipe"], row["settings"], row["evaluated_on"]) == wanted]
+    _check_once(runs)
+    return runs
 
 
 def _check_once(runs: Sequence[Row]) -> None:
@@ -103,76 +119,6 @@ def _check_once(runs: Sequence[Row]) -> None:
                 names = [str(each.get("path", each["run"])) for each in (seen[key], row)]
             raise RunError(f"{names[0]} and {names[1]} are one recipe with one seed;\nmove one of them away")
         seen[key] = row
-
-
-def to_markdown(table: Table, cells: Sequence[Compared]) -> str:
-    """Format the cells as a Markdown table with notes."""
-    lines = [f"**{table.title}: test error (%)**", ""]
-    kinds = {column: _kinds(table, column, cells) for column in table.columns}
-    titles = [f"{column.name}{kind}" for column in table.columns for kind in kinds[column]]
-    lines += ["| method | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
-    for method in dict.fromkeys(cell.method for cell in cells):
-        row = [cell for cell in cells if cell.method == method]
-        texts = [_TEXTS[kind](cell) for cell in row for kind in kinds[cell.column]]
-        name = method if row[0].recipe else f"{method} §"
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines + _notes(table, cells)) + "\n"
-
-
-def _reported(cell: Compared) -> str:
-    figure = cell.reported
-    if figure is None or figure.value is None:
-        return ""
-    spread = "" if figure.std is None else f" ± {figure.std:.2f}"
-    return f"{figure.value:.2f}{spread}{' ‡' if figure.status == 'cited' else ''}"
-
-
-def _ours(cell: Compared) -> str:
-    mean = cell.mean()
-    if mean is None:
-        return ""
-    return f"{format_mean_std(mean, cell.std())} ({len(cell.runs)}{' *' if cell.unfinished else ''})"
-
-
-def _logged(cell: Compared) -> str:
-    if cell.logged is None:
-        return ""
-    return f"{cell.logged.value:.2f}{'' if cell.logged.finished else ' ¶'}"
-
-
-#: Ending of a column's title -> text of its cells.
-_TEXTS: Dict[str, Callable[[Compared], str]] = {
-    " reported": _reported, " ours": _ours, " logged": _logged, "": _ours,
-}  # fmt: skip
-
-
-def _kinds(table: Table, column: Column, cells: Sequence[Compared]) -> List[str]:
-    """Return the endings of the titles of a number of labels."""
-    if not table.own:
-        return [""]
-    logs = any(cell.logged is not None for cell in cells if cell.column == column)
-    return [" reported", " ours", *([" logged"] if logs else [])]
-
-
-def _notes(table: Table, cells: Sequence[Compared]) -> List[str]:
-    commits = sorted({commit for cell in cells for row in cell.runs for commit in str(row["commit"]).split()})
-    notes = ["Ours: mean ± standard deviation of the error after the last epoch, number of runs in brackets."]
-    if table.own:
-        notes.append("Reported: as the method's own paper has it; an empty cell is not available.")
-    if any(cell.logged for cell in cells):
-        notes.append(
-            "Logged: best error on the test set in the log of one of the authors' own runs; "
-            "¶ the log ends before the last epoch."
-        )
-    if commits:
-        notes.append("Commits of the runs: " + ", ".join(commits) + ".")
-    if any(cell.unfinished for cell in cells):
-        notes.append("\\* not all of these runs have reached their last epoch.")
-    if any(cell.reported and cell.reported.status == "cited" for cell in cells):
-        notes.append("‡ as usually cited; the source was not read again.")
-    if any(not cell.recipe for cell in cells):
-        notes.append("§ reported only: this package does not run it.")
-    return ["", *[line for note in notes for line in (note, "")]][:-1]
 
 
 def write_comparison(table: Table, cells: Sequence[Compared], path: Path) -> None:

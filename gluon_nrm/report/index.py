@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from gluon_nrm.errors import RunError
-from gluon_nrm.report.paper_tables import METHODS, STAND_INS, TABLES, Table, get_table
+from gluon_nrm.report.paper_tables import STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.published import read_published
 from gluon_nrm.report.recipe_header import read_header
 from gluon_nrm.storage import csv_io
@@ -41,7 +41,7 @@ def render(root: Path = ROOT) -> str:
     """
     tables = [*TABLES.values(), *[get_table("table3", data) for data in STAND_INS]]
     shown = {cell.recipe for table in tables for cell in table.cells}
-    parts = [INTRODUCTION, *[_table(table, root) for table in tables]]
+    parts = [INTRODUCTION, *[_table(table, root) for table in tables if table.runnable(root / "recipes")]]
     others = [path for path in find_files(root / "recipes", "*.yaml", RunError) if path.stem not in shown]
     lines = ["## Further recipes", "", "| recipe | subject | reported | time and memory |"]
     lines.append("|---|---|---|---|")
@@ -57,21 +57,20 @@ def _table(table: Table, root: Path) -> str:
     published = read_published()
     applies = [each for each in published if each.table == table.name and table.own]
     reported = {(each.method, each.column): each for each in applies}
-    ours = _ours(root / "results" / f"{table.name if table.own else f'{table.name}_{table.data}'}.csv")
+    ours = _ours(root / "results" / f"{table.stem}.csv")
     lines = [f"## {table.title}", "", "| recipe | row | column | reported | ours | time and memory |"]
     lines.append("|---|---|---|---:|---:|---|")
-    for method in METHODS:
-        for column in table.columns:
-            cell = table.cell(method, column)
-            header = read_header(root / "recipes" / f"{cell.recipe}.yaml")
-            figure = reported.get((method, column.name))
-            said = ""
-            if figure is not None and figure.value is not None:
-                said = f"{figure.value:.2f}" + ("" if figure.std is None else f" ± {figure.std:.2f}")
-                said += " (cited)" if figure.status == "cited" else ""
-            found = ours.get((method, column.name), "")
-            name = " ".join([_link(cell.recipe), *[f"`--set {each}`" for each in cell.overrides]])
-            lines.append(_line([name, method, column.name, said, found, header.get("cost", "")]))
+    for cell in table.runnable(root / "recipes"):
+        method, column = cell.method, cell.column.name
+        header = read_header(root / "recipes" / f"{cell.recipe}.yaml")
+        figure = reported.get((method, column))
+        said = ""
+        if figure is not None and figure.value is not None:
+            said = f"{figure.value:.2f}" + ("" if figure.std is None else f" ± {figure.std:.2f}")
+            said += " (cited)" if figure.status == "cited" else ""
+        found = ours.get((method, column), "")
+        name = " ".join([_link(cell.recipe), *[f"`--set {each}`" for each in cell.overrides]])
+        lines.append(_line([name, method, column, said, found, header.get("cost", "")]))
     return "\n".join(lines) + "\n"
 
 

@@ -1,21 +1,17 @@
-"""Reproduction of a table of the paper: train missing runs, write the table and its plot."""
+"""Reproduction of a table of the paper: which runs there are, which are missing; training of those."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from gluon_nrm.console.display import say
-from gluon_nrm.errors import RunError
-from gluon_nrm.recipe import Recipe
-from gluon_nrm.report.comparison import Compared, compare, settings_of, to_markdown, write_comparison
+from gluon_nrm.report.comparison import settings_of
 from gluon_nrm.report.find_runs import find_runs
 from gluon_nrm.report.paper_tables import Cell, Table
-from gluon_nrm.report.published import read_logged, read_published
-from gluon_nrm.runs.figures import Group, plot_comparison
-from gluon_nrm.runs.tables import Row, read_csv, write_csv
-from gluon_nrm.storage.files import os_errors, write_text
+from gluon_nrm.report.side_by_side import Job, run_side_by_side
+from gluon_nrm.runs.tables import Row, read_csv
+from gluon_nrm.system.commands import start_words
 from gluon_nrm.training.fit import fit
 
 
@@ -24,6 +20,11 @@ class Missing(NamedTuple):
 
     cell: Cell
     seed: int
+
+    @property
+    def title(self) -> str:
+        """Method, number of labels and seed."""
+        return f"{self.cell.method}, {self.cell.column.name} labels, seed {self.seed}"
 
 
 def known_runs(
@@ -63,8 +64,8 @@ def missing_runs(
     done = {
         (row["settings"], row["seed"], None if row["labels"] == "all" else row["split_seed"]) for row in known
     }
-    settings = {cell: settings_of(cell, recipes) for cell in table.cells}
-    wanted = [Missing(cell, seed) for seed in seeds for cell in table.cells]
+    settings = {cell: settings_of(cell, recipes) for cell in table.runnable(recipes)}
+    wanted = [Missing(cell, seed) for seed in seeds for cell in settings]
     drawn = [None if each.cell.column.labels is None else each.seed for each in wanted]
     return [each for each, split in zip(wanted, drawn) if (settings[each.cell], each.seed, split) not in done]
 
@@ -78,96 +79,54 @@ def train_missing(
     rows: Optional[Path] = None,
     devices: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
+    jobs: int = 1,
 ) -> None:
-    """Train the runs of ``missing_runs`` one after the other; interrupted runs are continued.
+    """Train the runs of ``missing_runs``; interrupted runs are continued.
 
-    A seed is used for the run and for its labelled draw.
-
-    Raises:
-        NRMError: as ``fit``.
-    """
-    missing = missing_runs(table, seeds, runs, recipes, rows)
-    places = {_key(row): Path(row["path"]).parent for row in find_runs(table, runs, seeds)}
-    for number, (cell, seed) in enumerate(missing, start=1):
-        what = f"{cell.method}, {cell.column.name} labels, seed {seed}"
-        say(f"run {number} of {len(missing)}: {what}")
-        recipe = _seeded(cell.load(recipes), seed)
-        key = (cell.recipe, settings_of(cell, recipes), seed, recipe.data.split_seed, "test")
-        root = places.get(key, runs / table.folder(cell.column))  # an interrupted run goes on where it is
-        fit(recipe, devices=devices, root=root, data_dir=data_dir)
-
-
-def _seeded(recipe: Recipe, seed: int) -> Recipe:
-    data = recipe.data if recipe.data.labels is None else replace(recipe.data, split_seed=seed)
-    return replace(recipe, data=data, train=replace(recipe.train, seed=seed))
-
-
-class Reported(NamedTuple):
-    """A table made from runs."""
-
-    markdown: str
-    #: number of runs in it
-    runs: int
-    #: the files written: the table in Markdown, its cells and its runs as CSV, and the plot
-    paths: List[Path]
-
-
-def report(
-    table: Table,
-    seeds: Optional[Sequence[int]],
-    runs: Path,
-    out: Path,
-    recipes: Path,
-    rows: Optional[Path] = None,
-) -> Reported:
-    """Make a table from the existing runs, finished or not, and write it, unless there is no run.
+    A seed is used for the run and for its labelled draw. One run at a time is trained in this process;
+    several at once are trained in processes of their own, which share the cores.
 
     Args:
         table: the table.
-        seeds: seeds of the runs to take; None: all.
+        seeds: of its runs.
         runs: folder of all runs.
-        out: folder of the files.
         recipes: folder of the recipes.
         rows: CSV file with runs that have no folder here.
+        devices: as for ``fit``.
+        data_dir: as for ``fit``.
+        jobs: number of runs that are trained at once.
 
     Raises:
-        NRMError: a file cannot be read or written, or a run is damaged.
+        NRMError: as ``fit``; or runs failed that were trained in processes of their own.
     """
-    found = known_runs(table, runs, rows, seeds)
-    cells = compare(table, found, read_published(), recipes, read_logged())
-    taken = [row for cell in cells for row in cell.runs]
-    text = to_markdown(table, cells)
-    return Reported(text, len(taken), _write(table, cells, text, out) if taken else [])
+    missing = missing_runs(table, seeds, runs, recipes, rows)
+    places = {_key(row): Path(row["path"]).parent for row in find_runs(table, runs, seeds)}
+    folders = []
+    for cell, seed in missing:
+        split = 0 if cell.column.labels is None else seed
+        key = (cell.recipe, settings_of(cell, recipes), seed, split, "test")
+        # an interrupted run goes on where it is
+        folders.append(places.get(key, runs / table.folder(cell.column)))
+    if jobs > 1:
+        options = [*([] if devices is None else ["--devices", devices]),
+                   *([] if data_dir is None else ["--data-dir", str(data_dir)])]  # fmt: skip
+        words = [[*_command(each, recipes, folder), *options] for each, folder in zip(missing, folders)]
+        run_side_by_side([Job(each.title, line) for each, line in zip(missing, words)], jobs)
+        return
+    for number, (each, folder) in enumerate(zip(missing, folders), start=1):
+        say(f"run {number} of {len(missing)}: {each.title}")
+        recipe = each.cell.load(recipes, *_seeds(each))
+        fit(recipe, devices=devices, root=folder, data_dir=data_dir)
 
 
-def _write(table: Table, cells: Sequence[Compared], text: str, folder: Path) -> List[Path]:
-    """Write the files of a table."""
-    with os_errors(RunError, "make", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    stem = table.name if table.own else f"{table.name}_{table.data}"
-    paths = [folder / f"{stem}{ending}" for ending in (".md", ".csv", "_runs.csv", ".png")]
-    with os_errors(RunError, "write", paths[0]):
-        write_text(paths[0], text)
-    write_comparison(table, cells, paths[1])
-    write_csv([row for cell in cells for row in cell.runs], paths[2])
-    note = "; filled: ours, hollow: reported" if table.own else ""
-    names = list(dict.fromkeys(cell.method for cell in cells))
-    plot_comparison(_groups(table, cells), paths[3], names, f"{table.title}{note}")
-    return paths
+def _command(run: Missing, recipes: Path, folder: Path) -> List[str]:
+    """Return the words that train a run in a process of its own."""
+    changes = [*run.cell.overrides, *_seeds(run)]
+    sets = [word for change in changes for word in ("--set", change)]
+    return [*start_words("train"), str(recipes / f"{run.cell.recipe}.yaml"), *sets, "--runs", str(folder)]
 
 
-def _groups(table: Table, cells: Sequence[Compared]) -> List[Group]:
-    """Collect the reported errors and ours for the plot, one group per column."""
-    groups: List[Group] = []
-    for column in table.columns:
-        drawn = []
-        for cell in cells:
-            if cell.column != column:
-                continue
-            if cell.reported is not None and cell.reported.value is not None:
-                drawn.append((cell.method, cell.reported.value, cell.reported.std or 0.0, False))
-            mean = cell.mean()
-            if mean is not None:
-                drawn.append((cell.method, mean, cell.std() or 0.0, True))
-        groups.append((f"{column.name} labels", drawn))
-    return groups
+def _seeds(run: Missing) -> List[str]:
+    """Return the changes to a cell's recipe that set the seeds; with all labels none are drawn."""
+    split = [] if run.cell.column.labels is None else [f"data.split_seed={run.seed}"]
+    return [f"train.seed={run.seed}", *split]

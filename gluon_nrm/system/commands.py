@@ -50,6 +50,12 @@ def command_words(name: str) -> List[str]:
     return ["python", f"tools/{_SCRIPTS.get(name, name)}.py"]
 
 
+def start_words(name: str) -> List[str]:
+    """Return the words that start a command in a new process, from any folder."""
+    script = TOOLS / f"{_SCRIPTS.get(name, name)}.py"
+    return [sys.executable, *([str(script)] if in_checkout() else ["-m", "gluon_nrm", name])]
+
+
 def command(name: str, *arguments: str) -> str:
     """Return the line that runs a command with some arguments, quoted for a shell."""
     return shlex.join([*command_words(name), *arguments])

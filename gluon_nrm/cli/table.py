@@ -4,6 +4,7 @@ gluon-nrm table runs/digits_*-s? [--csv digits.csv]
 gluon-nrm table digits.csv
 gluon-nrm table table3                                         the runs there are, written to tables/
 gluon-nrm table table3 --seeds 0 1 2 --train                   trains what is missing, run after run
+gluon-nrm table table3 --paired                                also what each part adds, seed by seed
 gluon-nrm table table3 --data digits --train --jobs 2          on the embedded digits, two runs at once
 """
 
@@ -65,11 +66,11 @@ def _paper(options: argparse.Namespace) -> int:
     if options.train:
         train_missing(table, options.seeds or SEEDS, options.root, recipes, rows=options.rows,
                       devices=options.devices, data_dir=options.data_dir, jobs=options.jobs)  # fmt: skip
-    made = make_table(table, options.seeds, options.root, options.out, recipes, options.rows)
+    made = make_table(table, options.seeds, options.root, options.out, recipes, options.rows, options.paired)
     kept = RESULTS / f"{table.stem}_runs.csv"
     if not made.runs and not options.train and options.rows is None and exists(kept, RunError):
         print(f"none of its runs is in {options.root}/; this is made from {kept}\n")
-        made = make_table(table, options.seeds, options.root, options.out, recipes, kept)
+        made = make_table(table, options.seeds, options.root, options.out, recipes, kept, options.paired)
     print(for_stream(made.markdown, sys.stdout))
     print("\n".join(f"written: {path}" for path in made.paths) if made.runs else _empty(table, options))
     return 0
@@ -113,13 +114,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the runs anywhere under this folder are found (default: runs)",
     )
-    paper.add_argument("--from", type=place, dest="rows", metavar="CSV", help="further runs, as --csv writes")
+    paper.add_argument(
+        "--paired", action="store_true", help="add the differences between methods, paired by seed"
+    )
+    paper.add_argument(
+        "--from",
+        type=place,
+        dest="rows",
+        metavar="CSV",
+        help="further runs: TABLE_runs.csv, or as --csv writes",
+    )
     paper.add_argument(
         "--out",
         type=place,
         metavar="DIR",
         default=Path("tables"),
-        help="for table, CSV and plot (default: tables)",
+        help="for table, CSV and figures (default: tables)",
     )
     paper.add_argument("--devices", help="with --train, as for the command train")
     add_data_dir(parser)

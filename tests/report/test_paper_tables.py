@@ -200,6 +200,7 @@ def test_training_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     written = table_files.make_table(DIGITS, None, runs, tmp_path / "out", checkout / "recipes").paths
     assert [path.name for path in written] == [
         "table3_digits.md", "table3_digits.csv", "table3_digits_runs.csv", "table3_digits.png",
+        "table3_digits_curves.csv", "table3_digits_curves.png",
     ]  # fmt: skip
     assert len(read_csv(written[2])) == 4
     assert imread(str(written[3])).ndim == 3
@@ -301,7 +302,8 @@ def test_the_tool(tmp_path: Path) -> None:
     done = call(tmp_path, "table5", "--root", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "| VAT + EntMin |" in done.stdout and "4.25 (1)" in done.stdout
-    names = ["table5.csv", "table5.md", "table5.png", "table5_runs.csv"]
+    endings = (".csv", ".md", ".png", "_curves.csv", "_curves.png", "_runs.csv")
+    names = [f"table5{ending}" for ending in endings]
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == names
     assert (tmp_path / "tables" / "table5.md").read_text(encoding="utf-8") in done.stdout
 

@@ -4,6 +4,7 @@ Each block returns a loss per image, (B,); moment matching alone returns a loss 
 """
 
 import gluon_nrm.system.needs_mxnet  # noqa: F401
+from gluon_nrm.losses.balance import Balance
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
@@ -18,6 +19,7 @@ from gluon_nrm.recipe.terms import TERMS
 from gluon_nrm.rules.prior_score import prior_score
 
 __all__ = [
+    "Balance",
     "ClassPriorNorm",
     "Consistency",
     "CrossEntropy",

@@ -10,6 +10,7 @@ from mxnet.gluon.parameter import Parameter, ParameterDict
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.quiet_block import QuietBlock
+from gluon_nrm.losses.balance import Balance
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
 from gluon_nrm.losses.entropy import Entropy
@@ -82,6 +83,7 @@ class TermGraph(QuietBlock):
             self.cross_entropy = CrossEntropy(net.classes, options.alphas)
             self.reconstruction = Reconstruction(options.alphas)
             self.entropy = Entropy(net.classes)
+            self.balance = Balance(net.classes)
             self.moment_matching = matching
             self.consistency = Consistency(partial)
             if "virtual_adversarial" in names:
@@ -99,6 +101,7 @@ class TermGraph(QuietBlock):
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
             "entropy": lambda: self.entropy(q),
+            "balance": lambda: self.balance(q),
             MATCHING: lambda: F.zeros_like(label),  # ``Objective`` adds it
             "path_norm": lambda: self._normalise_path(F, x, joint, extra.get("chains")),
             "consistency": lambda: self.consistency(q, extra["teacher"]),

@@ -49,6 +49,30 @@ def data_problems(recipe: Recipe) -> Problems:
         )
 
 
+def unsupervised_problems(recipe: Recipe) -> Problems:
+    """Without labels there is no labelled stream, and no term that needs labels; with labels there is one."""
+    data, train, weights = recipe.data, recipe.train, recipe.loss.weights
+    if data.labels != 0:
+        if train.batch_labelled == 0:
+            yield Problem(
+                "train.batch_labelled", "0 is for data.labels 0 (unsupervised learning); give at least 1"
+            )
+        return
+    if weights.cross_entropy > 0:
+        yield Problem(
+            "loss.weights.cross_entropy",
+            f"{weights.cross_entropy:g} needs labels, but data.labels is 0; set it to 0",
+        )
+    if train.batch_labelled > 0:
+        yield Problem("train.batch_labelled", f"{train.batch_labelled}, but data.labels is 0; set it to 0")
+    if train.batch_unlabelled == 0:
+        yield Problem(
+            "train.batch_unlabelled", "0, but with data.labels 0 it is the only stream; give at least 1"
+        )
+    if data.split_file is not None:
+        yield Problem("data.split_file", "lists labelled images, but data.labels is 0; remove it")
+
+
 def model_problems(model: Model) -> Problems:
     """The shares add up to 1, path normalisation fits the other switches, a network has a convolution.
 
@@ -289,6 +313,7 @@ def _found(value: Any) -> str:
 RULES: Sequence[Callable[[Recipe], Problems]] = (
     name_problems,
     data_problems,
+    unsupervised_problems,
     lambda recipe: model_problems(recipe.model),
     lambda recipe: start_problems(recipe.model),
     loss_problems,

@@ -49,6 +49,8 @@ RULES = """\
 - `model.bias: false` needs `model.path_norm: none` and `model.released_bias: false`.
 - `data.labels: null` (every image is labelled) with an unlabelled stream needs `data.unlabelled` (or a folder
   `unlabelled` in `data.path`), or `data.unlabelled_includes_labelled: true`.
+- `data.labels: 0` (unsupervised learning) needs `train.batch_labelled: 0`, `train.batch_unlabelled` above 0,
+  `loss.weights.cross_entropy: 0` and no `data.split_file`.
 - Every phase but the last needs `epochs`. Together the phases last at least `train.epochs`; training stops
   there.
 - Keys of one schedule: `final_lr` (cosine, exponential), `decay_epochs` (exponential), `restart_epochs` and

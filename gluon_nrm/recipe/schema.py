@@ -44,8 +44,9 @@ class Data:
     labels: Optional[int] = field(
         default=None,
         metadata=about(
-            "number of labelled images, the same for each class; null: every image with a class is labelled",
-            at_least=1,
+            "number of labelled images, the same for each class; 0: none, unsupervised learning; null: every "
+            "image with a class is labelled",
+            at_least=0,
         ),
     )
     split_seed: int = field(

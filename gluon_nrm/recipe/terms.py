@@ -65,6 +65,10 @@ class LossWeights:
         "distance from the prediction of the image perturbed by loss.vat (VAT)", "vat",
         "virtual adversarial", "#17becf", extra_input="perturbed", ramp_up=CONSISTENCY,
     )  # fmt: skip
+    balance: float = _weight(
+        "entropy of the mean prediction of a batch, maximised, so that all classes are used", "bal",
+        "class balance", "#bcbd22",
+    )  # fmt: skip
 
 
 #: Every term by its name, in the order in which the objective returns them.

@@ -104,7 +104,11 @@ class Train:
 
     epochs: int = field(metadata=about("number of epochs", at_least=1, at_most=MAX_EPOCHS))
     batch_labelled: int = field(
-        metadata=about("labelled images per step, over all devices", at_least=1, at_most=MAX_BATCH)
+        metadata=about(
+            "labelled images per step, over all devices; 0 for data.labels 0 alone",
+            at_least=0,
+            at_most=MAX_BATCH,
+        )
     )
     batch_unlabelled: int = field(
         default=0,

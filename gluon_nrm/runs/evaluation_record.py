@@ -16,6 +16,7 @@ import numpy as np
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import Recipe
+from gluon_nrm.runs.clusters import Clustering
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
@@ -97,6 +98,8 @@ class EvaluationRecord:
     confusions: List[ConfusedPair]
     #: images of each true class (row) by predicted class (column); None for more than ``MOST_CLASSES``
     confusion_matrix: Optional[List[List[int]]] = None
+    #: of a run without labels; its errors are those after the clusters have been matched to classes
+    clustering: Optional[Clustering] = None
 
     def worst_classes(self, count: int) -> List[ClassResult]:
         """The classes of the largest error, those without a mistake left out."""
@@ -188,6 +191,8 @@ def write_evaluation(record: EvaluationRecord, path: Path) -> None:
     """
     value = asdict(record)
     matrix = value.pop("confusion_matrix")
+    if record.clustering is None:
+        del value["clustering"]
     text = json.dumps(value, indent=2)
     rows = "null" if matrix is None else "[\n    " + ",\n    ".join(map(json.dumps, matrix)) + "\n  ]"
     with os_errors(RunError, "write", path):

@@ -19,7 +19,7 @@ from gluon_nrm.storage.json_io import SourceFile, parse_json
 Row = Dict[str, Any]
 
 #: Prefixes of the keys whose values are numbers.
-NUMBERS = ("error/", "loss/")
+NUMBERS = ("error/", "loss/", "clustering/")
 #: Most bytes of a file: many years of epochs.
 LARGEST = 2**28
 

@@ -37,6 +37,8 @@ COLUMNS = (
     "commit",
     "run",
 )
+#: Further columns of a table with runs without labels (``data.labels: 0``), from the last evaluation.
+CLUSTER_COLUMNS = ("nmi_last", "ari_last")
 LAST = 20  # evaluations in the median
 
 Row = Dict[str, Any]
@@ -70,7 +72,14 @@ def summarise(run: RunFolder) -> Row:
         "settings": recipe_hash(replace(recipe, data=replace(recipe.data, split_seed=0))),
         "commit": _commit(run.env()),
         "run": resolve(run.path, RunError).name,
+        **{f"{name}_last": _last(rows, f"clustering/{network}_{name}") for name in ("nmi", "ari")},
     }
+
+
+def _last(rows: Sequence[Mapping[str, Any]], key: str) -> Optional[float]:
+    """Return the newest value of a metric; None if no row has it."""
+    found = [row[key] for row in rows if row.get(key) is not None]
+    return round(found[-1], 4) if found else None
 
 
 def collect(paths: Sequence[Path]) -> List[Row]:
@@ -97,7 +106,8 @@ def group_mean_std(rows: Sequence[Row]) -> List[Row]:
     Returns:
         Rows with recipe, labels, evaluated_on, network, settings; n (number of runs), unfinished (if any
         is not at its last epoch); last_mean, last_std, median20_mean, median20_std in per cent (sample
-        standard deviations, None for n = 1).
+        standard deviations, None for n = 1); for runs without labels nmi_mean, nmi_std, ari_mean, ari_std,
+        which are None for others.
     """
     groups: Dict[Tuple[Any, ...], List[Row]] = {}
     for row in rows:
@@ -108,6 +118,7 @@ def group_mean_std(rows: Sequence[Row]) -> List[Row]:
 def to_markdown(groups: Sequence[Row]) -> str:
     """Format the rows of ``group_mean_std`` as a Markdown table with notes."""
     names = [(group["recipe"], group["labels"]) for group in groups]
+    clusters = any(group["nmi_mean"] is not None for group in groups)
     lines = [
         "| recipe | labels | runs | test error, last (%) | test error, median of last 20 (%) |",
         "|---|---:|---:|---:|---:|",
@@ -122,6 +133,12 @@ def to_markdown(groups: Sequence[Row]) -> str:
         last = format_mean_std(group["last_mean"], group["last_std"])
         median = format_mean_std(group["median20_mean"], group["median20_std"])
         lines.append(f"| {recipe} | {group['labels']} | {runs} | {last} | {median} |")
+        if clusters:
+            lines[-1] += "".join(f" {_cluster_cell(group, name)} |" for name in ("nmi", "ari"))
+    if clusters:
+        lines[0] += " NMI | ARI |"
+        lines[1] += "---:|---:|"
+        lines += ["", "Errors of runs with 0 labels: after the best one-to-one match of clusters to classes"]
     if any(group["unfinished"] for group in groups):
         lines += ["", "\\* not all of these runs have reached their last epoch"]
     if any(group["evaluated_on"] != "test" for group in groups):
@@ -141,7 +158,9 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         RunError: the file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    clusters = any(row.get("nmi_last") is not None for row in rows)
+    columns = (*COLUMNS, *CLUSTER_COLUMNS) if clusters else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     with os_errors(RunError, "write", path):
@@ -155,7 +174,24 @@ def read_csv(path: Path) -> List[Row]:
         RunError: the file cannot be read, or is no such table (the message names the line and the column).
     """
     remedy = f"write the file again with {command_name('table')} RUN... --csv"
-    return [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
+    rows = [row for _, row in csv_io.read_csv(path, RunError, _KINDS, remedy=remedy)]
+    for number, row in enumerate(rows, start=2):
+        for name in CLUSTER_COLUMNS:
+            row[name] = _cluster_value(row.get(name, ""), f"{path}:{number}: column {name!r}", remedy)
+    return rows
+
+
+def _cluster_value(text: str, where: str, remedy: str) -> Optional[float]:
+    """Convert a cell that only tables with runs without labels have."""
+    try:
+        return csv_io.optional_number(text)
+    except ValueError:
+        raise RunError(f"{where} must be a number or empty, found {text[:40]!r}; {remedy}") from None
+
+
+def _cluster_cell(group: Row, name: str) -> str:
+    mean, std = group[f"{name}_mean"], group[f"{name}_std"]
+    return "" if mean is None else f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
 
 
 def _labels(text: str) -> Any:
@@ -214,4 +250,8 @@ def _group_row(group: Sequence[Row]) -> Row:
         values = [member[f"test_error_{name}"] for member in group]
         row[f"{name}_mean"] = statistics.mean(values)
         row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+    for name in ("nmi", "ari"):
+        found = [member[f"{name}_last"] for member in group if member.get(f"{name}_last") is not None]
+        row[f"{name}_mean"] = statistics.mean(found) if found else None
+        row[f"{name}_std"] = statistics.stdev(found) if len(found) > 1 else None
     return row

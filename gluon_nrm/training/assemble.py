@@ -83,6 +83,11 @@ class Parts:
         return self.dataset.train.subset(self.split.validation) if held_out else self.dataset.test
 
     @property
+    def clusters(self) -> bool:
+        """True if the run has no labels, so that its classes are clusters."""
+        return self.recipe.data.labels == 0
+
+    @property
     def parameters(self) -> List[Parameter]:
         """The parameters that are trained."""
         return trained_parameters(self.objective)

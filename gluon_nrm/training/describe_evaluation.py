@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Dict, List, Mapping
 
 from gluon_nrm.errors import visible
+from gluon_nrm.runs.clusters import Clustering
 from gluon_nrm.runs.evaluation_record import ClassResult, ConfusedPair, EvaluationRecord
 from gluon_nrm.system.commands import command
 from gluon_nrm.training.evaluate_run import Evaluation
@@ -27,6 +28,8 @@ def evaluation_text(found: Evaluation) -> str:
     if found.skipped.number:
         lines.append(f"skipped  {found.skipped}")
     lines += [f"{name}  error {readable_errors(errors)}" for name, errors in found.errors.items()]
+    if found.record.clustering is not None:
+        lines.append(f"clusters {readable_clustering(found.record.clustering)}")
     return "\n".join([*lines, "", *class_lines(found.record)])
 
 
@@ -34,6 +37,14 @@ def readable_errors(errors: Mapping[str, float]) -> str:
     """Format errors: ``4.20 % (Max branch 4.60, Min branch 5.00)``; the branches where there are two."""
     branches = ", ".join(f"{BRANCHES[suffix]} {value:.2f}" for suffix, value in errors.items() if suffix)
     return f"{errors['']:.2f} %" + (f" ({branches})" if branches else "")
+
+
+def readable_clustering(found: Clustering) -> str:
+    """Format ``accuracy 71.20 %, NMI 0.712, ARI 0.601``, with a note that clusters were matched."""
+    return (
+        f"accuracy {found.accuracy:.2f} %, NMI {found.nmi:.3f}, ARI {found.ari:.3f}; each cluster counts as\n"
+        "         the class of the best one-to-one match"
+    )
 
 
 def class_lines(record: EvaluationRecord) -> List[str]:
@@ -60,7 +71,8 @@ def _class_line(result: ClassResult, pairs: List[ConfusedPair], width: int) -> s
 
 def error_line(record: EvaluationRecord) -> str:
     """Return the result of a run in one line: ``test error 4.60 % (teacher)``."""
-    return f"{record.part} error {record.error:.2f} % ({record.network})"
+    matched = "" if record.clustering is None else ", clusters matched to classes"
+    return f"{record.part} error {record.error:.2f} % ({record.network}{matched})"
 
 
 def closing_lines(found: Evaluation, renders: bool) -> List[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -122,7 +122,7 @@ def evaluate_parts(
     errors: Dict[str, Dict[str, float]] = dict(known or {})
     for name, net in networks.items():
         if name == last or name not in errors:
-            result = evaluate_network(net, parts.evaluation(held_out), parts.devices[0])
+            result = evaluate_network(net, parts.evaluation(held_out), parts.devices[0], parts.clusters)
             errors[name] = result.errors
     return _describe(parts, run, epoch, part, {name: errors[name] for name in networks}, result)
 
@@ -151,7 +151,9 @@ def _describe(
 ) -> Evaluation:
     recipe, dataset, predicted = parts.recipe, parts.dataset, result.predicted
     counts = confusion_counts(predicted, dataset.classes)
-    record = make_record(recipe, epoch, part, errors, counts, dataset.class_names)
+    record = replace(
+        make_record(recipe, epoch, part, errors, counts, dataset.class_names), clustering=result.clustering
+    )
     predictions = _named(parts, part, predicted)
     return Evaluation(
         run.path, recipe.name, recipe.data.name, epoch, recipe.train.epochs, part, record.images, errors,

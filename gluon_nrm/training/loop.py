@@ -26,7 +26,7 @@ from gluon_nrm.training.device_statistics import (
     load_device_statistics,
     synchronise_statistics,
 )
-from gluon_nrm.training.evaluate import error_rates
+from gluon_nrm.training.evaluate import evaluate_network
 from gluon_nrm.training.optimisers import load_trainer, make_trainer, trainer_arrays
 from gluon_nrm.training.progress import Progress
 from gluon_nrm.training.seeding import seed_step
@@ -141,13 +141,19 @@ class Loop:
             average(teacher.collect_params().values(), self.workers)
 
     def _errors(self) -> Dict[str, float]:
-        """Compute error rates on worker 0; the other workers wait for it at the next exchange."""
+        """Compute error rates on worker 0; the other workers wait for it at the next exchange.
+
+        Without labels, also the agreement of clusters with classes, under keys ``clustering/NETWORK_nmi``.
+        """
         errors: Dict[str, float] = {}
         if not self.workers.first:
             return errors
         for name, net in self.parts.networks.items():
-            rates = error_rates(net, self.parts.evaluation(), self.parts.devices[0])
-            errors.update({f"error/{name}{suffix}": rate for suffix, rate in rates.items()})
+            found = evaluate_network(net, self.parts.evaluation(), self.parts.devices[0], self.parts.clusters)
+            errors.update({f"error/{name}{suffix}": rate for suffix, rate in found.errors.items()})
+            if found.clustering is not None:
+                errors[f"clustering/{name}_nmi"] = found.clustering.nmi
+                errors[f"clustering/{name}_ari"] = found.clustering.ari
         return errors
 
     def _stretch_at(self, epoch: float) -> Stretch:

@@ -91,7 +91,7 @@ class TrainStep:
 
         Forward and backward pass of one stream end before the next stream begins, which halves the memory.
         """
-        streams = [("labelled", step.labelled)]
+        streams = [("labelled", step.labelled)] if len(step.labelled.labels) else []
         if step.unlabelled is not None:
             streams.insert(0, ("unlabelled", step.unlabelled))
         found: List[StreamTerms] = []

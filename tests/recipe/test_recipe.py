@@ -176,7 +176,7 @@ FLAT = replace(
     model=replace(FULL.model, render=False, gates="released", initialiser="he"),
     loss=replace(
         FULL.loss,
-        weights=LossWeights(2.0, entropy=0.5, consistency=33.0, virtual_adversarial=0.3),
+        weights=LossWeights(2.0, entropy=0.5, consistency=33.0, virtual_adversarial=0.3, balance=0.2),
         vat=Vat(2.0, 0.1, 3),
     ),
     teacher=Teacher(True, method="temporal_ensembling", ensemble_decay=0.7),

@@ -36,7 +36,7 @@ def recipe(*overrides: str) -> Recipe:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.batch_labelled=20000000", "train.batch_labelled: must be at least 1 and at most 1000000"),
+        ("train.batch_labelled=20000000", "train.batch_labelled: must be at least 0 and at most 1000000"),
         ("train.batch_unlabelled=999999999999", "train.batch_unlabelled: must be at least 0 and at most"),
         ("train.eval_batch=1000001", "train.eval_batch: must be at least 1 and at most 1000000"),
         ("train.epochs=1000000000000000000", "train.epochs: must be at least 1 and at most 1000000"),

@@ -41,7 +41,7 @@ def draw_split(
 
     Args:
         labels: classes of all training images, (N,) integers below ``classes``.
-        labelled: number of labelled images, the same for each class; None: all but validation.
+        labelled: number of labelled images, the same for each class; 0: none; None: all but validation.
         split_seed: seed of the draw; 0 to 2^32 - 1.
         validation: number of validation images, drawn first, in the proportions of the classes.
         include_labelled: put the labelled images into the unlabelled part too.
@@ -59,8 +59,9 @@ def draw_split(
     unlabelled = rest if include_labelled else np.setdiff1d(rest, chosen)
     split = Split(chosen, unlabelled, held_out)
     check_split(
-        split, labels, classes=classes, balanced=labelled is not None, include_labelled=include_labelled
-    )
+        split, labels, classes=classes, balanced=labelled is not None, include_labelled=include_labelled,
+        unsupervised=labelled == 0,
+    )  # fmt: skip
     return split
 
 
@@ -92,21 +93,27 @@ def take_per_class(labels: np.ndarray, order: np.ndarray, counts: np.ndarray) ->
 
 
 def check_split(
-    split: Split, labels: np.ndarray, *, classes: int, balanced: bool = True, include_labelled: bool = False
+    split: Split,
+    labels: np.ndarray,
+    *,
+    classes: int,
+    balanced: bool = True,
+    include_labelled: bool = False,
+    unsupervised: bool = False,
 ) -> None:
     """Verify a split drawn here or read from a file against the training set's ``labels`` (N,).
 
     Raises:
-        DataError: a position is out of range or repeated, two parts overlap, no image is labelled, the
-            labelled images are not the same number of each class (``balanced``), or the unlabelled part
-            lacks some of the labelled images (``include_labelled``).
+        DataError: a position is out of range or repeated, two parts overlap, no image is labelled (unless
+            ``unsupervised``), the labelled images are not the same number of each class (``balanced``), or
+            the unlabelled part lacks some of the labelled images (``include_labelled``).
     """
     for part, indices in zip(split._fields, split):
         if indices.size and (indices.min() < 0 or indices.max() >= len(labels)):
             raise DataError(f"split: the {part} part points outside the {len(labels)} training images")
         if not (np.diff(indices) > 0).all():
             raise DataError(f"split: the {part} part must be in ascending order, without repetition")
-    if not split.labelled.size:
+    if not (split.labelled.size or unsupervised):
         raise DataError("split: no image is labelled")
     _check_overlap(split, include_labelled)
     counts = np.bincount(labels[split.labelled], minlength=classes)
@@ -167,6 +174,8 @@ def _draw_labelled(
     labels: np.ndarray, rest: np.ndarray, labelled: int, split_seed: int, classes: int
 ) -> np.ndarray:
     """Draw ``labelled`` positions, ascending, the same number of each class, from the positions ``rest``."""
+    if labelled == 0:
+        return rest[:0]
     available = np.bincount(labels[rest], minlength=classes)
     scarcest = int(available.argmin())
     most = int(available[scarcest]) * classes

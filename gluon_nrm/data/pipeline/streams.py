@@ -7,6 +7,7 @@ workers equals a run of one.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Iterator, List, NamedTuple, Optional
 
 import numpy as np
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
 class Step(NamedTuple):
     """Batches of one training step."""
 
-    labelled: Batch
+    labelled: Batch  # without an image if there is no labelled stream
     unlabelled: Optional[Batch]  # None without an unlabelled stream
 
 
@@ -59,7 +60,7 @@ class Streams:
         dataset: source of the images.
         split: positions of the labelled and the unlabelled images (see ``Dataset``).
         augment: augmentation of the raw images of both streams.
-        batch_labelled: labelled images in a step, over all devices; at least 1.
+        batch_labelled: labelled images in a step, over all devices; 0: no labelled stream.
         batch_unlabelled: unlabelled images in a step; 0: no unlabelled stream.
         seed: seed of order and augmentation; 0 or more.
         epoch_steps: steps in an epoch; None: one pass over the longer stream without an incomplete last
@@ -71,8 +72,8 @@ class Streams:
             workers together.
 
     Raises:
-        DataError: a batch size, seed or number of steps is out of range, a stream has no images, or a
-            translation or square is as large as the images.
+        DataError: a batch size, seed or number of steps is out of range, both streams are left out, a
+            stream has no images, or a translation or square is as large as the images.
     """
 
     def __init__(
@@ -90,12 +91,12 @@ class Streams:
         worker: int = 0,
         workers: int = 1,
     ) -> None:
-        _check_at_least("train.batch_labelled", batch_labelled, 1)
-        _check_at_least("train.batch_unlabelled", batch_unlabelled, 0)
+        _check_at_least("train.batch_labelled", batch_labelled, 0)
+        _check_at_least("train.batch_unlabelled", batch_unlabelled, 0 if batch_labelled else 1)
         _check_at_least("train.seed", seed, 0)
         if epoch_steps is not None:
             _check_at_least("train.epoch_steps", epoch_steps, 1)
-        _check_not_empty(split, batch_unlabelled)
+        _check_not_empty(split, batch_labelled, batch_unlabelled)
         cutout = cutout or Cutout(0)
         for each in (augment, cutout):
             each.check(dataset.input_shape)
@@ -122,7 +123,7 @@ class Streams:
 
     def _steps(self, epoch: int, first: int) -> Iterator[Step]:
         """Yield the steps of ``epoch`` from step ``first`` on."""
-        labelled = self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled, first)
+        labelled = self._labelled_batches(epoch, first)
         if not self.batch_unlabelled:
             for batch in labelled:
                 yield Step(batch, None)
@@ -130,6 +131,13 @@ class Streams:
         unlabelled = self._batches(epoch, _UNLABELLED, self.split.unlabelled, self.batch_unlabelled, first)
         for batch, partner in zip(labelled, unlabelled):
             yield Step(batch, partner)
+
+    def _labelled_batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """Return the batches of the labelled stream, or empty ones without it."""
+        if self.batch_labelled:
+            return self._batches(epoch, _LABELLED, self.split.labelled, self.batch_labelled, first)
+        images = np.zeros((0, *self.dataset.input_shape), dtype=np.float32)
+        return repeat(Batch(images, np.zeros(0, dtype=np.float32)))
 
     def _batches(
         self, epoch: int, stream: int, indices: np.ndarray, batch: int, first: int
@@ -183,7 +191,9 @@ class Streams:
 
     def _one_pass(self) -> int:
         """Count the full batches of the stream with more images (if equal: of the one with more batches)."""
-        passes = [(len(self.split.labelled), len(self.split.labelled) // self.batch_labelled)]
+        passes = []
+        if self.batch_labelled:
+            passes.append((len(self.split.labelled), len(self.split.labelled) // self.batch_labelled))
         if self.batch_unlabelled:
             passes.append((len(self.split.unlabelled), len(self.split.unlabelled) // self.batch_unlabelled))
         return max(1, max(passes)[1])
@@ -208,9 +218,9 @@ def _cycle(indices: np.ndarray, length: int, rng: np.random.Generator) -> np.nda
     return np.concatenate([rng.permutation(indices) for _ in range(passes)])[:length]
 
 
-def _check_not_empty(split: Split, batch_unlabelled: int) -> None:
+def _check_not_empty(split: Split, batch_labelled: int, batch_unlabelled: int) -> None:
     """Raise DataError for a stream without images."""
-    if not len(split.labelled):
+    if batch_labelled and not len(split.labelled):
         raise DataError("the split has no labelled image: give data.labels a number above 0")
     if batch_unlabelled and not len(split.unlabelled):
         raise DataError(

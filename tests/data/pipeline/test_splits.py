@@ -121,7 +121,7 @@ def test_take_per_class_follows_the_order() -> None:
     [
         ({"labelled": 55}, "data.labels: 55 .* such as 50 or 60"),
         ({"labelled": 5}, "data.labels: 5 .* such as 10$"),
-        ({"labelled": 0}, "data.labels: 0 .* such as 10$"),
+        ({"labelled": -1}, "data.labels: -1 .* such as 10$"),
         ({"labelled": -20}, "data.labels: -20 .* such as 10$"),
         (
             {"labelled": 1250},

@@ -261,13 +261,26 @@ def test_no_leak_of_digits(labelled: Optional[int], include_labelled: bool) -> N
     assert not seen & hashes(data.normalise(data.test.images))
 
 
+def test_without_a_labelled_stream() -> None:
+    """Its batches are empty, and the unlabelled ones are what they are beside it."""
+    both = streams(epoch_steps=4).epoch(2)
+    alone = streams(split=SPLIT._replace(labelled=SPLIT.labelled[:0]), batch_labelled=0, epoch_steps=4)
+    found = list(alone.epoch(2))
+    assert [step.labelled.images.shape for step in found] == [(0, *DATA.input_shape)] * 4
+    for step, other in zip(found, both):
+        assert step.unlabelled is not None and other.unlabelled is not None
+        np.testing.assert_array_equal(step.unlabelled.images, other.unlabelled.images)
+    assert streams(batch_labelled=0).steps_per_epoch == len(SPLIT.unlabelled) // 10
+
+
 # Mistakes
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_labelled": 0}, "train.batch_labelled: 0; it must be at least 1"),
+        ({"batch_labelled": -1}, "train.batch_labelled: -1; it must be at least 0"),
+        ({"batch_labelled": 0, "batch_unlabelled": 0}, "train.batch_unlabelled: 0; it must be at least 1"),
         ({"batch_unlabelled": -1}, "train.batch_unlabelled: -1; it must be at least 0"),
         ({"seed": -1}, "train.seed: -1"),
         ({"epoch_steps": 0}, "train.epoch_steps: 0; it must be at least 1"),

@@ -1,0 +1,45 @@
+"""Clusters compared with classes: the classes that a network found without labels have numbers of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Agreement of predicted clusters with true classes."""
+
+    #: per cent of the images whose cluster is matched to their class; clusters and classes one to one
+    accuracy: float
+    #: normalised mutual information, 0 to 1 (arithmetic mean of both entropies)
+    nmi: float
+    #: Rand index adjusted for chance: 0 for a random clustering, 1 for the classes
+    ari: float
+    #: class of each of the K clusters
+    match: List[int]
+
+
+def match_clusters(labels: np.ndarray, clusters: np.ndarray, classes: int) -> Clustering:
+    """Match clusters to classes one to one, with as many images as possible in their own class.
+
+    Args:
+        labels: true classes, (N,).
+        clusters: predicted clusters, (N,).
+        classes: number of classes and of clusters, K.
+    """
+    # their import takes a second
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (clusters, labels), 1)
+    rows, match = linear_sum_assignment(counts, maximize=True)
+    return Clustering(
+        accuracy=100.0 * int(counts[rows, match].sum()) / len(labels),
+        nmi=float(normalized_mutual_info_score(labels, clusters)),
+        ari=float(adjusted_rand_score(labels, clusters)),
+        match=[int(each) for each in match],
+    )

@@ -27,7 +27,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
-	results-unsupervised results-fashion results-maxmin results-ablation results-photos photos-check deploy-check wheel-check doctor docs clean
+	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-photos photos-check \
+	deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -35,7 +36,8 @@ help:
 	@echo 'make fuzz     a minute of damaged and hostile files for every reader; ARGS="--seconds 600 --seed 3" for more'
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
-	@echo '              results-paths, results-unsupervised, results-photos, results-fashion (a night), results-maxmin, results-ablation'
+	@echo '              results-paths, results-unsupervised, results-consistency, results-photos, results-maxmin,'
+	@echo '              results-fashion (a night), results-ablation'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
@@ -132,12 +134,17 @@ results-ablation: install
 		done; \
 	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/ablation/* --csv results/ablation.csv
+
 # Learning without labels, with and without the balance term, three seeds.
 results-unsupervised: install
 	@for seed in 0 1 2; do for recipe in digits_unsupervised digits_unsupervised_balanced; do \
 		echo "recipes/$$recipe.yaml --seed $$seed --runs runs/unsupervised"; \
 	done; done | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	$(BIN)/python tools/table.py runs/unsupervised/* --csv results/unsupervised.csv
+
+# Theorem 4.1: distance of the learned from the true class posterior of a small known NRM, against the number of images.
+results-consistency: install
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/theory/consistency.py $(ARGS)
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

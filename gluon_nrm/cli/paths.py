@@ -10,6 +10,7 @@ import argparse
 from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place
+from gluon_nrm.probability.close_paths import CLOSE
 from gluon_nrm.report.path_figures import plot_paths
 from gluon_nrm.report.paths import comparison, run_table, study, write_paths_csv
 from gluon_nrm.training.restore import restore
@@ -17,10 +18,14 @@ from gluon_nrm.training.restore import restore
 
 def main(arguments: Sequence[str]) -> int:
     """Print a table for each run and, for several runs, a comparison."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not 0 < options.close < float("inf"):
+        parser.error(f"--close {options.close:g}: give a number above 0, such as {CLOSE:g}")
     runs = []
     for path in options.runs:
-        runs.append(study(restore(path, devices=options.devices, data_dir=options.data_dir)))
+        restored = restore(path, devices=options.devices, data_dir=options.data_dir)
+        runs.append(study(restored, options.close))
         print(run_table(runs[-1]) + "\n", flush=True)
     if len(runs) > 1:
         print(comparison(runs))
@@ -38,6 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--csv", type=place, metavar="FILE", help="also write a row for each run and layer")
     parser.add_argument("--plot", type=place, metavar="FILE", help="also draw margins and entropies (PNG)")
+    parser.add_argument(
+        "--close",
+        type=float,
+        default=CLOSE,
+        metavar="D",
+        help="count a path as active whose rendering is within D times the norm of the images (root mean "
+        f"square) of its image; default: {CLOSE:g}",
+    )
     parser.add_argument("--devices", help="cpu or gpu(0); default: a GPU, or the CPU")
     add_data_dir(parser)
     return parser

@@ -8,8 +8,8 @@ margin gamma in (0, 1] at once, with probability 1 - delta over n labelled image
     complexity = 4 K (2K - 1) (active paths) (R^2 + 1) (|log gamma_bar| + 1).
 
 "Active paths" is (ratio of active paths) (number of all paths). The paper leaves some choices open. Here the
-margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm of an
-image; gamma_bar is the smallest class prior pi_y; delta is 0.05.
+margin is q(y|x) - max_{y' != y} q(y'|x), of class probabilities, in [-1, 1]; R is the largest norm of a
+rendered image (the radius of Theorem 4.2); gamma_bar is the smallest class prior pi_y; delta is 0.05.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def log_complexity(classes: int, active: int, radius: float, smallest_prior: flo
     Args:
         classes: K.
         active: distinct active paths of the whole network.
-        radius: R, the largest norm of an image.
+        radius: R, the largest norm of a rendered image.
         smallest_prior: gamma_bar, the smallest class prior.
     """
     factors = (

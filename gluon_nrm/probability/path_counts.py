@@ -61,8 +61,7 @@ class PathCounter:
 
     def add(self, outcomes: Sequence[np.ndarray], labels: np.ndarray) -> None:
         """Count a batch: outcomes (B, V) for each block, and classes (B,)."""
-        hashes = [_hashes(latent, found) for latent, found in zip(self._latents, outcomes)]
-        self._hashes.append(np.stack(hashes, axis=1))
+        self._hashes.append(layer_hashes(self._latents, outcomes))
         self._labels.append(np.asarray(labels, dtype=np.int64))
         for counts, found in zip(self._frequencies, outcomes):
             for outcome in range(counts.shape[1]):
@@ -82,8 +81,7 @@ class PathCounter:
             _count(str(number), hashes[:, number - 1], labels, latent.log2_paths, entropy)
             for number, (latent, entropy) in enumerate(zip(self._latents, entropies), start=1)
         ]
-        # a path is hashed from the hashes of its layers
-        joint = np.array([_hash(row.tobytes()) for row in hashes], dtype=np.uint64)
+        joint = joint_hashes(hashes)
         log2_all = sum(latent.log2_paths for latent in self._latents)
         return [*found, _count(JOINT, joint, labels, log2_all, sum(entropies))]
 
@@ -109,6 +107,16 @@ def count_paths(
         if progress is not None:
             progress.update(len(labels))
     return counter.layers()
+
+
+def layer_hashes(latents: Sequence[Latent], outcomes: Sequence[np.ndarray]) -> np.ndarray:
+    """Hash the outcomes of every image and block, (B, blocks)."""
+    return np.stack([_hashes(latent, found) for latent, found in zip(latents, outcomes)], axis=1)
+
+
+def joint_hashes(hashes: np.ndarray) -> np.ndarray:
+    """Hash rows of hashes (N, parts), such as those of a path's layers, to one number each, (N,)."""
+    return np.array([_hash(row.tobytes()) for row in hashes], dtype=np.uint64)
 
 
 def _hashes(latent: Latent, outcomes: np.ndarray) -> np.ndarray:

@@ -198,6 +198,7 @@ CASES = [
     Case("paths of a truncated run", f"paths {RUN}", (STUDENT, "damaged"), cut(STUDENT)),
     Case("paths of another recipe", f"paths {RUN}", (STUDENT, "(4,"), edit(RECIPE, "[4, pool", "[6, pool")),
     Case("paths without runs", "paths", ("RUN",)),
+    Case("paths at no distance", f"paths {RUN} --close 0", ("--close 0", "above 0")),
     # arguments
     Case("train without recipe", "train", ("give a recipe",)),
     Case("no number", f"{TRAIN} --seed x", ("--seed", "'x'")),

@@ -94,6 +94,10 @@ def test_paths(
     ]
     assert text.count("vacuous, it says nothing") == 2 and rows[2]["bound_vacuous"] == "True"
     assert "| recipe | labels | runs |" in text and text.count("| 20 | 1 |") == 2
+    assert text.count("active paths by distance:") == text.count("generalisation gap") == 2
+    assert [row["mixture_active"] for row in rows] == [""] * 6 and rows[2]["close_inferred"] == rows[2][
+        "active"
+    ]
     assert imread(plot)[..., :3].std() > 0.05
     # the count, anew
     restored = restore("runs/exact-s0")

@@ -32,11 +32,12 @@ from gluon_nrm.recipe import (
 )
 from gluon_nrm.recipe.describe import main, render
 from gluon_nrm.recipe.fields import default_of
+from gluon_nrm.recipe.loss_schema import Sampling
 from gluon_nrm.report.paper_tables import METHODS
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 DIGITS = ("supervised", "mt", "nrm", "nrm_rpn", "nrm_rpn_maxmin", "maxmin_mt")
-SECTIONS = (Data, Model, LossWeights, Loss, Vat, Teacher, Phase, Optimiser, Train, Recipe)
+SECTIONS = (Data, Model, LossWeights, Loss, Vat, Sampling, Teacher, Phase, Optimiser, Train, Recipe)
 
 SMALL = """\
 data: {name: digits}
@@ -152,7 +153,20 @@ FULL = Recipe(
         lighting=0.2,
         cutout=3,
     ),
-    Model("1e-3", True, 0.25, 0.75, "none", "none", "separate", "mode", True, 0.0, 0.5, [32, 32, "pool", 64]),
+    Model(
+        "1e-3",
+        True,
+        0.25,
+        0.75,
+        "none",
+        "none",
+        "separate",
+        "mode",
+        released_bias=True,
+        slope=0.0,
+        dropout=0.5,
+        channels=[32, 32, "pool", 64],
+    ),
     Loss(LossWeights(2.0, 0.5, 1e-7, 1 / 3, 1.0, 33.0), 15.0, 2.5),
     Teacher(True, 0.9, 0.999, 12, "copy", "independent"),
     Optimiser(
@@ -191,6 +205,12 @@ UNBIASED = replace(
 WEIGHED = replace(FULL, model=replace(FULL.model, class_prior=True))
 #: One with a joint prior of class and path, whose class part is fixed.
 JOINT = replace(FULL, model=replace(FULL.model, joint_prior=True, fixed_class_prior=True))
+#: One with another sigma^2, whose prior is sampled.
+SAMPLED = replace(
+    FULL,
+    model=replace(FULL.model, path_norm="sampled", temperature=0.3),
+    loss=replace(FULL.loss, sampling=Sampling(3, 2)),
+)
 #: One with a folder of unlabelled images.
 FOLDERS = replace(FULL, data=replace(FULL.data, name="folder", unlabelled="true"))
 #: Networks that start from weights of a file, and from those of a zoo.
@@ -200,6 +220,8 @@ PRETRAINED = replace(FULL, model=replace(FULL.model, name="gluon.1e3", pretraine
 ELSEWHERE = {
     "split_file": FILED.data,
     "class_prior": WEIGHED.model,
+    "temperature": SAMPLED.model,
+    "sampling": SAMPLED.loss,
     **dict.fromkeys(("joint_prior", "fixed_class_prior"), JOINT.model),
     "unlabelled": FOLDERS.data,
     "weights": STARTED.model,
@@ -217,7 +239,7 @@ def test_yaml_gives_the_recipe_back() -> None:
         for field in fields(section):
             tried = ELSEWHERE.get(field.name, section)
             assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, JOINT, FOLDERS, STARTED, PRETRAINED):
+    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, JOINT, SAMPLED, FOLDERS, STARTED, PRETRAINED):
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

@@ -58,6 +58,10 @@ RENDERED = (
     *GRID, draw_renderings.draw_renderings, draw_renderings.one_of_each, draw_renderings.shown_layers,
     draw_renderings._unspread,
 )  # fmt: skip
+BY_LAYER = (
+    figures.plot_layer_rows, figures._draw_cell, figures.scaled_picture, draw_renderings.draw_layer_rows,
+    draw_renderings.one_of_each, draw_renderings.shown_layers, draw_renderings._unspread,
+)  # fmt: skip
 GENERATED = (*GRID, generation.generate, generation.draw_pictures)
 
 
@@ -73,6 +77,8 @@ class Picture(NamedTuple):
     images: Optional[int] = None
     #: file of ``generate``; None: a figure of renderings
     generated: Optional[str] = None
+    #: a row for each layer
+    by_layer: bool = False
 
     def load(self) -> Recipe:
         """Load the recipe, with seed 0."""
@@ -82,6 +88,7 @@ class Picture(NamedTuple):
 
 PICTURES: Dict[str, Picture] = {
     "renderings.png": Picture("digits_nrm_rpn_maxmin", MNIST, RENDERED, images=5),
+    "figure4_mnist.png": Picture("mnist_nrm_rpn_5k", (), BY_LAYER, by_layer=True),
     "renderings_resnet.png": Picture(
         "digits_resnet_nrm_rpn_maxmin", ("train.epochs=10",), RENDERED, images=5
     ),
@@ -116,7 +123,9 @@ def draw(name: str, runs: Path) -> None:
     picture = PICTURES[name]
     run = fit(picture.load(), devices="cpu", root=runs)
     if picture.generated is None:
-        draw_renderings.render_run(run.path, picture.images, DOCS / name, devices="cpu")
+        draw_renderings.render_run(
+            run.path, picture.images, DOCS / name, by_layer=picture.by_layer, devices="cpu"
+        )
         return
     restored = restore(run.path, devices="cpu")
     dataset, model = restored.parts.dataset, RenderingModel(restored.network, temperature=0.1)

@@ -1,7 +1,7 @@
 """Draw Figure 4 of a run: test images or image files, and their renderings at every layer of its network.
 
 gluon-nrm render runs/digits_nrm_rpn-s0
-gluon-nrm render runs/mnist_nrm_rpn_all-s0 --images 10 --out figure4.png
+gluon-nrm render runs/mnist_nrm_rpn_5k-s0 --by-layer --out figure4.png   the paper's layout: layers are rows
 gluon-nrm render runs/photos-s0 scan.png more/          images of your own; no data set is read
 """
 
@@ -30,12 +30,15 @@ def main(arguments: Sequence[str]) -> int:
     if options.files:
         if options.images is not None:
             parser.error("--images is a number of test images; leave it out, or leave the files out")
+        if options.by_layer:
+            parser.error("--by-layer is for test images; leave it out, or leave the files out")
         print(render_files(options.run, options.files, options.out, devices=options.devices))
         return 0
     try:
         picture = render_run(
-            options.run, options.images, options.out, devices=options.devices, data_dir=options.data_dir
-        )
+            options.run, options.images, options.out, by_layer=options.by_layer, devices=options.devices,
+            data_dir=options.data_dir,
+        )  # fmt: skip
     except ChangedData:
         raise
     except DataError as problem:
@@ -57,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--images", type=int, metavar="N", help="test images (default: one of each class, at most 10)"
+    )
+    parser.add_argument(
+        "--by-layer", action="store_true", help="a row for each layer, a column for each image"
     )
     parser.add_argument(
         "--out",

@@ -101,6 +101,49 @@ def plot_rendering_grid(
     save(figure, path)
 
 
+def plot_layer_rows(
+    rows: Sequence[Tuple[str, np.ndarray]], path: Path, heads: Sequence[str], title: str = ""
+) -> None:
+    """Draw the paper's Figure 4, one column per image: its renderings from the top layer down, and the image itself last.
+
+    Every cell is scaled to its own range. Maps with other than 1 or 3 channels are averaged over channels.
+
+    Args:
+        rows: (name, maps of shape (N, C, H, W)), from the top down.
+        path: the PNG file to write.
+        heads: N strings, one per column, such as the class.
+        title: heading.
+
+    Raises:
+        RunError: the file cannot be written.
+        ValueError: there are no images, or not as many in every row as there are heads.
+    """
+    if not heads or any(len(maps) != len(heads) for _, maps in rows):
+        raise ValueError(f"{len(heads)} heads for rows of {[len(maps) for _, maps in rows]} images")
+    labels = [f"{name}\n{'×'.join(map(str, maps.shape[1:]))}" for name, maps in rows]
+    left = 0.2 + _LETTER * max(len(line) for label in labels for line in label.split("\n"))
+    below, above = 0.3, 0.1 + 0.16 * max(head.count("\n") + 1 for head in heads) + (0.35 if title else 0.0)
+    width, height = max(left + _CELL * len(heads) + 0.1, 5.0), below + _CELL * len(rows) + above
+    figure = new_figure(width, height, arranged=False)
+    add_title(figure, title)
+    # one pair of axes in inches: a pair for each cell takes ten times as long to draw
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    for row, (label, (_, maps)) in enumerate(zip(labels, rows)):
+        y = above + _CELL * row
+        axes.text(left - 0.08, y + _CELL / 2, label, fontsize=9, ha="right", va="center")
+        for column, image in enumerate(maps):
+            _draw_cell(axes, image, left + _CELL * column, y)
+    for column, head in enumerate(heads):
+        x = left + _CELL * (column + 0.5)
+        axes.text(x, above - 0.06, head, fontsize=9, ha="center", va="bottom")
+    note = "each picture scaled to its own range; more than three channels: their mean"
+    axes.text(width / 2, height - 0.08, note, fontsize=8, color="#666666", ha="center", va="bottom")
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    save(figure, path)
+
+
 def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], title: str = "") -> None:
     """Draw one panel per group: means with standard deviations, filled dots ours, hollow dots reported.
 

@@ -12,7 +12,7 @@ import numpy as np
 from gluon_nrm.errors import RunError
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.option_names import option
-from gluon_nrm.runs.figures import figure_text, plot_rendering_grid
+from gluon_nrm.runs.figures import figure_text, plot_layer_rows, plot_rendering_grid
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.restore import restore
 
@@ -31,6 +31,7 @@ def render_run(
     images: Optional[int] = None,
     out: Optional[Path] = None,
     *,
+    by_layer: bool = False,
     devices: Optional[str] = None,
     data_dir: Union[str, Path, None] = None,
 ) -> Path:
@@ -43,6 +44,7 @@ def render_run(
         path: the run's folder.
         images: number of images; None: one of each class, of the first ``MOST_IMAGES`` classes.
         out: the PNG file; None: ``figures/figure4.png`` in the run's folder.
+        by_layer: a row for each layer and a column for each image, as in the paper; False: the reverse.
         devices: as for ``fit``; the first one is used.
         data_dir: as for ``fit``.
 
@@ -65,7 +67,8 @@ def render_run(
     shown = test.subset(one_of_each(test.labels, parts.dataset.classes, images or default_images(parts)))
     path = out if out is not None else run.figures / "figure4.png"
     title = f"{parts.recipe.name}, after epoch {restored.epoch}"
-    draw_renderings(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
+    draw = draw_layer_rows if by_layer else draw_renderings
+    draw(parts, parts.dataset.normalise(shown.images), shown.labels.astype(int), path, title=title)
     return path
 
 
@@ -148,6 +151,51 @@ def draw_renderings(
         given = [figure_text(name, LETTERS) for name in files]
     rows = [f"{name}\npredicted {names[guess]}" for name, guess in zip(given, predicted)]
     plot_rendering_grid(columns, path, labels=rows, title=title)
+
+
+def draw_layer_rows(
+    parts: Parts,
+    images: np.ndarray[Any, Any],
+    labels: np.ndarray[Any, Any],
+    path: Path,
+    *,
+    title: str = "",
+) -> None:
+    """Draw one column for each image: the input of each layer from above, the rendered and the true image.
+
+    The rendered image is layer 0. Above a column is the true class, which is rendered, and the predicted
+    class where it is another.
+
+    Args:
+        parts: of the run.
+        images: normalised, (N, C, H, W).
+        labels: their classes, (N,), which are rendered.
+        path: the PNG file.
+        title: what to put above.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    device = parts.devices[0]
+    reconstruct = Reconstructor(parts.networks.get("teacher", parts.net))
+    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
+    result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
+    features = [feature.asnumpy() for feature in result.features[0]]
+    rows: List[Column] = []
+    for level in shown_layers(len(features)):
+        maps = _unspread(features[level - 1])
+        template = ",\nclass template" if maps is not features[level - 1] else ""
+        rows.append((f"layer {level}{template}", maps))
+    for branch, image in zip(BRANCHES, result.images):
+        rows.append((f"layer 0,\n{branch}" if len(result.images) > 1 else "layer 0", image.asnumpy()))
+    rows.append(("original", images))
+    predicted = result.logits.asnumpy().argmax(axis=1)
+    names = [figure_text(name, LETTERS) for name in parts.dataset.class_names]
+    heads = [
+        names[label] if label == guess else f"{names[label]}\npredicted {names[guess]}"
+        for label, guess in zip(labels, predicted)
+    ]
+    plot_layer_rows(rows, path, heads, title)
 
 
 def shown_layers(layers: int, most: Optional[int] = None) -> List[int]:

@@ -73,6 +73,7 @@ MISTAKES = [
     of(f"render {RUN}/recipe.yaml", "did you mean runs/short-s0?"),
     of("export short --out exported", "did you mean runs/short-s0?"),
     of("predict short image.png", "did you mean runs/short-s0?"),
+    of(f"render {RUN} image.png --by-layer", "--by-layer is for test images"),
     # a pretrained network
     of("predict digits_maxmin_mt_5 image.png", "did you mean digits_maxmin_mt_50?"),
     of("predict photo_net image.png", "or a pretrained network; there are: digits_maxmin_mt_50"),

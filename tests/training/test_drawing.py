@@ -15,6 +15,7 @@ from short_runs import FULL, SUPERVISED, recipe
 
 from gluon_nrm.errors import CheckpointError, RunError
 from gluon_nrm.models import Reconstructor
+from gluon_nrm.runs.figures import plot_layer_rows
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training import draw_renderings as drawing
 from gluon_nrm.training import fit as fit_module
@@ -75,6 +76,36 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out = seen["layer 2,\nclass template"]
     assert (laid_out.shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
     np.testing.assert_allclose(laid_out.reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
+    # the paper's layout has the same pictures, the image last
+    columns, rows = dict(seen), {}
+    monkeypatch.setattr(drawing, "plot_layer_rows", lambda *given: rows.update(given[0], heads=given[2]))
+    render_run(run.path, 4, by_layer=True, devices="cpu")
+    lowest = ["layer 0,\nMax branch", "layer 0,\nMin branch", "original"]
+    assert list(rows) == ["layer 2,\nclass template", "layer 1", *lowest, "heads"]
+    for row, column in zip(rows, ["layer 2,\nclass template", "layer 1", *branches, "image"]):
+        np.testing.assert_allclose(rows[row], columns[column], atol=1e-6)
+    assert rows["heads"] == [
+        str(true) if true == guess else f"{true}\npredicted {guess}" for true, guess in enumerate(guesses)
+    ]
+
+
+def test_the_paper_s_layout_has_layers_below_each_other(tmp_path: Path) -> None:
+    """One image of six is exchanged, and the picture changes where that image is."""
+    path, image = tmp_path / "rows.png", np.eye(4)[None]
+
+    def draw(*exchanged: Tuple[int, int]) -> np.ndarray:
+        maps = np.stack([[image[:, ::-1] if (row, column) in exchanged else image for column in range(3)]
+                         for row in range(2)])  # fmt: skip
+        plot_layer_rows([("layer 1", maps[0]), ("original", maps[1])], path, ["a", "b", "c"])
+        return imread(str(path))[..., :3].mean(axis=-1)
+
+    before = draw()
+    for row, column in ((0, 2), (1, 0)):
+        y, x = np.nonzero(np.abs(draw((row, column)) - before) > 0.5)
+        assert (y.mean() > before.shape[0] / 2, x.mean() > before.shape[1] / 2) == (row == 1, column == 2)
+        assert np.ptp(x) < before.shape[1] / 3
+    with pytest.raises(ValueError, match="2 heads for rows of"):
+        plot_layer_rows([("layer 1", np.zeros((3, 1, 2, 2)))], path, ["a", "b"])
 
 
 def test_the_picture_and_the_mistakes(tmp_path: Path) -> None:

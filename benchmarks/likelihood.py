@@ -120,14 +120,15 @@ def main() -> int:
     )
     rows = []
     for name in NAMES:
-        errors, partitions = [], []
+        errors: List[GradientError] = []
+        partitions: List[Dict[str, List[float]]] = []
         for seed in range(options.draws):
             nets = pair_of(name, seed)
             errors.append(compare_gradients(nets, seed))
             partitions.append(compare_partitions(nets["exact"], seed))
         paths = len(Enumeration(RenderingModel(nets["exact"])))
         distance = [each.distance for each in errors]
-        row = {
+        row: Dict[str, Any] = {
             "model": name, "paths": paths, "distance": distance, "largest": max(e.largest for e in errors),
             "relative": float(np.mean([each.standard_error / each.exact for each in errors])),
             "log_z_error": float(max(np.abs(each["error"]).max() for each in partitions)),

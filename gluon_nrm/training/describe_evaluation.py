@@ -30,6 +30,8 @@ def evaluation_text(found: Evaluation) -> str:
     lines += [f"{name}  error {readable_errors(errors)}" for name, errors in found.errors.items()]
     if found.record.clustering is not None:
         lines.append(f"clusters {readable_clustering(found.record.clustering)}")
+    if found.noise_variance is not None:
+        lines.append(f"sigma^2  {found.noise_variance:.4g} by the residuals (mean of |x - h(0)|^2 / pixels)")
     return "\n".join([*lines, "", *class_lines(found.record)])
 
 

@@ -25,6 +25,7 @@ from gluon_nrm.runs.run_data import TEST, VALIDATION, evaluated_part
 from gluon_nrm.storage.files import os_errors
 from gluon_nrm.training.assemble import Parts
 from gluon_nrm.training.evaluate import NetworkResult, evaluate_network
+from gluon_nrm.training.noise_variance import estimate_noise_variance
 from gluon_nrm.training.restore import restore
 
 
@@ -51,6 +52,8 @@ class Evaluation:
     counts: np.ndarray = field(compare=False, repr=False)
     #: files in the user's folder that are no part of the data set
     skipped: Skipped = Skipped()
+    #: sigma^2 as the residuals of these images have it; None: not estimated, or the network does not render
+    noise_variance: Optional[float] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,11 @@ def evaluate_run(
     if part == VALIDATION and usual == TEST:
         raise DataError(f"{run.recipe_path}: data.validation is 0, so nothing is held out; evaluate 'test'")
     restored = restore(path, devices=devices, data_dir=data_dir)
-    return evaluate_parts(restored.parts, restored.run, restored.epoch, part)
+    found = evaluate_parts(restored.parts, restored.run, restored.epoch, part)
+    if not (restored.network.renders and restored.network.options.render):
+        return found
+    images = restored.parts.evaluation(part == VALIDATION)
+    return replace(found, noise_variance=estimate_noise_variance(restored.network, images, restored.device))
 
 
 def evaluate_parts(

@@ -16,6 +16,8 @@ from short_runs import FULL, contents, no_pictures, recipe
 
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.probability import RenderingModel
+from gluon_nrm.probability.annealing import estimate_log_partition
+from gluon_nrm.report.path_prior import measure_path_prior
 from gluon_nrm.training import fit as fit_module
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import restore
@@ -86,8 +88,11 @@ def test_paths(
 ) -> None:
     table, plot = tmp_path / "paths.csv", tmp_path / "paths.png"
     runs = ["runs/norms-s0", "runs/exact-s0"]
-    assert call(trained, monkeypatch, "paths", *runs, "--csv", str(table), "--plot", str(plot)) == 0
+    more = ["--csv", str(table), "--plot", str(plot), "--sweeps", "3"]
+    assert call(trained, monkeypatch, "paths", *runs, *more) == 0
     text = capsys.readouterr().out
+    assert len(re.findall(r"images: \d\.\d{4} nats a latent .* a flat prior: \d\.\d{4}\nlog Z", text)) == 2
+    assert text.count("of a surrogate, because of its rendering norms") == 1
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     assert [(row["recipe"], row["layer"]) for row in rows] == [
         (name, layer) for name in ("norms", "exact") for layer in ("1", "2", "joint")
@@ -105,6 +110,15 @@ def test_paths(
     images = restored.parts.dataset.train.images[np.union1d(split.labelled, split.unlabelled)]
     assert len(images) == 1297 and rows[5]["images"] == "1297"
     model = RenderingModel(restored.network)
+    measured = measure_path_prior(restored, sweeps=3)
+    assert str(measured) in text
+    test = mx.nd.array(restored.parts.dataset.normalise(restored.parts.dataset.test.images))
+    inferred = model.infer(test)
+    eta = model.prior_score(inferred.label, inferred.path).asnumpy()
+    log_z = estimate_log_partition(model, range(10), chains=4, sweeps=3).log_z
+    expected = log_z[inferred.label.asnumpy().astype(int)] - eta
+    np.testing.assert_allclose(measured.images_nats, expected.mean(), rtol=1e-4)
+    assert measured.per_latent == measured.images_nats / (4 * 16 + 4 * 16)
     path = model.outcomes(mx.nd.array(restored.parts.dataset.normalise(images)))
     for row, outcomes in zip(rows[3:], [*path, np.concatenate(path, axis=1)]):
         assert int(row["active"]) == len(np.unique(outcomes, axis=0))

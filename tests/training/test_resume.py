@@ -113,7 +113,6 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         (TEMPORAL, [], {}),
         (TEMPORAL, [], TWO),
         (VAT, [], {}),
-        (SAMPLED, [], {}),
         (SAMPLED, [], TWO),
     ],
     ids=[
@@ -126,7 +125,6 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         "temporal",
         "temporal on two devices",
         "vat",
-        "sampled",
         "sampled on two devices",
     ],
 )

@@ -26,10 +26,10 @@ from benchmarks.harness import ROOT
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.errors import RunError
 from gluon_nrm.models import NRM, NRMOptions, architecture_of
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.probability import Enumeration, RenderingModel
 from gluon_nrm.probability.enumerated_scores import EnumeratedScores
 from gluon_nrm.runs.figures import new_figure, save
-from gluon_nrm.runs.network_arrays import named_parameters
 from gluon_nrm.storage.files import os_errors, write_text
 
 IMAGES = (100, 1000, 10_000, 100_000)

@@ -10,9 +10,9 @@ from mxnet import autograd
 from tiny_models import MODELS, redraw
 
 from gluon_nrm.errors import ModelError
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.probability import Enumeration, RenderingModel
 from gluon_nrm.probability.enumerated_scores import EnumeratedScores
-from gluon_nrm.runs.network_arrays import named_parameters
 
 
 @pytest.mark.parametrize("name", ["pool_small", "skip"])

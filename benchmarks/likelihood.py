@@ -22,9 +22,9 @@ from benchmarks.harness import ROOT, command_line, count, write_json
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import Network
+from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.probability import Enumeration, GibbsSampler, RenderingModel
 from gluon_nrm.probability.annealing import estimate_log_partition
-from gluon_nrm.runs.network_arrays import named_parameters
 
 NAMES = ("two_layers", "pool_small", "leaky", "average_pool", "skip", "skip_overlapping")
 #: Chains of each class, groups of them, and sweeps before they count.
@@ -77,7 +77,7 @@ def compare_gradients(nets: Dict[str, Network], seed: int, burn_in: int = BURN_I
     net = nets["sampled"]
     x = mx.nd.array(np.random.default_rng(seed).standard_normal((IMAGES, *net.input_shape)))
     label = mx.nd.array(np.arange(IMAGES) % net.classes)
-    sampler = GibbsSampler(RenderingModel(net), np.tile(np.arange(net.classes), CHAINS), seed)
+    sampler = GibbsSampler(RenderingModel(net), np.tile(np.arange(net.classes), CHAINS).tolist(), seed)
     for _ in range(burn_in):
         sampler.sweep()
     paths = mx.nd.concat(*[mx.nd.flatten(map_) for map_ in sampler.path], dim=1)

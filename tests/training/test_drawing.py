@@ -77,7 +77,8 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (laid_out.shape, template.shape) == ((4, 1, 3, 4), (4, 12, 4, 4))
     np.testing.assert_allclose(laid_out.reshape(4, 12), template[:, :, 2, 1], atol=1e-5)
     # the paper's layout has the same pictures, the image last
-    columns, rows = dict(seen), {}
+    columns = dict(seen)
+    rows: Dict[str, Any] = {}
     monkeypatch.setattr(drawing, "plot_layer_rows", lambda *given: rows.update(given[0], heads=given[2]))
     render_run(run.path, 4, by_layer=True, devices="cpu")
     lowest = ["layer 0,\nMax branch", "layer 0,\nMin branch", "original"]

@@ -27,8 +27,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
-	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-photos photos-check \
-	deploy-check wheel-check doctor docs clean
+	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-prior \
+	results-photos photos-check deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -37,7 +37,7 @@ help:
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths, results-unsupervised, results-consistency, results-photos, results-maxmin,'
-	@echo '              results-fashion (a night), results-ablation'
+	@echo '              results-fashion (a night), results-ablation, results-prior'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
@@ -145,6 +145,10 @@ results-unsupervised: install
 # Theorem 4.1: distance of the learned from the true class posterior of a small known NRM, against the number of images.
 results-consistency: install
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/theory/consistency.py $(ARGS)
+
+# The forms of path normalisation: test error, -log pi of images' paths, share of draws from the prior that a classifier recognises.
+results-prior: install
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/compare_forms.py $(ARGS)
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

@@ -1,0 +1,1 @@
+"""Measurements of the prior that each form of path normalisation (RPN) trains."""

@@ -94,3 +94,11 @@ def digits_shake_resnext(classes: int, channels: int) -> HybridBlock:
     return backbones.shake_resnext(
         classes, in_channels=channels, stem=16, cardinality=2, width=8, blocks=(1, 1)
     )
+
+
+@register_network
+def fashion_mnist_shake_resnext(classes: int, channels: int) -> HybridBlock:
+    """Fashion-MNIST: Shake-Shake ResNeXt of three stages of a block, 2 branches of cardinality 2, width 4."""
+    return backbones.shake_resnext(
+        classes, in_channels=channels, stem=16, cardinality=2, width=4, blocks=(1, 1, 1)
+    )

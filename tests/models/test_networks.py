@@ -16,7 +16,14 @@ from gluon_nrm.models import NRM, TracedClassifier, TracedNRM, get_model, initia
 from gluon_nrm.models.skip_networks import LEAKY
 
 CLASSIFIER: Dict[str, Any] = {"render": False}
-SMALL = ("cifar_densenet40", "cifar_resnet20", "digits_densenet", "digits_resnet", "digits_shake_resnext")
+SMALL = (
+    "cifar_densenet40",
+    "cifar_resnet20",
+    "digits_densenet",
+    "digits_resnet",
+    "digits_shake_resnext",
+    "fashion_mnist_shake_resnext",
+)
 
 
 def learned(net: HybridBlock) -> int:

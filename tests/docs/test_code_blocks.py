@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fakes import ROOT
 from linear_export import Linear, needs_onnx, write_export
+from PIL import Image
 
 import gluon_nrm
 from gluon_nrm import recipe as recipes
@@ -48,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_export(made / "exported", net)
     images = np.random.default_rng(0).integers(0, 256, (4, *net.shape), dtype=np.uint8)
     np.save(made / "images.npy", images)
+    Image.fromarray(images[0, 0]).resize((12, 12)).save(made / "image.png")
     fit(short_recipe(RUN), root=made / "runs", devices="cpu", stream=io.StringIO())
     return made
 

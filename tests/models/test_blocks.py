@@ -27,6 +27,7 @@ import gluon_nrm.models.layered
 import gluon_nrm.models.traced
 from gluon_nrm import losses
 from gluon_nrm.graph.graph_block import trace_branches
+from gluon_nrm.layers.classifier import Tempered
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.losses.moment_matching import MapGradients, match
@@ -166,6 +167,10 @@ def of_the_losses() -> Dict[str, Case]:
         "ModePathNorm": (mode, arguments),
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),
         "ExactPathNorm": exact_path_norm(),
+        "SampledPathNorm": sampled_path_norm(),
+        "Balance": (losses.Balance(3), (q,)),
+        "Tempered": (Tempered(0.5, None), (logits[0],)),
+        "Tempered with a prior of the classes": (Tempered(0.5, net.classifier.bias), (logits[0],)),
     }  # fmt: skip
 
 
@@ -175,6 +180,18 @@ def exact_path_norm() -> Case:
     joint = net.joint(mx.nd, x, label)
     constants = Bridge(net).constants(mx.nd, joint.inferences[0])
     return losses.ExactPathNorm(net), (joint.code, constants, joint.prior.shifts, joint.prior.routed)
+
+
+def sampled_path_norm() -> Case:
+    net = MODELS["pool_small"](path_norm="sampled")
+    x, label = tiny.images(net), tiny.labels(net)
+    joint, bridge = net.joint(mx.nd, x, label), Bridge(net)
+    inference = joint.inferences[0]
+    states = sum(int(np.prod(latent.shape)) for latent in bridge.latents)
+    chains = np.random.default_rng(0).integers(0, 2, (2 * net.classes, states)).astype(np.float32)
+    constants = bridge.constants(mx.nd, inference)
+    arguments = (joint.code, mx.nd.array(chains), constants, inference.shifts, joint.renderings[0].routed)
+    return losses.SampledPathNorm(net), arguments
 
 
 SOURCES = (of_a_network, without_norms, of_traced_networks, of_the_losses)

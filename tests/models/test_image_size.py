@@ -14,7 +14,16 @@ from gluon_nrm.models.image_size import receptive_field, size_warning
 from gluon_nrm.recipe import load_recipe
 
 #: Side of the images of each data set.
-SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32, "mnist": 28, "imagenet": 224}
+SIDES = {
+    "digits": 8,
+    "cifar10": 32,
+    "cifar100": 32,
+    "svhn": 32,
+    "imagenet": 224,
+    "mnist": 28,
+    "mnist5k": 28,
+    "fashion_mnist": 28,
+}
 
 
 def test_the_receptive_field_is_that_of_the_gradient() -> None:

@@ -14,7 +14,7 @@ import argparse
 from typing import Sequence
 
 from gluon_nrm.console.tool import ToolParser, add_data_dir, place
-from gluon_nrm.pretrained.find import pretrained_name
+from gluon_nrm.pretrained.names import pretrained_name
 from gluon_nrm.runs.run_data import TEST, VALIDATION
 from gluon_nrm.training.describe_evaluation import evaluation_text
 from gluon_nrm.training.evaluate_pretrained import evaluate_pretrained, pretrained_text

@@ -16,7 +16,7 @@ from gluon_nrm.errors import DeployError
 from gluon_nrm.export.trace_network import Normalisation
 from gluon_nrm.predict.chosen_network import ChosenNetwork, choose_network
 from gluon_nrm.predict.manifest import MIXTURE, Measured
-from gluon_nrm.pretrained.find import pretrained_name
+from gluon_nrm.pretrained.names import pretrained_name
 from gluon_nrm.runs.open_run import RunFolder, load_run
 from gluon_nrm.runs.pretrained_run import restore_trained
 from gluon_nrm.runs.run_data import VALIDATION, evaluated_part

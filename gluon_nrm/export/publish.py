@@ -23,7 +23,7 @@ from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import DeployError
 from gluon_nrm.export.finished_run import check_finished
 from gluon_nrm.models import list_models
-from gluon_nrm.pretrained import find
+from gluon_nrm.pretrained import find, names
 from gluon_nrm.pretrained.description import (
     FORMAT,
     LARGEST,
@@ -82,7 +82,7 @@ def publish(
     origin = _check_run(run)
     labels = origin.facts.train.images if origin.facts.labelled is None else len(origin.facts.labelled)
     name = name or _default_name(origin.recipe, labels)
-    paths = {kind: find.NETWORKS / f"{name}.{kind}" for kind in ("params", "json")}
+    paths = {kind: names.NETWORKS / f"{name}.{kind}" for kind in ("params", "json")}
     _check_name(name, origin.recipe, paths.values())
     trained = restore_networks(path, devices="cpu", data_dir=data_dir, dtype="float32")
     network, net = list(trained.networks.items())[-1]
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
     size = f"{found.params.bytes / 1e6:.2f} MB"
     say(f"{found.name}: {error.per_cent:.2f} % of {error.images} test images wrong; {size}")
     for kind in ("params", "json"):
-        say(str(find.NETWORKS / f"{found.name}.{kind}"))
+        say(str(names.NETWORKS / f"{found.name}.{kind}"))
     return 0
 
 

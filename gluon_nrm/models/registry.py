@@ -23,7 +23,8 @@ from gluon_nrm.models.traced.classifier import TracedClassifier
 from gluon_nrm.models.traced.nrm import TracedNRM
 from gluon_nrm.option_names import either
 from gluon_nrm.pretrained.description import PretrainedNetwork
-from gluon_nrm.pretrained.find import choose_pretrained, list_pretrained, read_parameters
+from gluon_nrm.pretrained.find import choose_pretrained, read_parameters
+from gluon_nrm.pretrained.names import list_pretrained
 from gluon_nrm.system.commands import command_name
 from gluon_nrm.system.install import reinstall_line
 

@@ -12,7 +12,7 @@ from gluon_nrm.predict.backends import MXNET
 from gluon_nrm.predict.classifier import FileClassifier, open_export
 from gluon_nrm.predict.manifest import MANIFEST
 from gluon_nrm.predict.predict_options import PredictOptions
-from gluon_nrm.pretrained.find import pretrained_name, suggest_pretrained
+from gluon_nrm.pretrained.names import pretrained_name, suggest_pretrained
 from gluon_nrm.runs.suggest_run import suggest_run
 from gluon_nrm.storage.files import exists, is_dir
 from gluon_nrm.system.commands import command_name

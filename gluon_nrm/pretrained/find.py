@@ -1,41 +1,23 @@
-"""Pretrained networks by name: list, choose, read their verified parameters. Needs no MXNet."""
+"""Pretrained networks: choose one, read its verified parameters. Needs no MXNet."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, Union
 
 import numpy as np
 
 from gluon_nrm.errors import CheckpointError, ModelError
+from gluon_nrm.pretrained import names
 from gluon_nrm.pretrained.description import PretrainedNetwork, read_description
+from gluon_nrm.pretrained.names import list_pretrained, suggest_pretrained
 from gluon_nrm.storage import files
 from gluon_nrm.storage.params_file import DamagedArraysError, read_arrays
 from gluon_nrm.system.install import reinstall_line
 
-NETWORKS = Path(__file__).resolve().parent / "networks"
 #: Types of parameters, by MXNet's number.
 FLOAT32 = {0: np.dtype("<f4")}
-
-
-def list_pretrained() -> List[str]:
-    """Names of the pretrained networks of the package, sorted."""
-    if not files.is_dir(NETWORKS, ModelError):
-        return []
-    return [path.stem for path in files.find_files(NETWORKS, "*.json", ModelError)]
-
-
-def pretrained_name(given: Union[str, Path]) -> Optional[str]:
-    """Return the name of the pretrained network that an argument means; None if it means none.
-
-    A file or folder of that name in the current folder is meant first, as with recipes.
-    """
-    name = str(given)
-    if name not in list_pretrained() or files.exists(Path(name), ModelError):
-        return None
-    return name
 
 
 def describe_pretrained(name: str) -> PretrainedNetwork:
@@ -47,16 +29,7 @@ def describe_pretrained(name: str) -> PretrainedNetwork:
     """
     if name not in list_pretrained():
         raise ModelError(f"there is no pretrained network {name!r}; {suggest_pretrained(name)}")
-    return read_description(NETWORKS / f"{name}.json")
-
-
-def suggest_pretrained(name: str) -> str:
-    """Name the pretrained network that is probably meant, or all of them."""
-    names = list_pretrained()
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"there are: {', '.join(names)}" if names else "the package holds none"
+    return read_description(names.NETWORKS / f"{name}.json")
 
 
 def choose_pretrained(network: str, pretrained: Union[str, bool]) -> PretrainedNetwork:
@@ -72,17 +45,17 @@ def choose_pretrained(network: str, pretrained: Union[str, bool]) -> PretrainedN
         ModelError: there is none, or several; the message lists what there is.
         CheckpointError: a description is damaged.
     """
-    names = list_pretrained()
-    if pretrained is True and network in names:
+    known = list_pretrained()
+    if pretrained is True and network in known:
         return describe_pretrained(network)
-    if isinstance(pretrained, str) and pretrained in names:
+    if isinstance(pretrained, str) and pretrained in known:
         found = describe_pretrained(pretrained)
         if network not in (found.model, found.name):
             raise ModelError(
                 f"pretrained={pretrained!r} is a {found.model}, not a {network}; give {found.model!r}"
             )
         return found
-    every = [describe_pretrained(name) for name in names]
+    every = [describe_pretrained(name) for name in known]
     fitting = [each for each in every if each.model == network]
     chosen = [each for each in fitting if pretrained in (True, each.dataset)]
     if len(chosen) == 1:
@@ -107,7 +80,7 @@ def read_parameters(found: PretrainedNetwork) -> Dict[str, np.ndarray]:
     Raises:
         CheckpointError: the file is missing, or is not the one that the description was written for.
     """
-    path = NETWORKS / f"{found.name}.params"
+    path = names.NETWORKS / f"{found.name}.params"
     return parameters_of_bytes(found, files.read_bounded(path, CheckpointError, found.params.bytes + 1), path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import fields
 from typing import Any, Dict, Iterable, List, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,9 @@ from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import Item
 
 S = TypeVar("S")
+
+#: characters of the list of keys in a message
+KEYS_SHOWN = 200
 
 _WORDS = {int: "an integer", float: "a number", bool: "a boolean", str: "a string", type(None): "null"}
 _LOOKS_BOOLEAN = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
@@ -136,7 +140,8 @@ def _remedy(item: Item, hint: Any) -> str:
 
 def _not_a_mapping(item: Item, hints: Dict[str, Any]) -> str:
     """Message for a section that is a scalar or a list."""
-    return f"expected keys with values, found {item.text};\nkeys here: {', '.join(hints)}"
+    keys = textwrap.shorten(", ".join(hints), KEYS_SHOWN, placeholder=" ... (docs/recipes.md has all)")
+    return f"expected keys with values, found {item.text};\nkeys here: {keys}"
 
 
 def _closest_key(name: str, hints: Dict[str, Any]) -> str:

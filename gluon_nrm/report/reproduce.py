@@ -9,7 +9,7 @@ from gluon_nrm.console.display import say
 from gluon_nrm.report.comparison import settings_of
 from gluon_nrm.report.find_runs import find_runs
 from gluon_nrm.report.paper_tables import Cell, Table
-from gluon_nrm.report.side_by_side import Job, run_side_by_side
+from gluon_nrm.report.side_by_side import TrainingCommand, run_side_by_side
 from gluon_nrm.runs.tables import Row, read_csv
 from gluon_nrm.system.commands import start_words
 from gluon_nrm.training.fit import fit
@@ -111,7 +111,7 @@ def train_missing(
         options = [*([] if devices is None else ["--devices", devices]),
                    *([] if data_dir is None else ["--data-dir", str(data_dir)])]  # fmt: skip
         words = [[*_command(each, recipes, folder), *options] for each, folder in zip(missing, folders)]
-        run_side_by_side([Job(each.title, line) for each, line in zip(missing, words)], jobs)
+        run_side_by_side([TrainingCommand(each.title, line) for each, line in zip(missing, words)], jobs)
         return
     for number, (each, folder) in enumerate(zip(missing, folders), start=1):
         say(f"run {number} of {len(missing)}: {each.title}")

@@ -26,7 +26,7 @@ PROGRESS = "epoch "
 ERROR = "error: "
 
 
-class Job(NamedTuple):
+class TrainingCommand(NamedTuple):
     """A command to run."""
 
     title: str
@@ -34,7 +34,11 @@ class Job(NamedTuple):
 
 
 def run_side_by_side(
-    jobs: Sequence[Job], at_once: int, *, tell: Callable[[str], None] = say, interval: float = INTERVAL
+    jobs: Sequence[TrainingCommand],
+    at_once: int,
+    *,
+    tell: Callable[[str], None] = say,
+    interval: float = INTERVAL,
 ) -> None:
     """Run commands, at most ``at_once`` at a time, in their order.
 
@@ -76,7 +80,7 @@ def run_side_by_side(
 class _Queue:
     """Commands that wait, run, have ended and have failed."""
 
-    def __init__(self, jobs: Sequence[Job], at_once: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, jobs: Sequence[TrainingCommand], at_once: int, tell: Callable[[str], None]) -> None:
         self.failed: List[str] = []
         self._waiting = deque(enumerate(jobs, start=1))
         self._total, self._at_once, self._tell = len(jobs), at_once, tell

@@ -11,7 +11,8 @@ import numpy as np
 from gluon_nrm.data.sets.registry import data_folder
 from gluon_nrm.models.registry import build_pretrained
 from gluon_nrm.pretrained.description import PretrainedNetwork
-from gluon_nrm.pretrained.find import describe_pretrained, pretrained_name, read_parameters
+from gluon_nrm.pretrained.find import describe_pretrained, read_parameters
+from gluon_nrm.pretrained.names import pretrained_name
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.metrics import Row
 from gluon_nrm.runs.restore_networks import TrainedRun, restore_networks

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List, Optional
 
-from gluon_nrm.pretrained.find import list_pretrained
+from gluon_nrm.pretrained.names import list_pretrained
 
 _NEEDED = ("recipe.yaml", "metrics.jsonl")
 #: The folder of all runs by default.

@@ -72,14 +72,18 @@ def summarise(run: RunFolder) -> Row:
         "settings": recipe_hash(replace(recipe, data=replace(recipe.data, split_seed=0))),
         "commit": _commit(run.env()),
         "run": resolve(run.path, RunError).name,
-        **{f"{name}_last": _last(rows, f"clustering/{network}_{name}") for name in ("nmi", "ari")},
+        **_clustering(rows, network),
     }
 
 
-def _last(rows: Sequence[Mapping[str, Any]], key: str) -> Optional[float]:
-    """Return the newest value of a metric; None if no row has it."""
-    found = [row[key] for row in rows if row.get(key) is not None]
-    return round(found[-1], 4) if found else None
+def _clustering(rows: Sequence[Mapping[str, Any]], network: str) -> Dict[str, float]:
+    """Return the newest NMI and ARI; nothing for a run with labels, which has none."""
+    values = {}
+    for name, column in zip(("nmi", "ari"), CLUSTER_COLUMNS):
+        found = [value for value in (row.get(f"clustering/{network}_{name}") for row in rows) if value is not None]
+        if found:
+            values[column] = round(found[-1], 4)
+    return values
 
 
 def collect(paths: Sequence[Path]) -> List[Row]:

@@ -9,12 +9,8 @@ import numpy as np
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.models.model_zoos import zoo_arrays
-from gluon_nrm.pretrained.find import (
-    describe_pretrained,
-    pretrained_name,
-    read_parameters,
-    suggest_pretrained,
-)
+from gluon_nrm.pretrained.find import describe_pretrained, read_parameters
+from gluon_nrm.pretrained.names import pretrained_name, suggest_pretrained
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.runs.restore_networks import read_run
 from gluon_nrm.runs.run_folder import network_names

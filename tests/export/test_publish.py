@@ -24,7 +24,7 @@ from gluon_nrm.export import publish as publish_module
 from gluon_nrm.export.export_run import export_run
 from gluon_nrm.export.publish import publish
 from gluon_nrm.predict.manifest import read_manifest
-from gluon_nrm.pretrained import find
+from gluon_nrm.pretrained import names
 from gluon_nrm.runs.run import Run
 from gluon_nrm.training.weights_file import read_weights
 
@@ -51,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "networks"
     folder.mkdir()
-    monkeypatch.setattr(find, "NETWORKS", folder)
+    monkeypatch.setattr(names, "NETWORKS", folder)
     return folder
 
 

@@ -15,9 +15,10 @@ from spoil import cut, edit, flip, remove, write
 
 from gluon_nrm import get_model, list_models
 from gluon_nrm.errors import CheckpointError, ModelError
-from gluon_nrm.pretrained import find
+from gluon_nrm.pretrained import find, names
 from gluon_nrm.pretrained.description import LARGEST, description_text
-from gluon_nrm.pretrained.find import describe_pretrained, list_pretrained, read_parameters
+from gluon_nrm.pretrained.find import describe_pretrained, read_parameters
+from gluon_nrm.pretrained.names import list_pretrained
 from gluon_nrm.recipe import recipe_hash
 from gluon_nrm.runs.pretrained_run import restore_trained
 from gluon_nrm.training.evaluate_pretrained import evaluate_pretrained
@@ -32,8 +33,8 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "networks"
     folder.mkdir()
     for kind in ("json", "params"):
-        shutil.copy(find.NETWORKS / f"{NAME}.{kind}", folder)
-    monkeypatch.setattr(find, "NETWORKS", folder)
+        shutil.copy(names.NETWORKS / f"{NAME}.{kind}", folder)
+    monkeypatch.setattr(names, "NETWORKS", folder)
     return folder
 
 
@@ -47,7 +48,7 @@ def change(folder: Path, name: str, **values: Any) -> None:
 @pytest.mark.parametrize("name", PACKAGED)
 def test_a_packaged_network_is_what_its_description_says(name: str) -> None:
     found = describe_pretrained(name)
-    data = (find.NETWORKS / f"{name}.params").read_bytes()
+    data = (names.NETWORKS / f"{name}.params").read_bytes()
     assert hashlib.sha256(data).hexdigest() == found.params.sha256
     assert len(data) == found.params.bytes <= LARGEST
     recipe = found.load_recipe()
@@ -55,11 +56,11 @@ def test_a_packaged_network_is_what_its_description_says(name: str) -> None:
     assert (recipe.name, recipe.train.seed, recipe.data.name) == (found.recipe, found.seed, found.dataset)
     assert len(found.commit) == 40
     assert found.data.test.images == found.test_error.images
-    text = (find.NETWORKS / f"{name}.json").read_text(encoding="utf-8")
+    text = (names.NETWORKS / f"{name}.json").read_text(encoding="utf-8")
     assert text == description_text(found)
     assert "/home" not in text and "/work" not in text and "/tmp" not in text
     # MXNet's own reader, by the names that Gluon gives
-    stored = mx.nd.load(str(find.NETWORKS / f"{name}.params"))
+    stored = mx.nd.load(str(names.NETWORKS / f"{name}.params"))
     net = get_model(found.model, pretrained=name)
     own = net._collect_params_with_prefix()
     assert stored and all(np.array_equal(own[key].data().asnumpy(), stored[key].asnumpy()) for key in stored)
@@ -159,7 +160,7 @@ def test_another_file_of_arrays_with_a_right_hash_is_refused(networks: Path) -> 
 
 def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find.pretrained_name(NAME) == NAME
+    assert names.pretrained_name(NAME) == NAME
     assert restore_trained(NAME, devices="cpu").epoch == describe_pretrained(NAME).epochs
     (tmp_path / NAME).mkdir()
-    assert find.pretrained_name(NAME) is None
+    assert names.pretrained_name(NAME) is None

@@ -11,7 +11,7 @@ from typing import List
 import pytest
 
 from gluon_nrm.errors import RunError, Stopped
-from gluon_nrm.report.side_by_side import Job, run_side_by_side
+from gluon_nrm.report.side_by_side import TrainingCommand, run_side_by_side
 from gluon_nrm.system import tune as tune_module
 from gluon_nrm.system.job_variables import WORKERS_HERE
 
@@ -33,8 +33,8 @@ note("end " + sys.argv[2])
 """
 
 
-def job(name: str, script: str, *arguments: object) -> Job:
-    return Job(name, [sys.executable, "-c", script, *map(str, arguments)])
+def job(name: str, script: str, *arguments: object) -> TrainingCommand:
+    return TrainingCommand(name, [sys.executable, "-c", script, *map(str, arguments)])
 
 
 def test_as_many_at_once_as_asked(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_nothing_more_is_started_if_the_first_ones_fail(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there() -> None:
     with pytest.raises(RunError, match="cannot start /no/such: No such file"):
-        run_side_by_side([Job("a", ["/no/such"])], 1, tell=lambda line: None)
+        run_side_by_side([TrainingCommand("a", ["/no/such"])], 1, tell=lambda line: None)
 
 
 def test_a_signal_lets_them_save(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import load_recipe, recipe_hash
 from gluon_nrm.report import comparison, index, reproduce, table_text
 from gluon_nrm.report.paper_tables import METHODS, TABLES, get_table
-from gluon_nrm.report.side_by_side import Job
+from gluon_nrm.report.side_by_side import TrainingCommand
 from gluon_nrm.runs.tables import Row, write_csv
 
 FASHION = get_table("table3", "fashion_mnist")
@@ -111,7 +111,7 @@ def test_the_commands_that_train_side_by_side(
     recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each names its own recipe, and gives the settings and seeds that training in this process has."""
-    asked: List[Tuple[List[Job], int]] = []
+    asked: List[Tuple[List[TrainingCommand], int]] = []
     monkeypatch.setattr(reproduce, "run_side_by_side", lambda jobs, at_once: asked.append((jobs, at_once)))
     how: Dict[str, Any] = {"devices": "cpu", "data_dir": tmp_path / "my data"}
     reproduce.train_missing(FASHION, [2], tmp_path / "runs", recipes, jobs=2, **how)

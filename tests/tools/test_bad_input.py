@@ -239,8 +239,8 @@ def folder(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def words(call: str) -> Tuple[str, ...]:
     """The command line; a value of --set may have spaces in it."""
-    before, set_, value = call.partition(" --set ")
-    return (*before.split(), *((set_.strip(), value) if set_ else ()))
+    before, *values = call.split(" --set ")
+    return (*before.split(), *(word for value in values for word in ("--set", value)))
 
 
 def leave(call: str, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -162,7 +162,10 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         (cut, "is no .params file of MXNet"),
         (pickled, "is no .params file of MXNet"),
         (nameless, "holds no named array"),
-        (tmp_path / "absent", "is no file; give a .params file, or the folder of a run"),
+        (
+            tmp_path / "absent",
+            "is no file; give a .params file, the folder of a run, or a pretrained network",
+        ),
     ):
         with pytest.raises(ModelError, match=message):
             read_params(path)
@@ -241,7 +244,10 @@ def test_a_zoo_without_the_weights_is_named(
 
 
 def test_keys_that_do_not_go_together() -> None:
-    with pytest.raises(RecipeError, match="digits_cnn is no network of a zoo; give a file by model.weights"):
+    with pytest.raises(
+        RecipeError,
+        match="digits_cnn is no network of a zoo; give a file or a pretrained network by model.weights",
+    ):
         recipe(SUPERVISED, "model.pretrained=true")
     with pytest.raises(RecipeError, match="leave one of them out"):
         recipe(SUPERVISED, "model.name=gluon.alexnet", "model.channels=null", "model.pretrained=true",

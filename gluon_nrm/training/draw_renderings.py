@@ -131,19 +131,8 @@ def draw_renderings(
     Raises:
         RunError: the file cannot be written.
     """
-    device = parts.devices[0]
-    reconstruct = Reconstructor(parts.networks.get("teacher", parts.net))
-    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
-    result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
-    columns: List[Column] = [("image", images)]
-    features = [feature.asnumpy() for feature in result.features[0]]
-    for level in shown_layers(len(features), most):
-        maps = _unspread(features[level - 1])
-        template = ",\nclass template" if maps is not features[level - 1] else ""
-        columns.append((f"layer {level}{template}", maps))
-    for branch, image in zip(BRANCHES, result.images):
-        columns.append((f"rendered,\n{branch}" if len(result.images) > 1 else "rendered", image.asnumpy()))
-    predicted = result.logits.asnumpy().argmax(axis=1)
+    maps, predicted = _render(parts, images, labels, "rendered", most)
+    columns: List[Column] = [("image", images), *maps]
     names = [figure_text(name, LETTERS) for name in parts.dataset.class_names]
     if files is None:
         given = [f"true {names[label]}" for label in labels]
@@ -176,26 +165,49 @@ def draw_layer_rows(
     Raises:
         RunError: the file cannot be written.
     """
-    device = parts.devices[0]
-    reconstruct = Reconstructor(parts.networks.get("teacher", parts.net))
-    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
-    result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
-    features = [feature.asnumpy() for feature in result.features[0]]
-    rows: List[Column] = []
-    for level in shown_layers(len(features)):
-        maps = _unspread(features[level - 1])
-        template = ",\nclass template" if maps is not features[level - 1] else ""
-        rows.append((f"layer {level}{template}", maps))
-    for branch, image in zip(BRANCHES, result.images):
-        rows.append((f"layer 0,\n{branch}" if len(result.images) > 1 else "layer 0", image.asnumpy()))
-    rows.append(("original", images))
-    predicted = result.logits.asnumpy().argmax(axis=1)
+    maps, predicted = _render(parts, images, labels, "layer 0")
+    rows: List[Column] = [*maps, ("original", images)]
     names = [figure_text(name, LETTERS) for name in parts.dataset.class_names]
     heads = [
         names[label] if label == guess else f"{names[label]}\npredicted {names[guess]}"
         for label, guess in zip(labels, predicted)
     ]
     plot_layer_rows(rows, path, heads, title)
+
+
+def _render(
+    parts: Parts,
+    images: np.ndarray[Any, Any],
+    labels: np.ndarray[Any, Any],
+    lowest: str,
+    most: Optional[int] = None,
+) -> Tuple[List[Column], np.ndarray[Any, Any]]:
+    """Render images, and predict their classes.
+
+    Args:
+        parts: of the run.
+        images: normalised, (N, C, H, W).
+        labels: their classes, (N,), which are rendered.
+        lowest: title of the rendered image; the branch is added where there are two.
+        most: layers to return; None: all.
+
+    Returns:
+        The maps of each layer from above and the rendered image of each branch, with their titles; the
+        predicted classes, (N,).
+    """
+    device = parts.devices[0]
+    reconstruct = Reconstructor(parts.networks.get("teacher", parts.net))
+    reconstruct.hybridize()  # block by block, MXNet would warn of every input that a block leaves unused
+    result = reconstruct(mx.nd.array(images, ctx=device), mx.nd.array(labels, ctx=device))
+    columns: List[Column] = []
+    features = [feature.asnumpy() for feature in result.features[0]]
+    for level in shown_layers(len(features), most):
+        maps = _unspread(features[level - 1])
+        template = ",\nclass template" if maps is not features[level - 1] else ""
+        columns.append((f"layer {level}{template}", maps))
+    for branch, image in zip(BRANCHES, result.images):
+        columns.append((f"{lowest},\n{branch}" if len(result.images) > 1 else lowest, image.asnumpy()))
+    return columns, result.logits.asnumpy().argmax(axis=1)
 
 
 def shown_layers(layers: int, most: Optional[int] = None) -> List[int]:

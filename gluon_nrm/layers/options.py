@@ -75,6 +75,8 @@ class NRMOptions:
     slope: float = 0.1
     #: dropout after every pooling, in both directions; None: the architecture's own
     dropout: Optional[float] = None
+    #: standard deviation of the noise that training adds, for classifiers that have it; None: their own
+    noise: Optional[float] = None
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, "model.")

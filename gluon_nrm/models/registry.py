@@ -13,7 +13,7 @@ from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import CheckpointError, ModelError
 from gluon_nrm.layers.architecture import Architecture, architecture_of, with_dropout
-from gluon_nrm.layers.options import OF_LAYERS, read_options
+from gluon_nrm.layers.options import OF_LAYERS, NRMOptions, read_options
 from gluon_nrm.models.initialise import initialise
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.parameters import named_parameters, set_parameters
@@ -31,8 +31,15 @@ from gluon_nrm.system.install import reinstall_line
 #: Build a base network from the number of classes and of image channels.
 Builder = Callable[[int, int], HybridBlock]
 
+#: Build a finished network from the number of classes, the shape of the images and its options.
+ClassifierBuilder = Callable[[int, Tuple[int, int, int], NRMOptions], Network]
+
+#: Options of networks that do not render, besides those that ``get_model`` sets for every such network.
+OF_CLASSIFIERS = ("render", "path_norm", "render_norm", "dropout", "noise")
+
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
+_CLASSIFIERS: Dict[str, ClassifierBuilder] = {}
 
 
 def register_model(function: Callable[[], Architecture]) -> Callable[[], Architecture]:
@@ -55,8 +62,18 @@ def register_network(function: Builder) -> Builder:
     return function
 
 
+def register_classifier(function: ClassifierBuilder) -> ClassifierBuilder:
+    """Register a function that builds a classifier which does not render and is used as it is (decorator).
+
+    Raises:
+        ModelError: the name is taken.
+    """
+    _CLASSIFIERS[_free(function.__name__)] = function
+    return function
+
+
 def _free(name: str) -> str:
-    if name in _ARCHITECTURES or name in _NETWORKS:
+    if any(name in registered for registered in (_ARCHITECTURES, _NETWORKS, _CLASSIFIERS)):
         raise ModelError(f"model {name!r} is registered already")
     return name
 
@@ -69,7 +86,7 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> List[str]:
         pretrained: list the pretrained networks of the package instead of the registered architectures and
             networks; ``get_model(name, pretrained=True)`` loads one.
     """
-    names = list_pretrained() if pretrained else (*_ARCHITECTURES, *_NETWORKS)
+    names = list_pretrained() if pretrained else (*_ARCHITECTURES, *_NETWORKS, *_CLASSIFIERS)
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
@@ -143,6 +160,10 @@ def get_model(
     if not settings.render:
         settings = replace(settings, path_norm="none", render_norm="none")
     changed = settings.changed
+    if name in _CLASSIFIERS:
+        return _build_classifier(name, classes, input_shape, channels, settings)
+    if settings.noise is not None:
+        raise ModelError(f"model.noise: {name} adds no noise of its own; leave this key out")
     if name in _ARCHITECTURES:
         if "gates" in changed:
             raise ModelError(f"model.gates: {name} is a list of layers and has no gates; leave this key out")
@@ -154,6 +175,27 @@ def get_model(
         raise ModelError(f"model.{of_layers[0]}: {name} has layers of its own; this is for lists of layers")
     kind = TracedNRM if settings.render else TracedClassifier
     return kind(build(classes, input_shape[0]), classes, input_shape, settings)
+
+
+def _build_classifier(
+    name: str,
+    classes: int,
+    input_shape: Tuple[int, int, int],
+    channels: Optional[Sequence[Union[int, str]]],
+    settings: NRMOptions,
+) -> Network:
+    """Build a registered classifier, which does not render.
+
+    Raises:
+        ModelError: it should render, or an option is set that it has not.
+    """
+    if settings.render:
+        raise ModelError(f"model.render: {name} does not render; set it to false")
+    changed = [option for option in settings.changed if option not in OF_CLASSIFIERS]
+    changed += ["channels"] * (channels is not None)
+    if changed:
+        raise ModelError(f"model.{changed[0]}: {name} has no such option; leave this key out")
+    return _CLASSIFIERS[name](classes, input_shape, settings)
 
 
 def build_pretrained(found: PretrainedNetwork, arrays: Mapping[str, np.ndarray], device: Any) -> Network:

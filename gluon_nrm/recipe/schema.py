@@ -217,6 +217,15 @@ class Model:
     dropout: Optional[float] = field(
         default=None, metadata=about("dropout rate; null: the network's own", at_least=0, below=1)
     )
+    noise: Optional[float] = field(
+        default=None,
+        metadata=about(
+            "standard deviation of the Gaussian noise that training adds, for networks that have it (ladder_*, "
+            "adversarial ones), in units of what it is added to; null: the network's own",
+            at_least=0,
+            at_most=1000,
+        ),
+    )
     channels: Optional[List[Union[int, str]]] = field(
         default=None,
         metadata=about(

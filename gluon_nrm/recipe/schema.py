@@ -220,8 +220,8 @@ class Model:
     noise: Optional[float] = field(
         default=None,
         metadata=about(
-            "standard deviation of the Gaussian noise that training adds, for networks that have it (ladder_*, "
-            "adversarial ones), in units of what it is added to; null: the network's own",
+            "standard deviation of the Gaussian noise that training adds, in units of what it is added to, "
+            "for networks that have such noise: ladder_*, gan_* and ali_*; null: the network's own",
             at_least=0,
             at_most=1000,
         ),

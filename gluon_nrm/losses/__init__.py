@@ -15,7 +15,7 @@ from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePa
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.sampled_path_norm import SampledPathNorm
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
-from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.recipe.terms import NRM_TERMS, TERMS
 from gluon_nrm.rules.prior_score import prior_score
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Probabilities",
     "Reconstruction",
     "SampledPathNorm",
+    "NRM_TERMS",
     "TERMS",
     "VirtualAdversarial",
     "prior_score",

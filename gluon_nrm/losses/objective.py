@@ -29,7 +29,7 @@ from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import JointPass
 from gluon_nrm.models.interface.zero_path import ZeroStates
-from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.recipe.terms import LADDER, TERMS
 from gluon_nrm.typing import Operators, Tensor
 
 MATCHING = "moment_matching"
@@ -106,6 +106,7 @@ class TermGraph(QuietBlock):
             "path_norm": lambda: self._normalise_path(F, x, joint, extra.get("chains")),
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
+            "denoising": lambda: joint.denoising,
         }
         stacked = F.stack(*[terms[name]() for name in self._names], axis=0)
         maps = [] if self.moment_matching is None else self.moment_matching.maps_of(joint.matched)
@@ -222,6 +223,10 @@ class Objective:
         mx.autograd.backward(*[list(each) for each in zip(*sums.values())])
 
 
+#: Part of the message about a term of another kind of network (``Term.of``).
+_LACKS = {LADDER: "has no decoder; use a ladder_* network"}
+
+
 def _check_terms(net: Network, names: Collection[str]) -> None:
     unknown = sorted(set(names) - set(TERMS))
     if unknown or not names:
@@ -234,6 +239,9 @@ def _check_terms(net: Network, names: Collection[str]) -> None:
         )
     if "path_norm" in names and net.options.path_norm == "none":
         raise ModelError("loss.path_norm: the network was built with model.path_norm 'none'")
+    for name in names:
+        if TERMS[name].of not in ("", net.kind):
+            raise ModelError(f"loss.weights.{name}: {type(net).__name__} {_LACKS[TERMS[name].of]}")
 
 
 def _extra_input(net: Network, name: str) -> Optional[str]:

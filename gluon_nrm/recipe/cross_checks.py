@@ -152,6 +152,10 @@ def loss_problems(recipe: Recipe) -> Problems:
         if term.renders and getattr(weights, name) > 0 and not recipe.model.render:
             what = f"{getattr(weights, name)} needs model.render true; set that, or this weight to 0"
             yield Problem(f"loss.weights.{name}", what)
+    name = recipe.model.name
+    if weights.denoising > 0 and not name.startswith("ladder_"):
+        what = f"{weights.denoising:g}, but {shorten(name, 40)} has no decoder; set it to 0, or model.name to"
+        yield Problem("loss.weights.denoising", f"{what} a ladder_* network")
     if weights.path_norm > 0 and recipe.model.path_norm == "none":
         what = (
             f"{weights.path_norm} while model.path_norm is none; set that to layerwise, or this weight to 0"

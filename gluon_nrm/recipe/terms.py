@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from gluon_nrm.recipe.fields import about
 
 GENERATIVE, CONSISTENCY = "generative_rampup_epochs", "consistency_rampup_epochs"
+#: ``Network.kind`` of Ladder networks.
+LADDER = "ladder"
 
 
 class Term(NamedTuple):
@@ -27,6 +29,8 @@ class Term(NamedTuple):
     extra_input: Optional[str] = None
     #: key of the recipe's section ``loss`` that brings it in; None: it has its full weight from the start
     ramp_up: Optional[str] = None
+    #: kind of network that computes it (``Network.kind``); empty: every network
+    of: str = ""
 
 
 def _weight(doc: str, short: str, title: str, colour: str, default: float = 0.0, **needs: Any) -> Any:
@@ -69,12 +73,19 @@ class LossWeights:
         "entropy of the mean prediction of a batch, maximised, so that all classes are used", "bal",
         "class balance", "#bcbd22",
     )  # fmt: skip
+    denoising: float = _weight(
+        "squared error of the decoder of a ladder_* network, its layers weighted by model.denoising", "den",
+        "denoising cost", "#e377c2", of=LADDER,
+    )  # fmt: skip
 
 
 #: Every term by its name, in the order in which the objective returns them.
 TERMS: Dict[str, Term] = {
     each.name: each.metadata["term"]._replace(name=each.name) for each in dataclass_fields(LossWeights)
 }
+
+#: The terms that any rendering network computes.
+NRM_TERMS: Tuple[str, ...] = tuple(name for name, term in TERMS.items() if not term.of)
 
 
 def ramped_by(key: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 import tiny
 from mxnet import autograd
 
-from gluon_nrm.losses import TERMS, Objective, Probabilities
+from gluon_nrm.losses import NRM_TERMS, Objective, Probabilities
 from gluon_nrm.losses.consistency import NO_TARGET
 from gluon_nrm.models import NRM
 from gluon_nrm.models.interface.parameters import named_parameters
@@ -90,7 +90,7 @@ def reached(found: Dict[str, np.ndarray]) -> List[str]:
 def test_term_reaches(options: Dict[str, Any], term: str, patterns: List[str]) -> None:
     """Beside all other terms, whose weights are 0."""
     net = tiny.build(LAYERS, (2, 6, 8), **options)
-    terms = [each for each in TERMS if each != "path_norm" or net.options.path_norm != "none"]
+    terms = [each for each in NRM_TERMS if each != "path_norm" or net.options.path_norm != "none"]
     objective = Objective(net, terms)
     found = tiny.differentiate(objective, *arguments(net), weights={term: 1.0}).gradients
     expected = [name for name in found if any(re.fullmatch(pattern, name) for pattern in patterns)]
@@ -101,12 +101,12 @@ def test_term_reaches(options: Dict[str, Any], term: str, patterns: List[str]) -
         assert name in expected or exact or not gradient.any(), name
 
 
-@pytest.mark.parametrize("term", [term for term in TERMS if term != "cross_entropy"])
+@pytest.mark.parametrize("term", [term for term in NRM_TERMS if term != "cross_entropy"])
 def test_the_predicted_class_carries_no_gradient(term: str) -> None:
     """Unlabelled images reach nothing that labelled ones do not."""
     for options in ({}, SEPARATE):
         net = tiny.build(LAYERS, (2, 6, 8), **options)
-        objective = Objective(net, TERMS)
+        objective = Objective(net, NRM_TERMS)
         labelled, unlabelled = (
             reached(tiny.differentiate(objective, *arguments(net, known), weights={term: 1.0}).gradients)
             for known in (True, False)
@@ -118,7 +118,7 @@ def test_the_predicted_class_carries_no_gradient(term: str) -> None:
 def test_an_unlabelled_batch_gets_no_cross_entropy() -> None:
     net = tiny.build(LAYERS, (2, 6, 8), maxmin=True)
     outcome = tiny.differentiate(
-        Objective(net, TERMS), *arguments(net, False), weights={"cross_entropy": 1.0}
+        Objective(net, NRM_TERMS), *arguments(net, False), weights={"cross_entropy": 1.0}
     )
     assert not outcome.terms[0].any()
     assert reached(outcome.gradients) == []
@@ -131,7 +131,7 @@ def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any], hybridise
     """Also where a variance or a probability vanishes, or numbers are large: 0 times infinity is not 0."""
     net = tiny.build(LAYERS, (2, 6, 8), **options)
     x, label, teacher, perturbed = arguments(net, known=False)
-    objective = Objective(net, TERMS)
+    objective = Objective(net, NRM_TERMS)
     if hybridise:
         objective.hybridize(static_alloc=True, static_shape=True)
     for images in (x, x * 0, x * 1e4, mx.nd.broadcast_like(x[:1], x)):
@@ -139,7 +139,7 @@ def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any], hybridise
         outcome = tiny.differentiate(objective, *inputs, weights={})
         assert np.isfinite(outcome.terms).all()
         assert not any(gradient.any() for gradient in outcome.gradients.values())
-        everything = tiny.differentiate(objective, *inputs, weights=dict.fromkeys(TERMS, 1.0))
+        everything = tiny.differentiate(objective, *inputs, weights=dict.fromkeys(NRM_TERMS, 1.0))
         assert all(np.isfinite(gradient).all() for gradient in everything.gradients.values())
 
 

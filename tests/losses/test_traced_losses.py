@@ -14,7 +14,7 @@ from mxnet import autograd
 from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.layers.options import NRMOptions
-from gluon_nrm.losses import TERMS, Objective
+from gluon_nrm.losses import NRM_TERMS, Objective
 from gluon_nrm.models import TracedClassifier, TracedNRM, nrm
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.parameters import named_parameters
@@ -53,10 +53,10 @@ def test_hybrid_is_eager(build: Build, options: Dict[str, Any]) -> None:
     outcomes = []
     for hybridise in (False, True):
         net = built(build, **options)
-        objective = Objective(net, TERMS)
+        objective = Objective(net, NRM_TERMS)
         if hybridise:
             objective.hybridize(static_alloc=True, static_shape=True)
-        outcomes.append(tiny.differentiate(objective, *arguments(net), weights=dict.fromkeys(TERMS, 1.0)))
+        outcomes.append(tiny.differentiate(objective, *arguments(net), weights=dict.fromkeys(NRM_TERMS, 1.0)))
     eager, hybrid = outcomes
     assert (np.abs(eager.terms).max(axis=1) > 1e-4).all()
     np.testing.assert_allclose(hybrid.terms, eager.terms, rtol=1e-4, atol=1e-5)
@@ -162,7 +162,7 @@ def reached(found: Dict[str, np.ndarray]) -> List[str]:
 def test_term_reaches(build: Build, options: Dict[str, Any], term: str, patterns: List[str]) -> None:
     """Beside all other terms, whose weights are 0."""
     net = built(build, **options)
-    found = tiny.differentiate(Objective(net, TERMS), *arguments(net), weights={term: 1.0}).gradients
+    found = tiny.differentiate(Objective(net, NRM_TERMS), *arguments(net), weights={term: 1.0}).gradients
     expected = [name for name in found if any(re.fullmatch(pattern, name) for pattern in patterns)]
     assert all(any(re.fullmatch(pattern, name) for name in found) for pattern in patterns)
     assert reached(found) == sorted(expected)
@@ -177,12 +177,14 @@ def test_weight_zero_means_no_gradient_at_all(options: Dict[str, Any]) -> None:
     """Also where variances vanish or numbers are large."""
     net = built(pooled, **options)
     x, label, *others = arguments(net, known=False)
-    objective = Objective(net, TERMS)
+    objective = Objective(net, NRM_TERMS)
     for images in (x, x * 0, x * 1e3):
         outcome = tiny.differentiate(objective, images, label, *others, weights={})
         assert np.isfinite(outcome.terms).all()
         assert not any(gradient.any() for gradient in outcome.gradients.values())
-        everything = tiny.differentiate(objective, images, label, *others, weights=dict.fromkeys(TERMS, 1.0))
+        everything = tiny.differentiate(
+            objective, images, label, *others, weights=dict.fromkeys(NRM_TERMS, 1.0)
+        )
         assert all(np.isfinite(gradient).all() for gradient in everything.gradients.values())
 
 
@@ -215,9 +217,9 @@ def test_a_slope_that_is_learned_is_a_slope() -> None:
     assert len(others) == len(theirs)
     for one, other in zip(others, theirs.values()):
         other.set_data(one.data())
-    found, expected = (tiny.terms_of(Objective(net, TERMS), *arguments(net)) for net in (learned, plain))
+    found, expected = (tiny.terms_of(Objective(net, NRM_TERMS), *arguments(net)) for net in (learned, plain))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert expected[list(TERMS).index("path_norm")].min() > 1e-3
+    assert expected[NRM_TERMS.index("path_norm")].min() > 1e-3
 
 
 @pytest.mark.parametrize(

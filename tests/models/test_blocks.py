@@ -48,7 +48,7 @@ def of_a_network() -> Dict[str, Case]:
     low, high = net.layers
     transpose = high.rendering.transpose
     rendering = joint.renderings[1]
-    objective = losses.Objective(net, losses.TERMS)
+    objective = losses.Objective(net, losses.NRM_TERMS)
     states = objective.zero_states
     below, above = net.infer_layers(x)[1]
     convolved, scale = low.convolution(x), below.affine[0]
@@ -89,7 +89,10 @@ def without_norms() -> Dict[str, Case]:
         "ZeroActivation of the image's norm": (layer.zero, (convolved, *inference.frozen[0])),
         "RenderNorms off": (net.layers[1].render_norms, (features[0],)),
         "NRM of one branch": (net, (x,)),
-        "Objective of mode": (losses.Objective(net, losses.TERMS), (x, label, mx.nd.ones((5, 3)) / 3, x * 2)),
+        "Objective of mode": (
+            losses.Objective(net, losses.NRM_TERMS),
+            (x, label, mx.nd.ones((5, 3)) / 3, x * 2),
+        ),
     }
 
 
@@ -110,7 +113,7 @@ def of_traced_networks() -> Dict[str, Case]:
     (_, max_latents, max_frozen, *_), (_, min_latents, min_frozen, *_) = inferences
     of_mode = mode.infer(x)[0]
     all_inputs = (x, label, mx.nd.ones((5, 3)) / 3, x * 2)
-    objective = losses.Objective(net, losses.TERMS)
+    objective = losses.Objective(net, losses.NRM_TERMS)
     with_states = (x, label, objective.zero_states(x), *all_inputs[2:])
     reduced = ReducedClassifier(
         trace_branches(residual(pool=True)), "bfloat16" if HAS_BFLOAT16 else "float32"
@@ -133,7 +136,7 @@ def of_traced_networks() -> Dict[str, Case]:
         "Reconstructor": (Reconstructor(net), (x, label)),
         "ClassProbabilities": (ClassProbabilities(net), (x,)),
         "Objective": (objective, with_states),
-        "Objective of mode": (losses.Objective(mode, losses.TERMS), all_inputs),
+        "Objective of mode": (losses.Objective(mode, losses.NRM_TERMS), all_inputs),
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from mxnet import autograd
 from reference import WEIGHTS
 
 from gluon_nrm.errors import ModelError
-from gluon_nrm.losses import TERMS, Objective
+from gluon_nrm.losses import NRM_TERMS, Objective
 from gluon_nrm.models import Reconstructor
 from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.layered.released_parameters import load_released, read_released, released_parameters
@@ -125,8 +125,8 @@ def own_file(maxmin: bool) -> Dict[str, np.ndarray]:
     outcome = tiny.differentiate(
         Objective(net, list(WEIGHTS)), x, y, weights={n: 4 * w for n, w in WEIGHTS.items()}
     )
-    results["loss_rpn"] = outcome.terms[list(TERMS).index("path_norm")]
-    results["loss_total"] = sum(WEIGHTS[name] * row for name, row in zip(TERMS, outcome.terms))
+    results["loss_rpn"] = outcome.terms[NRM_TERMS.index("path_norm")]
+    results["loss_total"] = sum(WEIGHTS[name] * row for name, row in zip(NRM_TERMS, outcome.terms))
     results.update({f"grad_{paths[path].name}": value for path, value in outcome.gradients.items()})
     for path, value in outcome.statistics.items():
         results[f"after_{paths[path].name}"] = paths[path].sign * value

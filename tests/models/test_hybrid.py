@@ -11,7 +11,7 @@ import pytest
 import tiny
 from mxnet import autograd
 
-from gluon_nrm.losses import TERMS, Objective
+from gluon_nrm.losses import NRM_TERMS, Objective
 from gluon_nrm.models import NRM, LayerSpec, Reconstructor
 from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.twin_network import share_parameters
@@ -19,7 +19,7 @@ from gluon_nrm.models.twin_network import share_parameters
 pytestmark = pytest.mark.filterwarnings("ignore:.*not used by any computation", "ignore:Cannot decide type")
 STATIC = {"static_alloc": True, "static_shape": True}
 #: of the terms, none alike
-WEIGHTS = dict(zip(TERMS, (1.0, 0.5, 0.7, 0.3, 0.9, 2.0, 1.5)))
+WEIGHTS = dict(zip(NRM_TERMS, (1.0, 0.5, 0.7, 0.3, 0.9, 2.0, 1.5)))
 LENET = [LayerSpec(3, 5, 4, 2), LayerSpec(4, 3, 0), LayerSpec(3, 3, 2, 2)]
 
 OPTIONS: Dict[str, Dict[str, Any]] = {
@@ -47,7 +47,7 @@ def data(net: NRM, batch: int = 5, known: bool = True, seed: int = 1) -> Tuple[m
     return x, tiny.labels(net, batch, known), mx.nd.array(target), x + tiny.images(net, batch, seed + 9)
 
 
-def build_objective(options: Dict[str, Any], hybridise: bool, terms: Iterable[str] = TERMS) -> Objective:
+def build_objective(options: Dict[str, Any], hybridise: bool, terms: Iterable[str] = NRM_TERMS) -> Objective:
     net, second = tiny.build(**options), tiny.build(**options)
     share_parameters(second, net)
     names = [term for term in terms if term != "path_norm" or net.options.path_norm != "none"]
@@ -82,7 +82,7 @@ def test_all_terms_and_gradients(name: str) -> None:
             assert np.abs(evaluated - found.terms).max() > 1e-3
 
 
-@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("term", NRM_TERMS)
 @pytest.mark.parametrize("maxmin", [False, True])
 def test_one_term_alone(term: str, maxmin: bool) -> None:
     """Its value and gradient do not depend on what else is computed."""
@@ -91,7 +91,7 @@ def test_one_term_alone(term: str, maxmin: bool) -> None:
     together = build_objective(options, hybridise=False)
     arguments = data(eager.net)
     expected = tiny.differentiate(together, *arguments, weights={term: 1.0})
-    expected = expected._replace(terms=expected.terms[[list(TERMS).index(term)]])
+    expected = expected._replace(terms=expected.terms[[NRM_TERMS.index(term)]])
     for objective in (eager, hybrid):
         found = tiny.differentiate(objective, *arguments, weights={term: 1.0})
         np.testing.assert_allclose(found.terms, expected.terms, rtol=1e-5, atol=1e-6)

@@ -66,6 +66,12 @@ def test_path_norm_needs_a_network_with_one() -> None:
         Objective(tiny.build(path_norm="none"), ["path_norm"])
 
 
+def test_a_term_of_another_kind_of_network() -> None:
+    message = "loss.weights.denoising: NRM has no decoder; use a ladder_. network"
+    with pytest.raises(ModelError, match=message):
+        Objective(tiny.build(), ["cross_entropy", "denoising"])
+
+
 def test_an_objective_is_called_with_what_it_lists() -> None:
     net = tiny.build()
     message = "path_norm is called with image, label, zero_states; it was called with 2 arguments"

@@ -155,7 +155,7 @@ def test_sigmoid_rampup() -> None:
 
 
 def test_loss_weights() -> None:
-    weights = LossWeights(1.0, 0.5, 0.25, 0.125, 2.0, 33.0, 0.75, 0.375)
+    weights = LossWeights(1.0, 0.5, 0.25, 0.125, 2.0, 33.0, 0.75, 0.375, 0.625)
     loss = Loss(weights, consistency_rampup_epochs=10, generative_rampup_epochs=20)
     generative, consistency = math.exp(-5 * 0.75**2), math.exp(-1.25)
     assert loss_weights(loss, 5) == pytest.approx(
@@ -168,6 +168,7 @@ def test_loss_weights() -> None:
             "consistency": 33 * consistency,
             "virtual_adversarial": 0.75 * consistency,
             "balance": 0.375,
+            "denoising": 0.625,
         }
     )
     assert loss_weights(loss, 20) == vars(weights)

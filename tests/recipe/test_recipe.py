@@ -216,6 +216,12 @@ FOLDERS = replace(FULL, data=replace(FULL.data, name="folder", unlabelled="true"
 #: Networks that start from weights of a file, and from those of a zoo.
 STARTED = replace(FULL, model=replace(FULL.model, weights="true"))
 PRETRAINED = replace(FULL, model=replace(FULL.model, name="gluon.1e3", pretrained=True))
+#: A Ladder network.
+DENOISED = replace(
+    FLAT,
+    model=replace(FLAT.model, name="ladder_1e3", noise=0.25),
+    loss=replace(FLAT.loss, weights=LossWeights(consistency=33.0, denoising=0.7)),
+)
 #: Where a field is off its default, if not in FULL.
 ELSEWHERE = {
     "split_file": FILED.data,
@@ -228,6 +234,7 @@ ELSEWHERE = {
     "pretrained": PRETRAINED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
     "bias": UNBIASED.model,
+    "noise": DENOISED.model,
     "vat": FLAT.loss,
     **dict.fromkeys(("method", "ensemble_decay"), FLAT.teacher),
 }
@@ -237,9 +244,10 @@ def test_yaml_gives_the_recipe_back() -> None:
     """Every field off its default, strings that look like other types, floats to the last bit."""
     for section in (FULL.data, FULL.model, FULL.loss, FULL.teacher, FULL.optimiser, FULL.train):
         for field in fields(section):
-            tried = ELSEWHERE.get(field.name, section)
-            assert getattr(tried, field.name) != default_of(field), f"{field.name} is not tried"
-    for recipe in (FULL, FILED, FLAT, UNBIASED, WEIGHED, JOINT, SAMPLED, FOLDERS, STARTED, PRETRAINED):
+            elsewhere = ELSEWHERE.get(field.name, section)
+            assert getattr(elsewhere, field.name) != default_of(field), f"{field.name} is not tried"
+    tried = (FULL, FILED, FLAT, UNBIASED, WEIGHED, JOINT, SAMPLED, FOLDERS, STARTED, PRETRAINED, DENOISED)
+    for recipe in tried:
         check(recipe)
         text = recipe_to_yaml(recipe)
         assert recipe_from_text(text, "elsewhere/recipe.yaml") == recipe

@@ -168,6 +168,7 @@ CASES: List[Case] = [
         "33",
         "teacher.enabled",
     ),
+    edit("no decoder", 7, "  weights: {denoising: 1}", "loss.weights.denoising", "no decoder", "ladder_*"),
     more("idle teacher", "teacher: {enabled: true}", "teacher.enabled", "loss.weights.consist", at=12),
     edit("prior without bias", 5, "model: {name: x, bias: false}", "model.path_norm", "'layerwise'", "none"),
     edit(

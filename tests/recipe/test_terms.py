@@ -7,7 +7,7 @@ from typing import Callable, List
 from fakes import ROOT
 
 from gluon_nrm.recipe.schema import Loss
-from gluon_nrm.recipe.terms import CONSISTENCY, GENERATIVE, TERMS, Term, ramped_by
+from gluon_nrm.recipe.terms import CONSISTENCY, GENERATIVE, LADDER, NRM_TERMS, TERMS, Term, ramped_by
 
 
 def files_that_list(text_of: Callable[[Term], str]) -> List[str]:
@@ -31,3 +31,9 @@ def test_ramp_ups_are_keys_of_a_recipe() -> None:
     assert {term.ramp_up for term in TERMS.values()} == {None, GENERATIVE, CONSISTENCY}
     assert all(hasattr(Loss(), key) for key in (GENERATIVE, CONSISTENCY))
     assert ramped_by(CONSISTENCY) == "consistency and virtual_adversarial"
+
+
+def test_terms_of_other_networks_are_not_those_of_a_rendering_one() -> None:
+    assert TERMS["denoising"].of == LADDER
+    assert "denoising" not in NRM_TERMS
+    assert set(TERMS).difference(NRM_TERMS) == {name for name, term in TERMS.items() if term.of}

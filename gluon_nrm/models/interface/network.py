@@ -42,6 +42,7 @@ class Network(NamedBlock):
     Attributes:
         stochastic: True if training draws random numbers (dropout, gates).
         renders: True if there is a rendering pass.
+        kind: kind of network, for the loss terms that only one kind computes (``Term.of``).
 
     Raises:
         ModelError: fewer than two classes.
@@ -49,6 +50,7 @@ class Network(NamedBlock):
 
     result_type = Prediction
     renders = False
+    kind = ""
 
     def __init__(
         self, classes: int, input_shape: Tuple[int, int, int], options: NRMOptions, **kwargs: Any

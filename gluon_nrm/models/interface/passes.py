@@ -118,6 +118,8 @@ class JointPass(NamedTuple):
     zero_masked: Optional[List[Tensor]] = None
     #: scores of a zero image, (1, K), for ``mode`` and ``exact`` path normalisation
     zero_logits: Optional[Tensor] = None
+    #: weighted squared error of a Ladder network's decoder, of each image, (B,)
+    denoising: Optional[Tensor] = None
 
     @property
     def logits(self) -> List[Tensor]:

@@ -148,6 +148,11 @@ results-consistency: install
 
 # The forms of path normalisation: test error, -log pi of images' paths, share of draws from the prior that a classifier recognises.
 results-prior: install
+	@{ echo "recipes/digits_supervised.yaml --seed 100 --set data.labels=null --set name=digits_judge --runs runs/prior"; \
+	for seed in 0 1 2 3 4; do for labels in 50 100; do for form in nrm nrm_rpn nrm_rpn_mode nrm_rpn_sampled; do \
+		echo "recipes/digits_$$form.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=$$labels" \
+			"--set model.render_norm=none --runs runs/prior/labels-$$labels"; \
+	done; done; done; } | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/compare_forms.py $(ARGS)
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are

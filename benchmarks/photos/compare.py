@@ -9,18 +9,14 @@ interrupted run goes on. The file has a line for each finished seed. Prints the 
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
 from pathlib import Path
-from typing import List, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
+from benchmarks.comparison import mean_deviation, read_lines, shipped, write_lines
 from benchmarks.harness import ROOT
 from benchmarks.photos.draw_data_set import LABELLED, TEST, UNLABELLED, draw_data_set
 from benchmarks.photos.gradient_svm import svm_error
 from gluon_nrm.console.tool import run_tool
-from gluon_nrm.errors import RunError
-from gluon_nrm.recipe import Recipe, load_recipe
-from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.fit import fit
 
 RECIPES = ("photos_supervised", "photos_supervised_longer", "photos")
@@ -46,41 +42,15 @@ def compare(seed: int, data: Path, runs: Path) -> Row:
     if not folder.exists():
         draw_data_set(folder, seed, LABELLED, UNLABELLED, TEST)
     path = f"data.path={folder}"
-    first = fit(_recipe("photos_supervised", path), seed=seed, root=runs)
+    first = fit(shipped("photos_supervised", path), seed=seed, root=runs)
     start = f"model.weights={first.path}"
-    semi = _recipe("photos", path, start)
+    semi = shipped("photos", path, start)
     steps = [f"train.epochs={semi.train.epochs}", f"train.epoch_steps={semi.train.epoch_steps}"]
     rate = f"optimiser.phases.0.lr={semi.optimiser.phases[0].lr}"
-    longer = _recipe("photos_supervised", path, start, rate, *steps, "name=photos_supervised_longer")
+    longer = shipped("photos_supervised", path, start, rate, *steps, "name=photos_supervised_longer")
     found = [first, *(fit(recipe, seed=seed, root=runs) for recipe in (longer, semi))]
     errors = {name: round(run.error, 4) for name, run in zip(RECIPES, found)}
     return Row(seed, round(svm_error(folder)["error"], 4), **errors)
-
-
-def _recipe(name: str, *overrides: str) -> Recipe:
-    return load_recipe(ROOT / "recipes" / f"{name}.yaml", list(overrides))
-
-
-def read_rows(path: Path) -> List[Row]:
-    """Read the lines of the file; none if there is no file."""
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            Row(int(line["seed"]), *(float(line[name]) for name in Row._fields[1:]))
-            for line in csv.DictReader(file)
-        ]
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write the file.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    lines = [",".join(map(str, row)) for row in (Row._fields, *sorted(rows))]
-    with os_errors(RunError, "write", path):
-        write_text(path, "\n".join(lines) + "\n")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -92,18 +62,11 @@ def table(rows: Sequence[Row]) -> str:
     for name in ("svm", *RECIPES):
         errors = [getattr(row, name) for row in rows]
         differences = [error - row.photos_supervised for error, row in zip(errors, rows)]
-        paired = "" if name == "photos_supervised" else spread(differences)
+        paired = "" if name == "photos_supervised" else mean_deviation(differences)
         title = "SVM on gradient histograms" if name == "svm" else name
-        lines.append(
-            f"| {title} | {len(rows)} | {spread(errors)} | {paired} | {min(errors):.2f} | {max(errors):.2f} |"
-        )
+        cells = (title, len(rows), mean_deviation(errors), paired, f"{min(errors):.2f}", f"{max(errors):.2f}")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Format mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.2f} ± {deviation:.2f}"
 
 
 def main() -> int:
@@ -115,8 +78,9 @@ def main() -> int:
     given = parser.parse_args()
     for seed in given.seeds:
         found = compare(seed, given.data, given.runs)
-        write_rows(given.csv, [*(row for row in read_rows(given.csv) if row.seed != seed), found])
-    print(table(read_rows(given.csv)))
+        rows = [*(row for row in read_lines(given.csv, Row) if row.seed != seed), found]
+        write_lines(given.csv, Row, sorted(rows))
+    print(table(read_lines(given.csv, Row)))
     return 0
 
 

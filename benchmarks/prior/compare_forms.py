@@ -11,23 +11,19 @@ results/prior_forms.csv and, for the first seed, a picture of the draws of each 
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, NamedTuple, Sequence
 
 import mxnet as mx
 import numpy as np
 
+from benchmarks.comparison import mean_deviation, read_lines, shipped, train_judge, write_lines
 from benchmarks.harness import ROOT
 from gluon_nrm.console.tool import run_tool
-from gluon_nrm.errors import RunError
 from gluon_nrm.probability.generate import draw
 from gluon_nrm.probability.rendering_model import RenderingModel
-from gluon_nrm.recipe import Recipe, load_recipe
 from gluon_nrm.report.path_prior import measure_path_prior
 from gluon_nrm.runs.figures import plot_rendering_grid
-from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.training.fit import fit
 from gluon_nrm.training.restore import Restored, restore
 
@@ -64,13 +60,7 @@ class Measured(NamedTuple):
 def train(form: str, labels: int, seed: int, runs: Path) -> Path:
     """Train one run, if it is not finished, and return its folder."""
     overrides = [f"data.labels={labels}", f"data.split_seed={seed}", "model.render_norm=none"]
-    return fit(_recipe(FORMS[form], *overrides), seed=seed, root=runs / f"labels-{labels}").path
-
-
-def train_judge(runs: Path) -> Path:
-    """Train the network that judges the draws: all labels, no rendering."""
-    recipe = _recipe("digits_supervised", "data.labels=null", "name=digits_judge")
-    return fit(recipe, seed=100, root=runs).path
+    return fit(shipped(FORMS[form], *overrides), seed=seed, root=runs / f"labels-{labels}").path
 
 
 def measure(run: Path, judge: Restored, form: str, labels: int, seed: int) -> Measured:
@@ -88,37 +78,6 @@ def measure(run: Path, judge: Restored, form: str, labels: int, seed: int) -> Me
     )
 
 
-def _recipe(name: str, *overrides: str) -> Recipe:
-    return load_recipe(ROOT / "recipes" / f"{name}.yaml", list(overrides))
-
-
-def read_lines(path: Path) -> List[Line]:
-    """Read the lines of the file; none if there is no file."""
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            Line(
-                row["form"],
-                int(row["labels"]),
-                int(row["seed"]),
-                *(float(row[name]) for name in Line._fields[3:]),
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def write_lines(path: Path, lines: Sequence[Line]) -> None:
-    """Write the file.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    text = "\n".join(",".join(map(str, line)) for line in (Line._fields, *lines))
-    with os_errors(RunError, "write", path):
-        write_text(path, text + "\n")
-
-
 def table(lines: Sequence[Line]) -> str:
     """Format mean and standard deviation over the seeds."""
     rows = [
@@ -129,17 +88,12 @@ def table(lines: Sequence[Line]) -> str:
         for labels in sorted({line.labels for line in lines}):
             mine = [line for line in lines if (line.form, line.labels) == (form, labels)]
             if mine:
+                columns = (("test_error", 2), ("nats", 3), ("recognised", 1))
                 cells = [
-                    _spread([line.test_error for line in mine], 2), _spread([line.nats for line in mine], 3),
-                    _spread([line.recognised for line in mine], 1),
-                ]  # fmt: skip
+                    mean_deviation([getattr(line, name) for line in mine], places) for name, places in columns
+                ]
                 rows.append(f"| {form} | {labels} | {len(mine)} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
-
-
-def _spread(values: Sequence[float], places: int) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{places}f} ± {deviation:.{places}f}"
 
 
 def main() -> int:
@@ -150,8 +104,8 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, default=ROOT / "results" / "prior_forms.png")
     parser.add_argument("--runs", type=Path, default=Path("runs/prior"))
     given = parser.parse_args()
-    judge = restore(train_judge(given.runs), devices="cpu")
-    lines = read_lines(given.csv)
+    judge = train_judge(given.runs)
+    lines = read_lines(given.csv, Line)
     pictures: Dict[str, np.ndarray] = {}
     for seed in given.seeds:
         for labels in given.labels:
@@ -163,7 +117,7 @@ def main() -> int:
                 if wanted:
                     pictures[form] = found.images[::SAMPLES]
                 lines = [line for line in lines if line[:3] != found.line[:3]] + [found.line]
-                write_lines(given.csv, lines)
+                write_lines(given.csv, Line, lines)
     names = list(map(str, range(10)))
     columns = list(pictures.items())
     plot_rendering_grid(columns, given.picture, names, "One draw of each class, by the form of RPN")

@@ -13,6 +13,7 @@ import pytest
 from fakes import ROOT
 
 from benchmarks import devices, network, step
+from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
 from benchmarks.photos import compare
 from gluon_nrm.runs.tables import format_mean_std, group_mean_std, read_csv, to_markdown
@@ -192,7 +193,7 @@ def test_the_comparison_of_rendering_paths_is_what_was_measured() -> None:
 
 
 def test_the_comparison_on_drawn_photos_is_what_was_measured() -> None:
-    rows = compare.read_rows(ROOT / "results" / "photos.csv")
+    rows = read_lines(ROOT / "results" / "photos.csv", compare.Row)
     assert between("results/README.md", "table: benchmarks/photos/compare.py") == compare.table(rows)
 
 

@@ -154,6 +154,8 @@ results-prior: install
 			"--set model.render_norm=none --runs runs/prior/labels-$$labels"; \
 	done; done; done; } | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/compare_forms.py $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/substitute_priors.py runs/prior/labels-50/digits_nrm-s* \
+		--judge runs/prior/digits_judge-s100 --csv results/prior_substitutes.csv --picture results/prior_substitutes.png
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

@@ -31,6 +31,7 @@ BENCHMARKS: Dict[str, List[str]] = {
     "shake": ["shake_resnext29_2x4x64d", "shake_resnet26_2x32d", "--batch", "16"],
     "gibbs": [],
     "sampled_step": [],
+    "methods_step": [],
     "likelihood": [],
     "devices": [],
     "network": [],

@@ -126,6 +126,13 @@ def _sampled_step(found: Any) -> List[Line]:
     return [Line("digits", f"{found['ratio']:.2f} times the layerwise step", f"at most {found['limit']:g}")]
 
 
+def _methods_step(rows: Any) -> List[Line]:
+    return [
+        Line(row["method"], f"{row['over_supervised']:.2f} times the supervised step")
+        for row in rows if row["over_supervised"] != 1
+    ]  # fmt: skip
+
+
 def _likelihood(found: Any) -> List[Line]:
     return [
         Line(
@@ -141,7 +148,8 @@ SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input,
     "engines": _engines, "maxmin": _maxmin,
     "shake": _shake, "gibbs": _gibbs, "inference": _inference, "folding": _folding, "network": _network,
-    "devices": _devices, "sampled_step": _sampled_step, "likelihood": _likelihood,
+    "devices": _devices, "sampled_step": _sampled_step, "methods_step": _methods_step,
+    "likelihood": _likelihood,
 }  # fmt: skip
 
 

@@ -18,16 +18,18 @@ from commands import end_of
 from fakes import ROOT
 from mxnet.gluon import HybridBlock, nn
 
-from benchmarks import devices, network, peer_terms, profile_step, step, summary
+from benchmarks import devices, methods_step, network, peer_terms, profile_step, step, summary
 from benchmarks.__main__ import BENCHMARKS, chosen
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
 from benchmarks.peer_torch import METHODS
+from benchmarks.recipe_step import recipe_step
 from benchmarks.timing import spread, take_turns
 from gluon_nrm.losses import TERMS, Objective
 from gluon_nrm.models import get_model, initialise
 from gluon_nrm.recipe.load import load_recipe
+from gluon_nrm.report.paper_tables import METHODS as METHODS_OF_TABLES
 from gluon_nrm.training.optimisers import trained_parameters
 
 
@@ -194,6 +196,26 @@ def test_a_step_without_a_peer() -> None:
     step._compare(row, None)
     line = "| NRM + RPN | hybridised, bfloat16 | 2.00 | 2.00..2.00 | 8.00 | 1.00 |  |  |  |"
     assert step.table([row]).splitlines()[2] == line
+
+
+def test_ratios_of_the_methods_steps() -> None:
+    """Medians by hand: 20 ms with 32 images, 50 ms with 64: 2.5 times, 1.25 times per image."""
+    seconds = {"Supervised only": [0.02, 0.01, 0.03], "Pi model": [0.05, 0.04, 0.09]}
+    found = methods_step.rows(seconds, {"Supervised only": 32, "Pi model": 64})
+    assert methods_step.table(found).splitlines()[2:] == [
+        "| Supervised only | 32 | 20.0 | 1.00 | 1.00 |", "| Pi model | 64 | 50.0 | 2.50 | 1.25 |",
+    ]  # fmt: skip
+    text = summary.table({"methods_step": found})
+    assert text.endswith("\n| methods_step | Pi model | 2.50 times the supervised step |  |")
+    assert {"Supervised only", *METHODS_OF_TABLES} == set(methods_step.methods())
+
+
+def test_a_step_of_a_recipe() -> None:
+    """It has the recipe's batches, and changes the network."""
+    step = recipe_step("digits_supervised")
+    assert step.images == 32
+    step.run()
+    assert [len(each.parts[0][0]) for each in step.run()] == [32]
 
 
 def test_every_committed_result_has_a_summary() -> None:

@@ -19,7 +19,7 @@ def describe_export(run: FinishedRun, files: Dict[str, File], int8: Optional[Qua
         name=export_name(run),
         input=chosen.describe_input(CALLER if run.normalisation is None else GRAPH),
         outputs=list(chosen.choice.outputs),
-        class_names=list(run.dataset.class_names),
+        class_names=chosen.class_names,
         network=chosen.name,
         source=_source(run),
         test_error=run.error,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from gluon_nrm.data.sets.streamed_images import KEPT
-from gluon_nrm.errors import DeployError
+from gluon_nrm.errors import DeployError, RunError
 from gluon_nrm.models import Network
 from gluon_nrm.option_names import option
 from gluon_nrm.predict.manifest import (
@@ -19,7 +19,10 @@ from gluon_nrm.predict.manifest import (
     Input,
     Output,
 )
+from gluon_nrm.runs.clusters import cluster_names
+from gluon_nrm.runs.evaluation_record import EVALUATION, REMEDY, read_evaluation
 from gluon_nrm.runs.restore_networks import TrainedRun
+from gluon_nrm.storage.files import exists
 from gluon_nrm.typing import Operators, Tensor
 
 #: Index of the branches that each output is computed from.
@@ -60,6 +63,35 @@ class ChosenNetwork(NamedTuple):
     def net(self) -> Network:
         """The network."""
         return self.trained.networks[self.name]
+
+    @property
+    def class_names(self) -> List[str]:
+        """Names of the K classes; of a run without labels, names of its clusters.
+
+        Raises:
+            RunError: ``evaluation.json``, which has the class of each cluster, is damaged.
+        """
+        names = list(self.trained.data.dataset.class_names)
+        if self.trained.recipe.data.labels == 0:
+            return cluster_names(names, self._match(len(names)))
+        return names
+
+    def _match(self, classes: int) -> Optional[List[int]]:
+        """Class of each cluster, as the last evaluation matched them; None without one of these outputs.
+
+        An evaluation counts the scores of one network at one epoch, by the weighted logits.
+        """
+        path = self.trained.run.path / EVALUATION
+        if not exists(path, RunError):
+            return None
+        record = read_evaluation(path)
+        evaluated = (record.network, record.epoch, default_output(self.net))
+        if record.clustering is None or evaluated != (self.name, self.trained.epoch, self.choice.output):
+            return None
+        match = record.clustering.match
+        if sorted(match) != list(range(classes)):
+            raise RunError(f"{path} is damaged: clustering.match must hold each class once; {REMEDY}")
+        return match
 
     def describe_input(self, normalised_by: str) -> Input:
         """Describe the images it takes; ``normalised_by``: ``GRAPH`` or ``CALLER``."""
@@ -121,7 +153,7 @@ def choose_outputs(
     Raises:
         DeployError: the network has no such branch or does not render.
     """
-    output = output or (MIXTURE if net.options.maxmin else MAX)
+    output = output or default_output(net)
     if output != MAX and not net.options.maxmin:
         raise DeployError(
             f"{option('output', output)}: the network of {where} has one branch (model.maxmin is false); "
@@ -133,6 +165,11 @@ def choose_outputs(
             "false); leave it out"
         )
     return OutputChoice(output, rendering, softmax)
+
+
+def default_output(net: Network) -> str:
+    """Return the output that evaluation counts by: the mixture of both branches, or the only branch."""
+    return MIXTURE if net.options.maxmin else MAX
 
 
 def run_network(F: Operators, net: Network, x: Tensor, choice: OutputChoice) -> Dict[str, Tensor]:

@@ -53,7 +53,7 @@ def open_run(folder: Path, options: PredictOptions) -> FileClassifier:
         backend=MXNET,
         given=chosen.describe_input(CALLER),
         outputs=list(chosen.choice.outputs),
-        class_names=list(trained.data.dataset.class_names),
+        class_names=chosen.class_names,
         run=_runner(OutputBlock(chosen.net, chosen.choice), trained.device),
     )
 

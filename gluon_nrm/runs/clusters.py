@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -43,3 +43,15 @@ def match_clusters(labels: np.ndarray, clusters: np.ndarray, classes: int) -> Cl
         ari=float(adjusted_rand_score(labels, clusters)),
         match=[int(each) for each in match],
     )
+
+
+def cluster_names(class_names: Sequence[str], match: Optional[Sequence[int]]) -> List[str]:
+    """Name clusters by number and matched class: ``cluster 3 (class 7)``; without a match ``cluster 3``.
+
+    Args:
+        class_names: names of the K classes.
+        match: class of each of the K clusters (``Clustering.match``); None: not known.
+    """
+    if match is None:
+        return [f"cluster {number}" for number in range(len(class_names))]
+    return [f"cluster {number} (class {class_names[label]})" for number, label in enumerate(match)]

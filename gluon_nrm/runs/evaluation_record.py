@@ -20,6 +20,8 @@ from gluon_nrm.runs.clusters import Clustering
 from gluon_nrm.storage.files import os_errors, write_text
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 
+#: Name of the file of an evaluation, in the folder of its run.
+EVALUATION = "evaluation.json"
 #: Version of evaluation.json.
 FORMAT = 1
 #: Most classes whose confusion matrix is written, and most pairs of confused classes.

@@ -68,6 +68,17 @@ optimiser:
   - {name: adam, lr: 1e-3}
 train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
 """
+#: Clusters in place of classes.
+UNSUPERVISED = """\
+data: {name: digits, labels: 0, validation: 50, shift: 1}
+model: {name: digits_cnn, channels: [4, pool, 4], maxmin: true}
+loss:
+  weights: {cross_entropy: 0, reconstruction: 0.5, entropy: 0.5, path_norm: 1, balance: 1}
+optimiser:
+  phases:
+  - {name: adam, lr: 1e-3}
+train: {epochs: 2, epoch_steps: 3, batch_labelled: 0, batch_unlabelled: 8}
+"""
 #: Where the consistency target, or the perturbation, comes from the network itself.
 METHODS = {"pi": PI, "temporal": TEMPORAL, "vat": VAT}
 

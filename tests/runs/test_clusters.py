@@ -17,13 +17,15 @@ def by_definition(labels: np.ndarray, clusters: np.ndarray, classes: int) -> tup
         np.mean(np.array(match)[clusters] == labels) for match in itertools.permutations(range(classes))
     )
     n = len(labels)
-    table = np.array([[np.sum((clusters == c) & (labels == y)) for y in range(classes)] for c in range(classes)])
-    rows, columns = table.sum(axis=1), table.sum(axis=0)
-    shared = sum(
-        m / n * log(m * n / (rows[c] * columns[y])) for (c, y), m in np.ndenumerate(table) if m
+    table = np.array(
+        [[np.sum((clusters == c) & (labels == y)) for y in range(classes)] for c in range(classes)]
     )
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    shared = sum(m / n * log(m * n / (rows[c] * columns[y])) for (c, y), m in np.ndenumerate(table) if m)
     entropies = [-sum(m / n * log(m / n) for m in sums if m) for sums in (rows, columns)]
-    pairs, of_rows, of_columns = (sum(comb(int(m), 2) for m in each.ravel()) for each in (table, rows, columns))
+    pairs, of_rows, of_columns = (
+        sum(comb(int(m), 2) for m in each.ravel()) for each in (table, rows, columns)
+    )
     chance = of_rows * of_columns / comb(n, 2)
     return best, shared / np.mean(entropies), (pairs - chance) / ((of_rows + of_columns) / 2 - chance)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from short_runs import (
     FULL,
+    UNSUPERVISED,
     built,
     differences,
     fit_without_pictures,
@@ -24,17 +25,6 @@ from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown
 from gluon_nrm.training.describe_evaluation import evaluation_text
 from gluon_nrm.training.evaluate import evaluate_network
 from gluon_nrm.training.evaluate_run import evaluate_run
-
-UNSUPERVISED = """\
-data: {name: digits, labels: 0, validation: 50, shift: 1}
-model: {name: digits_cnn, channels: [4, pool, 4], maxmin: true}
-loss:
-  weights: {cross_entropy: 0, reconstruction: 0.5, entropy: 0.5, path_norm: 1, balance: 1}
-optimiser:
-  phases:
-  - {name: adam, lr: 1e-3}
-train: {epochs: 2, epoch_steps: 3, batch_labelled: 0, batch_unlabelled: 8}
-"""
 
 
 def test_no_label_is_used() -> None:

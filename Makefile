@@ -27,7 +27,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
-	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-prior \
+	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-prior results-forms \
 	results-photos photos-check deploy-check wheel-check doctor docs clean
 
 help:
@@ -37,7 +37,7 @@ help:
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths, results-unsupervised, results-consistency, results-photos, results-maxmin,'
-	@echo '              results-fashion (a night), results-ablation, results-prior'
+	@echo '              results-fashion (a night), results-ablation, results-prior, results-forms'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
@@ -156,6 +156,10 @@ results-prior: install
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/compare_forms.py $(ARGS)
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/substitute_priors.py runs/prior/labels-50/digits_nrm-s* \
 		--judge runs/prior/digits_judge-s100 --csv results/prior_substitutes.csv --picture results/prior_substitutes.png
+
+# The value of every form against -log pi(z*|y): on models that are enumerated, and on the first runs of results-prior.
+results-forms: install
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/forms_against_exact.py $(ARGS)
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

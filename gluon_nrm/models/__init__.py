@@ -5,6 +5,7 @@ from gluon_nrm.layers.architecture import LayerSpec, architecture_of
 from gluon_nrm.layers.options import NRMOptions
 from gluon_nrm.models import architectures as _architectures  # noqa: F401 - registers the list-built networks
 from gluon_nrm.models import skip_networks as _networks  # noqa: F401 - registers networks with skip connections
+from gluon_nrm.models.adversarial import networks as _adversarial  # noqa: F401 - registers their classifiers
 from gluon_nrm.models.initialise import initialise
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import Prediction

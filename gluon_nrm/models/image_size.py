@@ -10,6 +10,9 @@ from gluon_nrm.models.registry import get_architecture, is_architecture
 #: Side of the images that networks were made for, by the beginning of their names; the first one counts.
 MADE_FOR = (
     ("digits_", 8),
+    ("gan_digits", 8),
+    ("gan_28", 28),
+    ("gan_conv9", 32),
     ("cifar_", 32),
     ("shake_", 32),
     ("gluoncv.cifar_", 32),

@@ -18,20 +18,24 @@ from mxnet.gluon import HybridBlock
 from needs import HAS_BFLOAT16
 from tiny_models import MODELS
 
+import gluon_nrm.generators
 import gluon_nrm.graph
 import gluon_nrm.layers
 import gluon_nrm.losses
 import gluon_nrm.models
+import gluon_nrm.models.adversarial
 import gluon_nrm.models.interface
 import gluon_nrm.models.layered
 import gluon_nrm.models.traced
 from gluon_nrm import losses
+from gluon_nrm.generators.generator import DoubleSides, FirstMaps, make_generator
+from gluon_nrm.generators.weight_norm import WeightNormConvolution, WeightNormDense
 from gluon_nrm.graph.graph_block import trace_branches
 from gluon_nrm.layers.classifier import Tempered
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.losses.moment_matching import MapGradients, match
-from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, maxmin, nrm
+from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, get_model, maxmin, nrm
 from gluon_nrm.models.interface.zero_path import ZeroStates
 from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.probability.bridge import Bridge
@@ -197,12 +201,57 @@ def sampled_path_norm() -> Case:
     return losses.SampledPathNorm(net), arguments
 
 
-SOURCES = (of_a_network, without_norms, of_traced_networks, of_the_losses)
+def of_adversarial_losses() -> Dict[str, Case]:
+    scores, other = (mx.nd.array(np.random.default_rng(seed).standard_normal((5, 3))) for seed in (1, 2))
+    label, one, two = mx.nd.array([0, -1, 2, 1, -1]), scores[:, 0], other[:, 1]
+    return {
+        "RealImage": (losses.RealImage(), (scores, label)),
+        "GeneratedSample": (losses.GeneratedSample(), (scores,)),
+        "FoolingLoss": (losses.FoolingLoss(), (scores, other)),
+        "FeatureMatching": (losses.FeatureMatching(), (scores, other[:4])),
+        "Smoothness": (losses.Smoothness(), (scores, other, mx.nd.arange(1, 6))),
+        "Discrimination": (losses.Discrimination(), (one, two)),
+        "Deception": (losses.Deception(), (one,)),
+    }
+
+
+def of_generators() -> Dict[str, Case]:
+    code = mx.nd.array(np.random.default_rng(1).standard_normal((5, 4)))
+    generator = make_generator((2, 8, 8), 4, 3, [-1, -2], [1, 3])
+    generator.initialize()
+    image = generator(code)
+    convolution, dense = WeightNormConvolution(2, 3, 3, 2, 1), WeightNormDense(4, 3)
+    doubling, maps = DoubleSides(WeightNormConvolution(2, 4, 3, pad=1)), FirstMaps((2, 1, 2))
+    for block in (convolution, dense, doubling):
+        block.initialize()
+    return {
+        "ImageGenerator": (generator, (code,)),
+        "WeightNormConvolution": (convolution, (image,)),
+        "WeightNormDense": (dense, (code,)),
+        "DoubleSides": (doubling, (image,)),
+        "FirstMaps": (maps, (code,)),
+    }
+
+
+def of_adversarial_classifiers() -> Dict[str, Case]:
+    """Without noise and dropout, which draw anew: tests/models/adversarial."""
+    x = mx.nd.array(np.random.default_rng(1).standard_normal((5, 1, 8, 8)))
+    gan = get_model("gan_digits", 3, (1, 8, 8), render=False, noise=0.0, dropout=0.0)
+    gan.initialize()
+    return {"GanClassifier": (gan, (x,))}
+
+
+SOURCES = (
+    of_a_network, without_norms, of_traced_networks, of_the_losses, of_adversarial_losses, of_generators,
+    of_adversarial_classifiers,
+)  # fmt: skip
 #: What the others derive from, and which do nothing by themselves.
-ABSTRACT = {"Network", "GraphBlock", "PathNorm", "QuietBlock"}
+ABSTRACT = {
+    "AdversarialClassifier", "GraphBlock", "Network", "PathNorm", "QuietBlock", "WeightNormLayer",
+}  # fmt: skip
 PACKAGES = (
-    gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.interface,
-    gluon_nrm.models.layered, gluon_nrm.models.traced, gluon_nrm.losses,
+    gluon_nrm.generators, gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.adversarial,
+    gluon_nrm.models.interface, gluon_nrm.models.layered, gluon_nrm.models.traced, gluon_nrm.losses,
 )  # fmt: skip
 
 

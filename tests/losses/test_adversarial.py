@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable
+from typing import Callable, Dict, List, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -14,6 +14,8 @@ from oracle import assert_differentiates, some
 from gluon_nrm import losses
 
 K = 4
+
+Loss = Callable[[mx.nd.NDArray], mx.nd.NDArray]
 
 
 def real_probability(row: np.ndarray) -> float:
@@ -109,7 +111,7 @@ def test_smoothness_is_the_squared_length_of_the_jacobian_along_a_direction() ->
 
 
 #: Each as a function of class scores, with its value and derivative by the log-sum-exp far from 0.
-EXTREMES = {
+EXTREMES: Dict[str, Tuple[Loss, List[float], List[float]]] = {
     "real": (lambda scores: losses.RealImage()(scores, mx.nd.array([-1, -1])), [0, 1e4], [0, -1]),
     "generated": (losses.GeneratedSample(), [1e4, 0], [1, 0]),
     "fooling": (lambda scores: losses.FoolingLoss()(scores, scores), [1e4, 1e4], [1, -1]),
@@ -122,7 +124,6 @@ EXTREMES = {
 
 @pytest.mark.parametrize("name", EXTREMES)
 def test_extreme_scores_are_finite(name: str) -> None:
-    block: Callable[[mx.nd.NDArray], mx.nd.NDArray]
     block, values, derivatives = EXTREMES[name]
     scores = mx.nd.array([[1e4, -1e4], [-1e4, -3e4]])
     scores.attach_grad()

@@ -34,6 +34,7 @@ from gluon_nrm.graph.graph_block import trace_branches
 from gluon_nrm.layers.classifier import Tempered
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.shake_shake import ShakeShake
+from gluon_nrm.layers.training_noise import TrainingNoise
 from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, get_model, maxmin, nrm
 from gluon_nrm.models.interface.zero_path import ZeroStates
@@ -238,7 +239,11 @@ def of_adversarial_classifiers() -> Dict[str, Case]:
     x = mx.nd.array(np.random.default_rng(1).standard_normal((5, 1, 8, 8)))
     gan = get_model("gan_digits", 3, (1, 8, 8), render=False, noise=0.0, dropout=0.0)
     gan.initialize()
-    return {"GanClassifier": (gan, (x,))}
+    return {
+        "GanClassifier": (gan, (x,)),
+        # noise drawn: tests/layers/test_training_noise.py
+        "TrainingNoise": (TrainingNoise(0.0), (x,)),
+    }
 
 
 SOURCES = (

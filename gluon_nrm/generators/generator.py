@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +11,9 @@ from mxnet.gluon import HybridBlock, nn
 from gluon_nrm.errors import ModelError
 from gluon_nrm.generators.weight_norm import FIRST_DEVIATION, WeightNormConvolution
 from gluon_nrm.typing import Operators, Tensor
+
+#: A pixel, one number a channel, (C,).
+Pixel = Union[Sequence[float], np.ndarray]
 
 #: Largest side of the map that the generator starts from, in pixels.
 LARGEST_START = 7
@@ -82,8 +85,8 @@ class ImageGenerator(HybridBlock):
         code: int,
         start: Tuple[int, int],
         maps: Sequence[int],
-        low: Sequence[float],
-        high: Sequence[float],
+        low: Pixel,
+        high: Pixel,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,7 +129,7 @@ class ImageGenerator(HybridBlock):
 
 
 def make_generator(
-    input_shape: Tuple[int, int, int], code: int, width: int, low: Sequence[float], high: Sequence[float]
+    input_shape: Tuple[int, int, int], code: int, width: int, low: Pixel, high: Pixel
 ) -> ImageGenerator:
     """Build a generator of images of a data set's shape.
 

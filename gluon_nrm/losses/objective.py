@@ -6,10 +6,12 @@ import functools
 from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
+from mxnet.gluon import HybridBlock
 from mxnet.gluon.parameter import Parameter, ParameterDict
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.layers.quiet_block import QuietBlock
+from gluon_nrm.losses.adversarial import Deception, GeneratedSample, RealImage
 from gluon_nrm.losses.balance import Balance
 from gluon_nrm.losses.consistency import Consistency, Probabilities
 from gluon_nrm.losses.cross_entropy import CrossEntropy
@@ -25,11 +27,13 @@ from gluon_nrm.losses.moment_matching import (
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
 from gluon_nrm.losses.sampled_path_norm import SampledPathNorm
+from gluon_nrm.losses.smoothness import Smoothness
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
+from gluon_nrm.models.adversarial.classifier import AdversarialClassifier
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import JointPass
 from gluon_nrm.models.interface.zero_path import ZeroStates
-from gluon_nrm.recipe.terms import LADDER, TERMS
+from gluon_nrm.recipe.terms import ADVERSARIAL, LADDER, TERMS
 from gluon_nrm.typing import Operators, Tensor
 
 MATCHING = "moment_matching"
@@ -42,6 +46,8 @@ class Outcome(NamedTuple):
     terms: Tensor
     #: class probabilities, (B, K), constant
     predictions: Tensor
+    #: what a discriminator judges, (B, C, H, W), constant; None without the term ``adversarial``
+    rendered: Optional[Tensor]
     #: the recorded terms, (T, B), with zeros for moment matching
     recorded_terms: Tensor
     #: the recorded maps that moment matching compares, (B, C, H, W) each
@@ -59,8 +65,9 @@ class TermGraph(QuietBlock):
     """Compute inference, rendering and loss terms of one batch, as one graph.
 
     Called with the arguments of ``Objective``. Returns a list: the terms (T, B), with zeros for moment
-    matching; the class probabilities (B, K), constant; and the maps that moment matching compares,
-    (B, C, H, W) each. Args: as for ``Objective``.
+    matching; the class probabilities (B, K), constant; with a discriminator, the Max branch's rendered image
+    (B, C, H, W), constant; and the maps that moment matching compares, (B, C, H, W) each. Args: as for
+    ``Objective``.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class TermGraph(QuietBlock):
         matching: Optional[MomentMatching] = None,
         stateless_twin: Optional[Network] = None,
         partial: bool = False,
+        discriminator: Optional[HybridBlock] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,6 +97,11 @@ class TermGraph(QuietBlock):
             if "virtual_adversarial" in names:
                 self.stateless_twin = net if stateless_twin is None else stateless_twin
                 self.virtual_adversarial = VirtualAdversarial()
+            if isinstance(net, AdversarialClassifier):
+                self.real, self.generated = RealImage(), GeneratedSample()
+                self.smoothness = Smoothness()
+            self.discriminator = discriminator
+            self.deception = Deception()
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
@@ -107,10 +120,27 @@ class TermGraph(QuietBlock):
             "consistency": lambda: self.consistency(q, extra["teacher"]),
             "virtual_adversarial": lambda: self.virtual_adversarial(q, self._perturbed(extra["perturbed"])),
             "denoising": lambda: joint.denoising,
+            "real": lambda: self.real(logits[0], label),
+            # once a step: beside the stream without labels
+            "generated": lambda: self.generated(self.net.judge(extra["generated"])) * (label < 0),
+            "jacobian": lambda: self._change(F, x, q, extra["jittered"]),
+            "tangent": lambda: self._change(F, x, q, extra["moved"]),
+            "adversarial": lambda: self._deceive(joint.images[0]),
         }
         stacked = F.stack(*[terms[name]() for name in self._names], axis=0)
         maps = [] if self.moment_matching is None else self.moment_matching.maps_of(joint.matched)
-        return [stacked, F.BlockGrad(q), *maps]
+        rendered = [] if self.discriminator is None else [F.BlockGrad(joint.images[0])]
+        return [stacked, F.BlockGrad(q), *rendered, *maps]
+
+    def _change(self, F: Operators, x: Tensor, q: Tensor, moved: Tensor) -> Tensor:
+        """Squared derivative of the class probabilities q from images x towards moved images, (B,)."""
+        step = F.sqrt(F.sum(F.square(moved - x), axis=0, exclude=True))
+        return self.smoothness(q, self.probabilities(*[each.logits for each in self.net.infer(moved)]), step)
+
+    def _deceive(self, rendered: Tensor) -> Tensor:
+        """Loss of rendered images that the discriminator should take for real ones, (B,)."""
+        assert self.discriminator is not None  # ``Objective`` checks it
+        return self.deception(self.discriminator(rendered))
 
     def _perturbed(self, x: Tensor) -> Tensor:
         """Class probabilities of perturbed images."""
@@ -132,8 +162,9 @@ class Objective:
     Called with what ``inputs`` lists: images (B, C, H, W); labels (B,), -1 for an unlabelled image; for
     path_norm in its layerwise form, the result of ``zero_states``, (1, N), or in its sampled form, the paths
     of the chains (``PathChains``), (K chains, N); for consistency, the teacher's
-    class probabilities (B, K); for virtual_adversarial, the perturbed images (B, C, H, W). Returns an
-    ``Outcome`` of unweighted terms; ``backward`` takes the weights.
+    class probabilities (B, K); for virtual_adversarial, the perturbed images (B, C, H, W); for generated,
+    the samples of ``AdversarialClassifier.judge``; for jacobian and tangent, the moved images (B, C, H, W).
+    Returns an ``Outcome`` of unweighted terms; ``backward`` takes the weights.
 
     Args:
         net: the network.
@@ -141,6 +172,8 @@ class Objective:
         stateless_twin: the network that perturbed images go through (``share_parameters``), so that they do
             not move the running statistics of ``net``; None: ``net`` itself.
         partial: images may have no target (see ``Consistency``).
+        discriminator: scores rendered images, (B, C, H, W) to (B,), for the term adversarial. It gets
+            gradients, but ``learned`` leaves it out: it is trained elsewhere.
 
     Raises:
         ModelError: an unknown term; no term; a term that the network was not built for; when called, a wrong
@@ -153,8 +186,11 @@ class Objective:
         names: Collection[str],
         stateless_twin: Optional[Network] = None,
         partial: bool = False,
+        discriminator: Optional[HybridBlock] = None,
     ) -> None:
         _check_terms(net, names)
+        if "adversarial" in names and discriminator is None:
+            raise ModelError("loss.weights.adversarial: give the objective a discriminator")
         self.net = net
         self.names = tuple(name for name in TERMS if name in names)
         self.renders = any(TERMS[name].renders for name in self.names)
@@ -165,7 +201,10 @@ class Objective:
         if MATCHING in self.names:
             self._matching = MomentMatching(net.matched_layers, len(net.options.branches))
             self._map_gradients = MapGradients(self._matching.channels)
-        self.graph = TermGraph(net, self.names, self.inputs, self._matching, stateless_twin, partial)
+        self._discriminator = discriminator if "adversarial" in self.names else None
+        self.graph = TermGraph(
+            net, self.names, self.inputs, self._matching, stateless_twin, partial, self._discriminator
+        )
 
     def hybridize(self, active: bool = True, **options: Any) -> None:
         """Run each block as one graph; the arguments are those of ``HybridBlock.hybridize``."""
@@ -180,8 +219,21 @@ class Objective:
 
     def symbol(self) -> mx.sym.Symbol:
         """Trace ``Outcome.recorded_arrays``, with variables named as in ``inputs``."""
-        terms, _, *maps = self.graph(*[mx.sym.var(name) for name in self.inputs])
+        terms, _, _, maps = self._split(self.graph(*[mx.sym.var(name) for name in self.inputs]))
         return mx.sym.Group([terms, *maps])
+
+    @property
+    def learned_elsewhere(self) -> List[Parameter]:
+        """Parameters that the terms depend on and that another optimiser trains."""
+        judged = [] if self._discriminator is None else list(self._discriminator.collect_params().values())
+        return [*self.net.learned_elsewhere, *judged]
+
+    def _split(self, found: List[Tensor]) -> Tuple[Tensor, Tensor, Optional[Tensor], List[Tensor]]:
+        """Name the outputs of the graph: terms, predictions, rendered image (or None), maps."""
+        terms, predictions, *more = found
+        return (terms, predictions, None, more) if self._discriminator is None else (
+            terms, predictions, more[0], more[1:],
+        )  # fmt: skip
 
     def __call__(self, *arguments: Tensor) -> Outcome:
         if len(arguments) != len(self.inputs):
@@ -189,14 +241,14 @@ class Objective:
                 f"an objective of {', '.join(self.names)} is called with {', '.join(self.inputs)}; it was "
                 f"called with {len(arguments)} arguments"
             )
-        recorded, predictions, *maps = self.graph(*arguments)
+        recorded, predictions, rendered, maps = self._split(self.graph(*arguments))
         if self._matching is None:
-            return Outcome(recorded.detach(), predictions, recorded)
+            return Outcome(recorded.detach(), predictions, rendered, recorded)
         loss, coefficients = match(self._matching, maps)
         row = _unit(len(self.names), self.names.index(MATCHING), recorded.context)
         with mx.autograd.pause():
             terms = mx.nd.broadcast_add(recorded, mx.nd.broadcast_mul(row, loss))
-        return Outcome(terms, predictions, recorded, maps, coefficients)
+        return Outcome(terms, predictions, rendered, recorded, maps, coefficients)
 
     def backward(self, outcomes: Sequence[Outcome], head_gradients: Sequence[Tensor]) -> None:
         """Compute the gradient of a weighted sum of all terms, on every device at once.
@@ -224,7 +276,10 @@ class Objective:
 
 
 #: Part of the message about a term of another kind of network (``Term.of``).
-_LACKS = {LADDER: "has no decoder; use a ladder_* network"}
+_LACKS = {
+    LADDER: "has no decoder; use a ladder_* network",
+    ADVERSARIAL: "has no scores of generated images; use a gan_* or ali_* network",
+}
 
 
 def _check_terms(net: Network, names: Collection[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Sequence, Tuple
 
+from gluon_nrm.recipe.adversarial_checks import adversarial_problems
 from gluon_nrm.recipe.problems import Problem, Problems, shorten
 from gluon_nrm.recipe.schema import Data, LossWeights, Model, Phase, Recipe, Teacher
 from gluon_nrm.recipe.terms import TERMS
@@ -230,6 +231,7 @@ PHASE_RULES: Sequence[Tuple[Callable[[Phase], bool], str, str]] = (
         "momentum",
         "is for sgd and nag; remove it or change name",
     ),
+    (lambda p: p.name != "adam" and p.beta1 != 0.9, "beta1", "is for adam; remove it or change name"),
     (
         lambda p: p.schedule == "exponential" and not p.final_lr,
         "final_lr",
@@ -322,6 +324,7 @@ RULES: Sequence[Callable[[Recipe], Problems]] = (
     lambda recipe: start_problems(recipe.model),
     loss_problems,
     teacher_problems,
+    adversarial_problems,
     phase_list_problems,
     phase_problems,
     growth_problems,

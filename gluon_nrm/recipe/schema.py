@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Optional, Union
 
+from gluon_nrm.recipe.adversarial_schema import Adversarial
 from gluon_nrm.recipe.chosen import ReadableRecipe
 from gluon_nrm.recipe.fields import about
 from gluon_nrm.recipe.loss_schema import Loss, Sampling, Teacher, Vat
@@ -17,6 +18,7 @@ from gluon_nrm.recipe.terms import LossWeights
 from gluon_nrm.recipe.training_schema import MAX_SEED, Optimiser, Phase, Train
 
 __all__ = [
+    "Adversarial",
     "Data",
     "Loss",
     "LossWeights",
@@ -311,4 +313,8 @@ class Recipe(ReadableRecipe):
     name: str = field(
         default="",
         metadata=about("name of the recipe and its runs; default: the file's name without .yaml"),
+    )
+    adversarial: Adversarial = field(
+        default_factory=Adversarial,
+        metadata=about("generator, encoder or discriminator that is trained beside the classifier"),
     )

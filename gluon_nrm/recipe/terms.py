@@ -9,8 +9,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from gluon_nrm.recipe.fields import about
 
 GENERATIVE, CONSISTENCY = "generative_rampup_epochs", "consistency_rampup_epochs"
-#: ``Network.kind`` of Ladder networks.
-LADDER = "ladder"
+#: ``Network.kind`` of the networks that some terms are for.
+LADDER, ADVERSARIAL = "ladder", "adversarial classifier"
 
 
 class Term(NamedTuple):
@@ -31,6 +31,8 @@ class Term(NamedTuple):
     ramp_up: Optional[str] = None
     #: kind of network that computes it (``Network.kind``); empty: every network
     of: str = ""
+    #: whether a discriminator judges it
+    judged: bool = False
 
 
 def _weight(doc: str, short: str, title: str, colour: str, default: float = 0.0, **needs: Any) -> Any:
@@ -77,6 +79,26 @@ class LossWeights:
         "squared error of the decoder of a ladder_* network, its layers weighted by model.denoising", "den",
         "denoising cost", "#e377c2", of=LADDER,
     )  # fmt: skip
+    real: float = _weight(
+        "an unlabelled image is real: the classifier's log-sum-exp against 0; needs adversarial.method",
+        "real", "real images", "#7f7f7f", of=ADVERSARIAL,
+    )  # fmt: skip
+    generated: float = _weight(
+        "a generated image, or pair of image and code, is not real; needs adversarial.method", "gen",
+        "generated images", "#c49c94", extra_input="generated", of=ADVERSARIAL,
+    )  # fmt: skip
+    jacobian: float = _weight(
+        "change of the class probabilities along a random direction of the image, by finite differences",
+        "jac", "Jacobian", "#aec7e8", extra_input="jittered", of=ADVERSARIAL,
+    )  # fmt: skip
+    tangent: float = _weight(
+        "change of the class probabilities along a tangent of the generator at the image", "tan", "tangent",
+        "#ffbb78", extra_input="moved", of=ADVERSARIAL,
+    )  # fmt: skip
+    adversarial: float = _weight(
+        "a discriminator takes the rendered image for a real one; needs adversarial.method rendering",
+        "adv", "adversarial", "#98df8a", renders=True, ramp_up=GENERATIVE, judged=True,
+    )  # fmt: skip
 
 
 #: Every term by its name, in the order in which the objective returns them.
@@ -84,8 +106,22 @@ TERMS: Dict[str, Term] = {
     each.name: each.metadata["term"]._replace(name=each.name) for each in dataclass_fields(LossWeights)
 }
 
-#: The terms that any rendering network computes.
-NRM_TERMS: Tuple[str, ...] = tuple(name for name, term in TERMS.items() if not term.of)
+#: The terms that any rendering network computes by itself.
+NRM_TERMS: Tuple[str, ...] = tuple(name for name, term in TERMS.items() if not term.of and not term.judged)
+#: Losses of the networks beside the classifier (``training/companions``), in a figure and in the line of an
+#: epoch; they are no part of the total.
+COMPANION_TERMS: Dict[str, Term] = {
+    each.name: each
+    for each in (
+        Term("feature_matching", "fm", "feature matching (generator)", "#1f77b4"),
+        Term("code_distance", "code", "distance of codes (encoder)", "#ff7f0e"),
+        Term("encoding_distance", "enc", "distance of features (encoder)", "#2ca02c"),
+        Term("fooling", "fool", "fooling (generator, encoder)", "#d62728"),
+        Term("discrimination", "disc", "discriminator", "#9467bd"),
+    )
+}
+#: Every loss that a run's metrics can hold.
+ALL_TERMS: Dict[str, Term] = {**TERMS, **COMPANION_TERMS}
 
 
 def ramped_by(key: str) -> str:

@@ -78,6 +78,7 @@ class Phase:
         default=1.0,
         metadata=about("cosine: length of each cycle divided by that of the one before", at_least=1),
     )
+    beta1: float = field(default=0.9, metadata=about("first decay rate of adam", at_least=0, below=1))
 
 
 @dataclass(frozen=True)

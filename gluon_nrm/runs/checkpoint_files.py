@@ -5,6 +5,8 @@
     epoch_0012/
       student.npz         one array an entry, as numpy reads it (no pickle)
       teacher.npz, optimiser.npz
+      generator.npz, encoder.npz, discriminator.npz, companion_optimiser.npz
+                          networks that are trained beside the classifier
       student_devices.npz, teacher_devices.npz
                           running statistics of the other devices, if a run on several devices
                           stopped within an epoch

@@ -14,12 +14,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from gluon_nrm.errors import RunError, visible
-from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.recipe.terms import ALL_TERMS
 from gluon_nrm.storage.files import atomic_path, os_errors
 
 _TERMS = {
     "total": ("total", "#222222"),
-    **{name: (term.title, term.colour) for name, term in TERMS.items()},
+    **{name: (term.title, term.colour) for name, term in ALL_TERMS.items()},
 }
 _NETWORKS = {"student": "#1f77b4", "teacher": "#d62728"}
 _BRANCHES = {"": ("", "-", 1.8), "_max": (", Max branch", "--", 1.0), "_min": (", Min branch", ":", 1.2)}

@@ -35,6 +35,8 @@ from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
 from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
+from gluon_nrm.training.companions.build import make_companion
+from gluon_nrm.training.companions.companion import Companion
 from gluon_nrm.training.consistency_targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.path_chains import PathChains
@@ -93,6 +95,22 @@ class Parts:
         return trained_parameters(self.objective)
 
     @property
+    def companion(self) -> Optional[Companion]:
+        """Networks that are trained beside the classifier."""
+        return self.step.companion
+
+    @property
+    def draws(self) -> bool:
+        """True if a step draws numbers from MXNet's streams (dropout, gates, noise)."""
+        return self.net.stochastic or self.companion is not None
+
+    @property
+    def saved(self) -> Dict[str, HybridBlock]:
+        """The networks of a checkpoint: those that are evaluated, and the companion's."""
+        own = self.companion.networks if self.companion is not None else {}
+        return {**self.networks, **own}
+
+    @property
     def networks(self) -> Dict[str, Network]:
         """The networks that are evaluated: the student, and the teacher if it is a network."""
         teacher = self.teacher.net if self.teacher is not None else None
@@ -141,6 +159,7 @@ def assemble(
     weights = asdict(recipe.loss.weights)
     names = [name for name in TERMS if weights[name] > 0]
     collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
+    companion = make_companion(recipe, dataset, net, devices, workers)
     objective = Objective(net, names, twin, partial=collects)
     adversary = None
     if twin is not None and recipe.loss.weights.virtual_adversarial > 0:
@@ -151,11 +170,15 @@ def assemble(
     if hybridise:
         for block in (net, objective, teacher.net if teacher and teacher.net else net):
             trace(block)
-    step = TrainStep(objective, devices, teacher, adversary, workers, chains)
+        if companion is not None:
+            companion.hybridize(static_alloc=True, static_shape=True)
+    step = TrainStep(objective, devices, teacher, adversary, workers, chains, companion)
     streams = make_streams(recipe, dataset, split, workers)
     parts = Parts(recipe, devices, dataset, split, streams, net, teacher, objective, step, data.facts)
     if workers.kvstore is not None and not workers.asynchronous:
         step.gradient_sum = GradientSum(workers, parts.parameters)
+        if companion is not None:
+            companion.sum_gradients(len(parts.parameters))
     return parts
 
 

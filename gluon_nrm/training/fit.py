@@ -31,6 +31,7 @@ from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.describe_evaluation import closing_lines
+from gluon_nrm.training.draw_generated import draw_generated
 from gluon_nrm.training.draw_renderings import default_images, draw_renderings, one_of_each
 from gluon_nrm.training.evaluate_run import errors_of_row, evaluate_parts, write_files
 from gluon_nrm.training.first_weights import keep_first_weights, set_first_weights
@@ -203,7 +204,8 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
         *([f"warning  {warning}"] if warning else []),
         *([f"start    {parts.start}"] if parts.start else []),
-        f"terms    {', '.join(parts.objective.names)}",
+        f"terms    {', '.join(parts.objective.names)}"
+        + (f"; beside it {', '.join(parts.companion.terms)}" if parts.companion is not None else ""),
         f"devices  {', '.join(map(str, parts.devices))}"
         + (f" of each of {parts.workers.size} workers" if parts.workers.size > 1 else ""),
         f"run      {run.path}" + (f", going on after step {steps_done}" if steps_done else ""),
@@ -211,8 +213,9 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
 
 
 def draw(parts: Parts, run: RunFolder) -> None:
-    """Draw the curves of a run and, if it learned to render, its renderings of an image of each class."""
+    """Draw a run's curves, generated images, and renderings of an image of each class, if it learned them."""
     draw_curves(run)
+    draw_generated(parts, run)
     if not parts.objective.renders:
         return
     evaluated, dataset = parts.evaluated(), parts.dataset

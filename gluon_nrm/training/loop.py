@@ -57,7 +57,7 @@ class Loop:
         self._trainer: Optional[Union[Trainer, ServerUpdates]] = None
         self._phase_start = -1
         self.number = 0  # steps taken
-        self._tally = TermSums(parts.objective.names)
+        self._tally = self._new_tally()
         self.tensorboard: Optional[TensorBoardLog] = None
         self._tell: Callable[[str], None] = lambda text: None
         self._drawn_at = time.monotonic()
@@ -84,13 +84,14 @@ class Loop:
         epoch, done = divmod(self.number, self.epoch_steps)
         started, images = time.monotonic(), 0
         for step in self.parts.streams.epoch(epoch, done):
-            trainer = self._trainer_for(self.number / self.epoch_steps)
-            weights = loss_weights(self.recipe.loss, self.number / self.epoch_steps)
-            seed_step(
-                self.parts.net, self.recipe.train.seed, self.number, self.parts.devices, self.workers.rank
-            )
+            at = self.number / self.epoch_steps
+            trainer, weights = self._trainer_for(at), loss_weights(self.recipe.loss, at)
+            rate = trainer.learning_rate / self._stretch_at(at).phase.lr
+            if self.parts.draws:
+                seed_step(self.recipe.train.seed, self.number, self.parts.devices, self.workers.rank)
             self.number += 1
-            self._tally.add(self.parts.step(step, weights, trainer, self.number), weights)
+            terms = self.parts.step(step, weights, trainer, self.number, rate)
+            self._tally.add(terms, weights, self.parts.step.companion_losses)
             size = self.recipe.train.batch_labelled + self.recipe.train.batch_unlabelled
             images += size
             progress.step(size)
@@ -107,7 +108,7 @@ class Loop:
     def _end_epoch(self, progress: Progress, stop: StopRequest, seconds: float, images: int) -> None:
         if isinstance(self._trainer, ServerUpdates):
             self._bring_together(self._trainer)
-        for net in self.parts.networks.values():
+        for net in self.parts.saved.values():
             synchronise_statistics(net, self.workers)
         if self.parts.teacher is not None:
             self.parts.teacher.end_epoch()
@@ -121,7 +122,7 @@ class Loop:
             **self._tally.means(),
             **self._errors(),
         }
-        self._tally = TermSums(self.parts.objective.names)
+        self._tally = self._new_tally()
         # the row comes before the checkpoint: a resumed run drops rows after its checkpoint and writes them
         # again
         if self.workers.first:
@@ -156,6 +157,10 @@ class Loop:
                 errors[f"clustering/{name}_ari"] = found.clustering.ari
         return errors
 
+    def _new_tally(self, sums: Mapping[str, float] = {}) -> TermSums:
+        companion = self.parts.companion
+        return TermSums(self.parts.objective.names, sums, companion.terms if companion is not None else ())
+
     def _stretch_at(self, epoch: float) -> Stretch:
         return next(stretch for stretch in self._stretches if epoch < stretch.end)
 
@@ -189,7 +194,7 @@ class Loop:
                 self._tell(str(problem))
 
     def _save_uninterrupted(self) -> None:
-        networks = self.parts.networks
+        networks = self.parts.saved
         arrays = {name: finite_arrays(net, name, self.number) for name, net in networks.items()}
         if len(self.parts.devices) * self.workers.size > 1 and self.number % self.epoch_steps:
             for name, net in networks.items():
@@ -199,6 +204,8 @@ class Loop:
             arrays["targets"] = targets
         if self.parts.step.chains is not None:
             arrays["chains"] = self.parts.step.chains.arrays(self.workers)
+        if self.parts.companion is not None:
+            arrays["companion_optimiser"] = self.parts.companion.arrays()
         if isinstance(self._trainer, Trainer):
             arrays["optimiser"] = trainer_arrays(self._trainer)
         state = {
@@ -217,18 +224,25 @@ class Loop:
         checkpoint = load_checkpoint(self.run.checkpoints) if self.workers.first else None
         if checkpoint is not None:
             arrays, state, path = checkpoint.arrays, checkpoint.state, checkpoint.path
-        elif self.workers.size == 1:
-            return
         else:
-            arrays = {name: network_arrays(net) for name, net in self.parts.networks.items()}
+            self._start_companion()
+            if self.workers.size == 1:
+                return
+            arrays = {name: network_arrays(net) for name, net in self.parts.saved.items()}
             state, path = {}, self.run.checkpoints
         arrays, state = self.workers.arrays_from_first(arrays, state)
         self._restore_networks(arrays, path)
         if state:
             self._restore(arrays, state, path)
 
+    def _start_companion(self) -> None:
+        """Start the companion of a new run from the first batch of the stream without labels."""
+        if self.parts.companion is not None and self.workers.first:
+            step = next(iter(self.parts.streams.epoch(0)))
+            self.parts.companion.start((step.unlabelled or step.labelled).images)
+
     def _restore_networks(self, arrays: Arrays, path: Path) -> None:
-        for name, net in self.parts.networks.items():
+        for name, net in self.parts.saved.items():
             load_network(net, arrays.get(name, {}), str(path / f"{name}.npz"))
             load_device_statistics(net, arrays.get(f"{name}_devices", {}), self.workers.rank)
 
@@ -245,9 +259,12 @@ class Loop:
         if self.parts.step.chains is not None:
             self.parts.step.chains.load(arrays.get("chains", {}), str(path / "chains.npz"))
         self.number = int(state["step"])
-        self._tally = TermSums(self.parts.objective.names, state["tally"])
+        self._tally = self._new_tally(state["tally"])
         if "loss_scale" in state:
             self.parts.step.scale.restore(state["loss_scale"])
+        if self.parts.companion is not None:
+            where = str(path / "companion_optimiser.npz")
+            self.parts.companion.load(arrays.get("companion_optimiser", {}), self.number, where)
         epoch = self.number / self.epoch_steps
         if epoch >= self.recipe.train.epochs or self._stretch_at(epoch).start != state["phase_start"]:
             return  # the next step starts a phase with a new optimiser

@@ -18,9 +18,10 @@ def trained_parameters(objective: Objective) -> List[Parameter]:
     """List the parameters that an objective's terms depend on and that learn, in a fixed order.
 
     Parameters that the objective does not use (rendering norms of a supervised run) are not trained and
-    do not decay.
+    do not decay. Those of a companion are left to its own optimiser.
     """
     reached = set(objective.symbol().list_inputs())
+    reached -= {parameter.name for parameter in objective.learned_elsewhere}
     return [p for name, p in objective.collect_params().items() if name in reached and p.grad_req != "null"]
 
 
@@ -49,8 +50,7 @@ def set_weight_decay(parameters: List[Parameter], optimiser: Optimiser) -> None:
 def optimiser_settings(optimiser: Optimiser, phase: Phase) -> Dict[str, Any]:
     """Arguments of MXNet's optimiser at the start of a phase."""
     settings: Dict[str, Any] = {"learning_rate": phase.lr, "wd": optimiser.weight_decay}
-    if phase.name != "adam":
-        settings["momentum"] = phase.momentum
+    settings.update({"beta1": phase.beta1} if phase.name == "adam" else {"momentum": phase.momentum})
     return settings
 
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence, TextIO
 
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import RunError
-from gluon_nrm.recipe.terms import TERMS
+from gluon_nrm.recipe.terms import ALL_TERMS
 from gluon_nrm.storage.files import open_file, os_errors
 
 #: Seconds between lines of a long epoch, where there is no bar.
@@ -178,7 +178,9 @@ def _error(row: Mapping[str, Any]) -> str:
 
 def _losses(row: Mapping[str, Any]) -> str:
     terms = [
-        f"{term.short} {_short(row[f'loss/{name}'])}" for name, term in TERMS.items() if f"loss/{name}" in row
+        f"{term.short} {_short(row[f'loss/{name}'])}"
+        for name, term in ALL_TERMS.items()
+        if f"loss/{name}" in row
     ]
     inside = f" ({' '.join(terms)})" if terms else ""
     return f"loss {_short(row['loss/total'])}{inside}" if "loss/total" in row else inside.strip()

@@ -6,17 +6,14 @@ from typing import Any, List
 
 import mxnet as mx
 
-from gluon_nrm.models import Network
 
-
-def seed_step(net: Network, seed: int, step: int, devices: List[Any], worker: int = 0) -> None:
+def seed_step(seed: int, step: int, devices: List[Any], worker: int = 0) -> None:
     """Seed the stream of each device for one step, so that a run can resume after any step.
 
     Each GPU has its own stream, seeded by its index among the devices of all workers: two workers with one
-    GPU each draw the numbers of one process with two. The CPU devices of a process share one stream.
+    GPU each draw the numbers of one process with two. The CPU devices of a process share one stream. Seeding
+    takes over a millisecond.
     """
-    if not net.stochastic:
-        return  # seeding takes over a millisecond
     # large odd multipliers give different seeds to consecutive run seeds, devices and steps
     for place, device in enumerate(devices, start=worker * len(devices)):
         mx.random.seed((seed * 1_000_003 + place * 7_368_787 + step) % (2**31 - 1), ctx=device)

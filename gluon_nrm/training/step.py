@@ -14,6 +14,7 @@ from gluon_nrm.distributed.gradient_sum import GradientSum
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.losses.objective import Objective
 from gluon_nrm.training.adversarial import Adversary
+from gluon_nrm.training.companions.companion import Companion
 from gluon_nrm.training.consistency_targets import Targets
 from gluon_nrm.training.loss_scale import LossScale
 from gluon_nrm.training.path_chains import PathChains
@@ -34,6 +35,7 @@ class TrainStep:
         adversary: perturbs the images, if virtual_adversarial is among the terms.
         workers: processes that share each global batch.
         chains: paths drawn from the prior, for the sampled form of path_norm.
+        companion: networks trained beside the classifier; they step after it.
     """
 
     def __init__(
@@ -44,18 +46,22 @@ class TrainStep:
         adversary: Optional[Adversary] = None,
         workers: Optional[Workers] = None,
         chains: Optional[PathChains] = None,
+        companion: Optional[Companion] = None,
     ) -> None:
         self.workers = workers or Workers()
         #: sums gradients over the workers; None if there is nothing to sum
         self.gradient_sum: Optional[GradientSum] = None
         self.objective, self.devices = objective, devices
         self.teacher, self.adversary, self.chains = teacher, adversary, chains
+        self.companion = companion
+        #: mean losses of the companion at the last step
+        self.companion_losses: Dict[str, float] = {}
         self.scale = LossScale(objective.net.options.dtype == "float16")
         # collecting them at every step would take milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
 
     def __call__(
-        self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int
+        self, step: Step, weights: Dict[str, float], trainer: Trainer, number: int, rate: float = 1.0
     ) -> List[StreamTerms]:
         """Take training step ``number``, counted from 1, and return the unweighted terms of each stream.
 
@@ -66,9 +72,11 @@ class TrainStep:
             weights: weight of each term.
             trainer: updates the parameters.
             number: number of the step, for the decay of the teacher and the random perturbations.
+            rate: learning rate as a share of that at the start of its phase, for the companion.
 
         Raises:
-            NonFiniteLoss: a term is infinite or not a number; the parameters are as before the step.
+            NonFiniteLoss: a term is infinite or not a number; the parameters of the network, or of the
+                companion, are as before the step.
         """
         scale = self.scale.value
         terms = self.backward(step, weights, number)
@@ -80,6 +88,8 @@ class TrainStep:
         if self.scale.accept(trainer._params):
             # the scale of these gradients, read before `accept` set the next one
             trainer.step(scale)
+        if self.companion is not None:
+            self.companion_losses = self.companion.step(step, terms, number, rate)
         if self.teacher is not None:
             for stream in terms:
                 self.teacher.observe(getattr(step, stream.name), stream.predictions)
@@ -122,7 +132,8 @@ class TrainStep:
         size = len(batch.labels) * (1 if self.workers.asynchronous else self.workers.size)
         self.objective.backward(outcomes, [self._weigh(part, weights, size) for part in parts])
         wanted = self.teacher is not None and self.teacher.wants_predictions
-        return StreamTerms(name, parts, [outcome.predictions for outcome in outcomes if wanted])
+        rendered = [outcome.rendered for outcome in outcomes if outcome.rendered is not None]
+        return StreamTerms(name, parts, [outcome.predictions for outcome in outcomes if wanted], rendered)
 
     def _gradients(self) -> List[Any]:
         """List the gradients of all trained parameters on all devices."""
@@ -155,4 +166,7 @@ class TrainStep:
             arguments.append(self.teacher.of(batch, self.devices))
         if self.adversary is not None:
             arguments.append(self.adversary.of(batch, self.devices, number, stream, self.workers.rank))
+        if self.companion is not None:
+            wanted = [name for name in self.objective.inputs if name in self.companion.inputs]
+            arguments += [self.companion.of(name, batch, number, stream) for name in wanted]
         return list(zip(*arguments))

@@ -20,6 +20,8 @@ class StreamTerms(NamedTuple):
     parts: List[Tensor]
     #: class probabilities, (B / devices, K) each, if the teacher wants them
     predictions: Sequence[Tensor] = ()
+    #: rendered images, (B / devices, C, H, W) each, if a discriminator judges them; of this worker alone
+    rendered: Sequence[Tensor] = ()
 
     def means(self) -> np.ndarray:
         """Compute the mean of each term over the global batch, (T,)."""
@@ -46,7 +48,12 @@ def gather_terms(terms: List[StreamTerms], workers: Workers) -> List[StreamTerms
         for part, array in zip(np.split(rows, ends[:-1], axis=1), own)
     ]
     return [
-        StreamTerms(stream.name, [mx.nd.array(found.T)], [mx.nd.array(classes)] if classes.size else [])
+        StreamTerms(
+            stream.name,
+            [mx.nd.array(found.T)],
+            [mx.nd.array(classes)] if classes.size else [],
+            stream.rendered,
+        )
         for stream, found, classes in zip(terms, whole[::2], whole[1::2])
     ]
 
@@ -57,14 +64,22 @@ class TermSums:
     Args:
         names: names of the terms.
         sums: ``state`` of an interrupted epoch.
+        companion: names of a companion's losses, which are no part of the total.
     """
 
-    def __init__(self, names: Sequence[str], sums: Mapping[str, float] = {}) -> None:
+    def __init__(
+        self, names: Sequence[str], sums: Mapping[str, float] = {}, companion: Sequence[str] = ()
+    ) -> None:
         self._names = tuple(names)
-        self._sums = {name: float(sums.get(name, 0.0)) for name in (*self._names, "total", "steps")}
+        everything = (*self._names, *companion, "total", "steps")
+        self._sums = {name: float(sums.get(name, 0.0)) for name in everything}
 
-    def add(self, terms: List[StreamTerms], weights: Mapping[str, float]) -> None:
-        """Add a step: the batch means of each term, summed over the streams."""
+    def add(
+        self, terms: List[StreamTerms], weights: Mapping[str, float], companion: Mapping[str, float] = {}
+    ) -> None:
+        """Add a step: the batch means of each term, summed over the streams, and the companion's losses."""
+        for name, value in companion.items():
+            self._sums[name] += value
         step = np.sum([stream.means() for stream in terms], axis=0)
         for name, value in zip(self._names, step):
             self._sums[name] += float(value)

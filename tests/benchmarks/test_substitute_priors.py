@@ -22,7 +22,8 @@ PATHS = np.array([[0, 1, 2, 1], [0, 1, 1, 1], [0, 2, 2, 1], [0, 1, 2, 0]], np.ui
 
 def test_frequencies_by_hand() -> None:
     shares = frequencies(PATHS, 3)
-    np.testing.assert_array_equal(shares, [[1, 0, 0], [0, 0.75, 0.25], [0, 0.25, 0.75], [0.25, 0.75, 0]])
+    expected = np.array([[1, 0, 0], [0, 0.75, 0.25], [0, 0.25, 0.75], [0.25, 0.75, 0]])
+    np.testing.assert_array_equal(shares, expected)
     pooled = pool_by_map(shares, 2)
     np.testing.assert_array_equal(pooled[:2], [[0.5, 0.375, 0.125]] * 2)
     np.testing.assert_array_equal(pooled[2:], [[0.125, 0.5, 0.375]] * 2)

@@ -167,3 +167,27 @@ def contents(folder: Path) -> Dict[str, str]:
 
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+#: A classifier with a companion: its method, its network, its weights.
+ADVERSARIAL = """\
+data: {name: digits, labels: 20, validation: 50, shift: 1}
+model: {name: NETWORK, render: false, path_norm: none}
+loss: {weights: {cross_entropy: 1, WEIGHTS}}
+adversarial: {method: METHOD, width: 4, lr: 1e-3}
+optimiser:
+  phases:
+  - {name: adam, lr: 1e-3, beta1: 0.5, schedule: cosine, final_lr: 0}
+  weight_decay: 0
+train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
+"""
+
+
+def adversarial(method: str, network: str = "gan_digits", weights: str = "real: 0.5, generated: 0.5") -> str:
+    """A recipe's text with a companion."""
+    return ADVERSARIAL.replace("METHOD", method).replace("NETWORK", network).replace("WEIGHTS", weights)
+
+
+COMPANIONS = {
+    "improved_gan": adversarial("improved_gan"),
+}

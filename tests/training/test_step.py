@@ -189,7 +189,7 @@ def test_dropout_of_a_step_depends_on_seed_and_step_alone() -> None:
     parts = built(FULL)
 
     def terms(seed: int, step: int) -> bytes:
-        seed_step(parts.net, seed, step, parts.devices)
+        seed_step(seed, step, parts.devices)
         return b"".join(s.means().tobytes() for s in parts.step.backward(a_step(), full_weights(parts)))
 
     first = terms(0, 5)

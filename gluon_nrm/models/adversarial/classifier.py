@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import List
 
 from mxnet.gluon.parameter import Parameter
 
 from gluon_nrm.models.interface.network import Network
+from gluon_nrm.recipe.terms import ADVERSARIAL
 from gluon_nrm.typing import Tensor
 
 
@@ -19,6 +20,8 @@ class AdversarialClassifier(Network):
 
     Args: as for ``Network``.
     """
+
+    kind = ADVERSARIAL
 
     def judge(self, sample: Tensor) -> Tensor:
         """Score samples, (B, K): images (B, *input_shape), or what else the method generates."""
@@ -35,6 +38,6 @@ class AdversarialClassifier(Network):
         """
 
     @property
-    def learned_elsewhere(self) -> Tuple[Parameter, ...]:
+    def learned_elsewhere(self) -> List[Parameter]:
         """Parameters that other losses than the classifier's train."""
-        return ()
+        return []

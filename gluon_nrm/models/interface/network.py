@@ -160,6 +160,11 @@ class Network(NamedBlock):
         return []
 
     @property
+    def learned_elsewhere(self) -> List[Parameter]:
+        """Parameters that the losses of this network must not train, because another optimiser does."""
+        return []
+
+    @property
     def path_biases(self) -> List[Parameter]:
         """b(l) of each layer in ``JointPass.masked``."""
         return []

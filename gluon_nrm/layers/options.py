@@ -77,6 +77,8 @@ class NRMOptions:
     dropout: Optional[float] = None
     #: standard deviation of the noise that training adds, for classifiers that have it; None: their own
     noise: Optional[float] = None
+    #: weight of each layer's denoising cost in a Ladder network, from the image upwards; None: its own
+    denoising: Optional[List[float]] = None
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, "model.")

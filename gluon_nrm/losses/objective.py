@@ -83,7 +83,7 @@ class TermGraph(QuietBlock):
     ) -> None:
         super().__init__(**kwargs)
         self._names, self._inputs = tuple(names), tuple(inputs)
-        self._renders = any(TERMS[name].renders for name in names)
+        self._renders = any(TERMS[name].renders or TERMS[name].of == LADDER for name in names)
         options = net.options
         with self.name_scope():
             self.net = net

@@ -9,6 +9,7 @@ from gluon_nrm.models.adversarial import networks as _adversarial  # noqa: F401 
 from gluon_nrm.models.initialise import initialise
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import Prediction
+from gluon_nrm.models.ladder import networks as _ladders  # noqa: F401 - registers Ladder networks
 from gluon_nrm.models.layered.nrm import NRM
 from gluon_nrm.models.reconstruct import Reconstructed, Reconstructor
 from gluon_nrm.models.registry import (

@@ -35,7 +35,7 @@ Builder = Callable[[int, int], HybridBlock]
 ClassifierBuilder = Callable[[int, Tuple[int, int, int], NRMOptions], Network]
 
 #: Options of networks that do not render, besides those that ``get_model`` sets for every such network.
-OF_CLASSIFIERS = ("render", "path_norm", "render_norm", "dropout", "noise")
+OF_CLASSIFIERS = ("render", "path_norm", "render_norm", "dropout", "noise", "denoising")
 
 _ARCHITECTURES: Dict[str, Callable[[], Architecture]] = {}
 _NETWORKS: Dict[str, Builder] = {}
@@ -160,6 +160,10 @@ def get_model(
     if not settings.render:
         settings = replace(settings, path_norm="none", render_norm="none")
     changed = settings.changed
+    if settings.denoising is not None and not name.startswith("ladder_"):
+        raise ModelError(
+            f"model.denoising: {name} has no decoder; leave this key out, or use a ladder_* network"
+        )
     if name in _CLASSIFIERS:
         return _build_classifier(name, classes, input_shape, channels, settings)
     if settings.noise is not None:

@@ -83,6 +83,9 @@ def model_problems(model: Model) -> Problems:
         found = f"{model.alpha_max} + {model.alpha_min}"
         yield Problem("model.alpha_max", f"alpha_max + alpha_min must be 1, found {found}; set both")
     yield from prior_problems(model)
+    if model.denoising is not None and model.name and not model.name.startswith("ladder_"):
+        what = f"is for ladder_* networks, not for {shorten(model.name, 40)}; remove it"
+        yield Problem("model.denoising", what)
     if not model.bias and model.path_norm != "none":
         yield Problem(
             "model.path_norm",

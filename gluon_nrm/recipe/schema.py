@@ -228,6 +228,14 @@ class Model:
             at_most=1000,
         ),
     )
+    denoising: Optional[List[float]] = field(
+        default=None,
+        metadata=about(
+            "weight of each layer's denoising cost in a ladder_* network, from the image upwards; null: the "
+            "network's own",
+            at_least=0,
+        ),
+    )
     channels: Optional[List[Union[int, str]]] = field(
         default=None,
         metadata=about(

@@ -25,6 +25,7 @@ import gluon_nrm.losses
 import gluon_nrm.models
 import gluon_nrm.models.adversarial
 import gluon_nrm.models.interface
+import gluon_nrm.models.ladder
 import gluon_nrm.models.layered
 import gluon_nrm.models.traced
 from gluon_nrm import losses
@@ -246,9 +247,34 @@ def of_adversarial_classifiers() -> Dict[str, Case]:
     }
 
 
+def of_a_ladder_network() -> Dict[str, Case]:
+    """One convolution, one pooling, and the classifier; without noise, whose draws are its own."""
+    net = get_model("ladder_digits", 3, (1, 8, 8), render=False, noise=0.0)
+    net.initialize()
+    x, label = tiny.images(net), mx.nd.array([0, -1, 2, 1, -1])
+    net(x)
+    randomise(net)
+    objective = losses.Objective(net, ["cross_entropy", "denoising"])
+    first, above = net.encoder[0], net.decoder[len(net.encoder) - 1]
+    before, activations = first(x)
+    noisy = first.corrupted(before)[0]
+    pooled = net.encoder[1].operation(activations)
+    return {
+        "LadderOperation": (first.operation, (x,)),
+        "CleanActivation": (first.clean, (before,)),
+        "CorruptedActivation": (first.corrupted, (before,)),
+        "EncoderLayer": (first, (x,)),
+        "Combinator": (above.combinator, (noisy, before)),
+        "DecoderLayer": (above, (pooled, noisy)),
+        "DenoisingCost": (net.costs[len(net.encoder) - 1], (noisy, before)),
+        "LadderNetwork": (net, (x,)),
+        "Objective": (objective, (x, label)),
+    }
+
+
 SOURCES = (
     of_a_network, without_norms, of_traced_networks, of_the_losses, of_adversarial_losses, of_generators,
-    of_adversarial_classifiers,
+    of_adversarial_classifiers, of_a_ladder_network,
 )  # fmt: skip
 #: What the others derive from, and which do nothing by themselves.
 ABSTRACT = {
@@ -256,7 +282,8 @@ ABSTRACT = {
 }  # fmt: skip
 PACKAGES = (
     gluon_nrm.generators, gluon_nrm.layers, gluon_nrm.graph, gluon_nrm.models, gluon_nrm.models.adversarial,
-    gluon_nrm.models.interface, gluon_nrm.models.layered, gluon_nrm.models.traced, gluon_nrm.losses,
+    gluon_nrm.models.interface, gluon_nrm.models.ladder, gluon_nrm.models.layered, gluon_nrm.models.traced,
+    gluon_nrm.losses,
 )  # fmt: skip
 
 

@@ -219,7 +219,7 @@ PRETRAINED = replace(FULL, model=replace(FULL.model, name="gluon.1e3", pretraine
 #: A Ladder network.
 DENOISED = replace(
     FLAT,
-    model=replace(FLAT.model, name="ladder_1e3", noise=0.25),
+    model=replace(FLAT.model, name="ladder_1e3", noise=0.25, denoising=[1e-3, 0.0, 2.0]),
     loss=replace(FLAT.loss, weights=LossWeights(consistency=33.0, denoising=0.7)),
 )
 #: Where a field is off its default, if not in FULL.
@@ -234,7 +234,7 @@ ELSEWHERE = {
     "pretrained": PRETRAINED.model,
     **dict.fromkeys(("render", "gates", "initialiser"), FLAT.model),
     "bias": UNBIASED.model,
-    "noise": DENOISED.model,
+    **dict.fromkeys(("noise", "denoising"), DENOISED.model),
     "vat": FLAT.loss,
     **dict.fromkeys(("method", "ensemble_decay"), FLAT.teacher),
 }

@@ -169,6 +169,17 @@ CASES: List[Case] = [
         "teacher.enabled",
     ),
     edit("no decoder", 7, "  weights: {denoising: 1}", "loss.weights.denoising", "no decoder", "ladder_*"),
+    edit(
+        "decoder of none", 5, "model: {name: x, denoising: [1]}", "model.denoising", "ladder_*", "not for x"
+    ),
+    edit(
+        "negative cost",
+        5,
+        "model: {name: ladder_x, denoising: [1, -2]}",
+        "model.denoising.1",
+        "-2",
+        "at least 0",
+    ),
     more("idle teacher", "teacher: {enabled: true}", "teacher.enabled", "loss.weights.consist", at=12),
     edit("prior without bias", 5, "model: {name: x, bias: false}", "model.path_norm", "'layerwise'", "none"),
     edit(

@@ -111,7 +111,7 @@ class Network(NamedBlock):
             F: the operator module.
             x: images (B, *input_shape).
             label: class indices (B,), -1 for no label.
-            render: False skips the rendering pass.
+            render: False skips the rendering pass, or a Ladder network's decoder.
             zero_states: result of ``ZeroStates``, (1, N), for ``layerwise`` path normalisation; None: do not
                 render the zero image's path.
         """

@@ -129,5 +129,7 @@ def small_recipe(recipe: Recipe) -> str:
         return "digits_nrm_vat" if renders else "digits_vat"
     if renders:
         rpn = "_rpn" if weights.path_norm > 0 else ""
+        if rpn and not recipe.model.maxmin and recipe.model.path_norm == "sampled":
+            return "digits_nrm_rpn_sampled"
         return f"digits_nrm{rpn}_maxmin" if rpn and recipe.model.maxmin else f"digits_nrm{rpn}"
     return "digits_shake_resnext_cutout_maxmin" if recipe.model.maxmin else "digits_supervised"

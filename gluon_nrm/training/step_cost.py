@@ -77,11 +77,13 @@ class Costs:
     measured: List[StepCost] = field(default_factory=list)
     #: no larger batch was tried because of the free memory
     memory_is_short: bool = False
+    #: chains of paths in every step, whatever the batch; each is rendered as an image is
+    chains: int = 0
 
     def seconds(self, images: int) -> float:
         """Estimate the seconds of a step: those measured, or on a line through the two largest batches."""
         last = self.measured[-1]
-        proportional = last.seconds * images / last.images
+        proportional = last.seconds * self._times(images)
         if len(self.measured) < 2 or images <= last.images:
             return proportional
         slope = self._slope("seconds")
@@ -91,15 +93,19 @@ class Costs:
         """Estimate the bytes of a step in the same way."""
         last = self.measured[-1]
         if len(self.measured) < 2:
-            return last.memory * images / last.images
+            return last.memory * self._times(images)
         return last.memory + max(self._slope("memory"), 0.0) * (images - last.images)
 
     def agree(self, images: int) -> bool:
         """Return True if the newest batch gives about the same estimate as the batches before it."""
         if len(self.measured) < 2:
             return False
-        before = Costs(self.measured[:-1]).seconds(images)
+        before = Costs(self.measured[:-1], chains=self.chains).seconds(images)
         return max(before, self.seconds(images)) <= AGREE * min(before, self.seconds(images))
+
+    def _times(self, images: int) -> float:
+        """Ratio of a step's work to that of the newest batch, if an image takes as much as a chain."""
+        return (images + self.chains) / (self.measured[-1].images + self.chains)
 
     def _slope(self, name: str) -> float:
         first, last = self.measured[-2:]
@@ -112,7 +118,7 @@ def measure_steps(parts: Parts, watch: Watch) -> Costs:
     The learning rate is 0: the parameters stay as they were.
     """
     whole = batch_images(parts.recipe)
-    costs, before = Costs(), (peak_memory(), _held_memory())
+    costs, before = Costs(chains=chains_of(parts)), (peak_memory(), _held_memory())
     for batch in _growing(parts):
         images = batch_images(batch)
         if costs.measured:
@@ -145,6 +151,14 @@ def replace_batch(parts: Parts, recipe: Recipe) -> Parts:
 def batch_images(recipe: Recipe) -> int:
     """Number of images of a step, of both streams."""
     return recipe.train.batch_labelled + recipe.train.batch_unlabelled
+
+
+def chains_of(parts: Parts) -> int:
+    """Number of chains of paths in a step, for all classes; 0 unless path normalisation is sampled."""
+    recipe = parts.recipe
+    if recipe.model.path_norm != "sampled" or recipe.loss.weights.path_norm == 0:
+        return 0
+    return parts.net.classes * recipe.loss.sampling.chains
 
 
 def _growing(parts: Parts) -> List[Recipe]:

@@ -75,6 +75,19 @@ def test_long_steps_end_in_time_and_are_estimated(each: float, monkeypatch: pyte
     assert seconds < BUDGET or len(costs.measured) == 1
 
 
+def test_chains_cost_the_same_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two chains of ten classes, each as dear as an image: two images alone tell little of 64."""
+    parts = fake("fashion_mnist_nrm_rpn_sampled")
+    parts.net = SimpleNamespace(classes=10)
+    costs, seconds = measure(monkeypatch, parts, each=0.07, constant=20 * 0.07)
+    assert costs.chains == 20 and len(costs.measured) > 1 and seconds < BUDGET
+    assert costs.seconds(64) == pytest.approx(84 * 0.07)
+    alone = Costs(costs.measured[:1], chains=20)
+    assert alone.seconds(64) == pytest.approx(84 * 0.07)
+    assert alone.memory(64) == pytest.approx(costs.measured[0].memory * 84 / 22)
+    assert small_recipe(parts.recipe) == "digits_nrm_rpn_sampled"
+
+
 def test_a_gpu_takes_its_own_batch_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = fake("cifar10_maxmin_mt", mx.gpu())
     costs, _ = measure(monkeypatch, parts, each=1e-3)

@@ -28,7 +28,7 @@ NEUTRAL = {"_div_scalar": 1.0, "_minus_scalar": 0.0, "_mul_scalar": 1.0, "_plus_
 
 
 def simplify(graph: InferenceGraph, shapes: Mapping[Entry, Shape]) -> InferenceGraph:
-    """Remove dropout, gradient stops, random gates of training and slices that take all.
+    """Remove dropout, gradient stops, random gates and noise of training, and slices that take all.
 
     Batch norms use their running statistics, and gamma 1 if it is fixed.
 
@@ -63,7 +63,7 @@ class _Simplify:
             return inputs[:1]
         if node.op == "BatchNorm":
             return _batch_norm(builder, node, inputs)
-        values = [self._uniform.get(entry) for entry in inputs]
+        values = [self._value(builder, entry) for entry in inputs]
         number = self._number(node, values)
         if number is not None:
             # kept for nodes that need its shape; pruned if there is none
@@ -71,6 +71,11 @@ class _Simplify:
             self._uniform[made] = number
             return [made]
         return self._with_numbers(builder, node, inputs, values)
+
+    def _value(self, builder: Builder, entry: Entry) -> Optional[float]:
+        """Return the number that an entry holds everywhere, as far as it is known; else None."""
+        array = builder.value(entry)
+        return 0.0 if array is not None and not array.any() else self._uniform.get(entry)
 
     def _does_nothing(self, node: Node, index: int) -> bool:
         if node.op in IDENTITIES:
@@ -88,9 +93,9 @@ class _Simplify:
             return float(node.op == "ones_like")
         if node.op in OF_A_NUMBER and values[0] is not None:
             return float(OF_A_NUMBER[node.op](values[0], float(node.get("scalar", 0.0))))
-        if node.op in ("broadcast_like", "slice_axis"):
+        if node.op in ("broadcast_like", "reshape_like", "slice_axis"):
             return values[0]
-        if node.op == "elemwise_mul" and 0.0 in values:
+        if node.op in ("broadcast_mul", "elemwise_mul") and 0.0 in values:
             # features and random numbers are finite
             return 0.0
         if node.op in ("elemwise_add", "elemwise_sub", "elemwise_mul") and None not in values:

@@ -1,8 +1,10 @@
-"""Stacks of convolutions: their layers, and the size of what they return."""
+"""Stacks of convolutions: their sizes, the size of what they return, and their first weights."""
 
 from __future__ import annotations
 
 from typing import Iterator, NamedTuple, Sequence, Tuple
+
+import mxnet as mx
 
 from gluon_nrm.errors import ModelError
 
@@ -43,6 +45,18 @@ def with_inputs(specs: Sequence[ConvolutionSpec], channels: int) -> Iterator[Tup
     for spec in specs:
         yield channels, spec
         channels = spec.channels
+
+
+def he_normal(pieces: int = 1) -> mx.init.Initializer:
+    """Return an initialiser of weights that keeps the features' second moment: N(0, 2 / fan in).
+
+    For layers before a ReLU (He et al. 2015, equation 10) or a leaky one of small slope. The largest of two
+    pieces of maxout keeps twice as much of it: N(0, 1 / fan in).
+
+    Args:
+        pieces: 1, or 2 before maxout.
+    """
+    return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2 / pieces)
 
 
 def _smallest_side(specs: Sequence[ConvolutionSpec]) -> int:

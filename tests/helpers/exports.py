@@ -60,6 +60,8 @@ FAMILIES: Dict[str, Family] = {
     "ResNet NRM": Family("digits_resnet", GREY, {"maxmin": True}),
     "DenseNet NRM": Family("digits_densenet", GREY, {"maxmin": True}),
     "overlapping pooling": Family("gluon.resnet18_v1", RGB, {}),
+    "Improved GAN": Family("gan_digits", GREY, {"noise": 0.3, **PLAIN}),
+    "ALI": Family("ali_digits", GREY, PLAIN),
     "clipped": Family("gluon.mobilenetv2_0.25", RGB, PLAIN),
 }  # fmt: skip
 

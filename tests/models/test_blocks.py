@@ -29,6 +29,8 @@ import gluon_nrm.models.ladder
 import gluon_nrm.models.layered
 import gluon_nrm.models.traced
 from gluon_nrm import losses
+from gluon_nrm.generators.discriminator import make_discriminator
+from gluon_nrm.generators.encoder import Reparametrise, make_encoder
 from gluon_nrm.generators.generator import DoubleSides, FirstMaps, make_generator
 from gluon_nrm.generators.weight_norm import WeightNormConvolution, WeightNormDense
 from gluon_nrm.graph.graph_block import trace_branches
@@ -38,6 +40,7 @@ from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.layers.training_noise import TrainingNoise
 from gluon_nrm.losses.moment_matching import MapGradients, match
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, get_model, maxmin, nrm
+from gluon_nrm.models.adversarial.ali_towers import Maxout
 from gluon_nrm.models.interface.zero_path import ZeroStates
 from gluon_nrm.models.traced.classifier import ReducedClassifier
 from gluon_nrm.probability.bridge import Bridge
@@ -222,9 +225,10 @@ def of_generators() -> Dict[str, Case]:
     generator = make_generator((2, 8, 8), 4, 3, [-1, -2], [1, 3])
     generator.initialize()
     image = generator(code)
+    encoder, discriminator = make_encoder((2, 8, 8), 4, 3), make_discriminator((2, 8, 8), 3)
     convolution, dense = WeightNormConvolution(2, 3, 3, 2, 1), WeightNormDense(4, 3)
     doubling, maps = DoubleSides(WeightNormConvolution(2, 4, 3, pad=1)), FirstMaps((2, 1, 2))
-    for block in (convolution, dense, doubling):
+    for block in (convolution, dense, doubling, encoder, discriminator):
         block.initialize()
     return {
         "ImageGenerator": (generator, (code,)),
@@ -232,6 +236,10 @@ def of_generators() -> Dict[str, Case]:
         "WeightNormDense": (dense, (code,)),
         "DoubleSides": (doubling, (image,)),
         "FirstMaps": (maps, (code,)),
+        "ImageEncoder": (encoder, (image,)),
+        # a code drawn: tests/generators/test_encoder.py
+        "Reparametrise": (Reparametrise(), (code, code - 300)),
+        "ImageDiscriminator": (discriminator, (image,)),
     }
 
 
@@ -239,8 +247,20 @@ def of_adversarial_classifiers() -> Dict[str, Case]:
     """Without noise and dropout, which draw anew: tests/models/adversarial."""
     x = mx.nd.array(np.random.default_rng(1).standard_normal((5, 1, 8, 8)))
     gan = get_model("gan_digits", 3, (1, 8, 8), render=False, noise=0.0, dropout=0.0)
-    gan.initialize()
+    ali = get_model("ali_digits", 3, (1, 8, 8), render=False, dropout=0.0)
+    for net in (gan, ali):
+        net.initialize()
+    bias = ali.encoder.moments.bias.data()
+    bias[ali.code :] = -300  # the logarithm of the variance
+    ali.encoder.moments.bias.set_data(bias)
+    code = ali.encode(x).mean
     return {
+        "AliClassifier": (ali, (x,)),
+        "HeldCode": (ali.held_code, (x,)),
+        "PairTower": (ali.tower, (x, code)),
+        "SplitPair": (ali.split_pair, (ali.pair(x, code),)),
+        "JoinPair": (ali.join_pair, (x, code)),
+        "Maxout": (Maxout(32), (code,)),
         "GanClassifier": (gan, (x,)),
         # noise drawn: tests/layers/test_training_noise.py
         "TrainingNoise": (TrainingNoise(0.0), (x,)),

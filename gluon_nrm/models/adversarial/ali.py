@@ -118,9 +118,9 @@ class AliClassifier(AdversarialClassifier):
         return [Inference(self.tower(x, self.held_code(x)))]
 
     @property
-    def learned_elsewhere(self) -> Tuple[Parameter, ...]:
+    def learned_elsewhere(self) -> List[Parameter]:
         """The encoder's parameters, which the losses of encoder and generator train."""
-        return tuple(self.encoder.collect_params().values())
+        return list(self.encoder.collect_params().values())
 
 
 def _small(width: int, shape: Tuple[int, int, int]) -> AliSizes:

@@ -28,7 +28,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
 	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-prior results-forms \
-	results-photos photos-check deploy-check wheel-check doctor docs clean
+	results-adversarial results-photos photos-check deploy-check wheel-check doctor docs clean
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -37,7 +37,8 @@ help:
 	@echo 'make install  only make $(VENV) and install the pinned requirements (PYTHON=, REQUIREMENTS= to choose)'
 	@echo 'make results  train every run of results/digits.csv and write it; likewise results-supervised, results-skip,'
 	@echo '              results-paths, results-unsupervised, results-consistency, results-photos, results-maxmin,'
-	@echo '              results-fashion (a night), results-ablation, results-prior, results-forms'
+	@echo '              results-fashion (a night), results-ablation, results-prior, results-forms,'
+	@echo '              results-adversarial'
 	@echo 'make bench    run every benchmark, or those of ONLY=step,input, write results/*.json and print a table'
 	@echo 'make deploy-check  serve an export from fresh environments of onnxruntime and of MXNet alone; ARGS=RUN to choose'
 	@echo 'make photos-check  follow docs/own_photos.md on a few drawn photos, command by command'
@@ -160,6 +161,21 @@ results-prior: install
 # The value of every form against -log pi(z*|y): on models that are enumerated, and on the first runs of results-prior.
 results-forms: install
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/prior/forms_against_exact.py $(ARGS)
+
+# The last rows of Table 3 on the digits, 50 and 100 labels, three seeds of the run and of the labelled draw; NRM + RPN with and
+# without a discriminator, 50 labels, five seeds; what a classifier says of the images that they generate.
+ADVERSARIAL = ladder improved_gan ali tangents
+results-adversarial: install
+	@{ echo "recipes/digits_supervised.yaml --seed 100 --set data.labels=null --set name=digits_judge --runs runs/prior"; \
+	for seed in 0 1 2; do for labels in 50 100; do for row in $(ADVERSARIAL); do \
+		echo "recipes/digits_$$row.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=$$labels --runs runs/digits-$$labels"; \
+	done; done; done; \
+	for seed in 0 1 2 3 4; do for row in nrm_rpn nrm_rpn_adversarial; do \
+		echo "recipes/digits_$$row.yaml --seed $$seed --set data.split_seed=$$seed --set data.labels=50 --runs runs/digits-50"; \
+	done; done; } | OMP_NUM_THREADS=1 xargs -L 1 -P $(JOBS) $(BIN)/python tools/train.py
+	$(BIN)/python tools/table.py $(foreach row,$(ADVERSARIAL),runs/digits-50/digits_$(row)-s? runs/digits-100/digits_$(row)-s?) \
+		runs/digits-50/digits_nrm_rpn-s? runs/digits-50/digits_nrm_rpn_adversarial-s? --csv results/digits_adversarial.csv
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/adversarial/compare.py $(ARGS)
 
 # recipes/photos.yaml beside its supervised twin and an SVM, on photos drawn anew for each of five seeds; finished runs are
 # left alone, and results/photos.csv gets a line when a seed is done.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from mxnet.gluon import HybridBlock
 
 from gluon_nrm.data import Dataset
 from gluon_nrm.errors import CheckpointError
@@ -79,7 +81,7 @@ def read_run(path: Union[str, Path], dtype: Optional[str] = None) -> Tuple[RunFo
     return run, replace(recipe, train=train), checkpoint
 
 
-def load_checkpoint_into(networks: Dict[str, Network], checkpoint: Checkpoint) -> None:
+def load_checkpoint_into(networks: Mapping[str, HybridBlock], checkpoint: Checkpoint) -> None:
     """Set the parameters of networks by name from a checkpoint.
 
     Raises:

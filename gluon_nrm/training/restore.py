@@ -52,5 +52,5 @@ def restore(
     run, recipe, checkpoint = read_run(path, dtype)
     device = parse_devices(devices)[0]
     parts = assemble(recipe, [device], data=data_of_run(run, recipe, data_dir))
-    load_checkpoint_into(parts.networks, checkpoint)
+    load_checkpoint_into(parts.saved, checkpoint)
     return Restored(run, parts, checkpoint.epoch, device)

@@ -9,7 +9,7 @@ most others; the last column divides by the images too.
 from __future__ import annotations
 
 from statistics import median
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from benchmarks.harness import ROOT, command_line, write_json
 from benchmarks.recipe_step import recipe_step
@@ -26,7 +26,7 @@ def methods() -> Dict[str, str]:
     return {cell.method: cell.recipe for cell in cells}
 
 
-def rows(seconds: Dict[str, Sequence[float]], images: Dict[str, int]) -> List[Dict[str, Any]]:
+def rows(seconds: Mapping[str, Sequence[float]], images: Mapping[str, int]) -> List[Dict[str, Any]]:
     """Divide the median step of each method, in seconds, by the supervised one."""
     medians = {method: median(each) for method, each in seconds.items()}
     one = medians[SUPERVISED]

@@ -11,6 +11,7 @@ from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
+from gluon_nrm.recipe.adversarial_schema import RENDERING
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.assemble import Parts, assemble
@@ -120,6 +121,9 @@ def small_recipe(recipe: Recipe) -> str:
     """Name the recipe on the 8x8 digits that is closest in its method."""
     weights, teacher = recipe.loss.weights, recipe.teacher
     renders = recipe.model.render and weights.reconstruction > 0
+    if recipe.adversarial.method != "none":
+        beside = recipe.adversarial.method
+        return "digits_nrm_rpn_adversarial" if beside == RENDERING else f"digits_{beside}"
     if teacher.enabled and teacher.method != "mean_teacher":
         return "digits_pi" if teacher.method == "pi" else "digits_temporal"
     if teacher.enabled:

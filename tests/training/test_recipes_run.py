@@ -104,9 +104,17 @@ def what_a_step_depends_on(recipe: Recipe) -> str:
     weights = {name: weight for name, weight in vars(recipe.loss.weights).items() if weight}
     streams = bool(recipe.train.batch_unlabelled), recipe.data.streamed
     first = recipe.optimiser.phases[0]
-    parts = [recipe.model, recipe.loss.vat, weights, recipe.teacher, recipe.train.dtype, streams]
+    parts = [recipe.model, recipe.loss.vat, weights, recipe.teacher, recipe.adversarial, recipe.train.dtype]
     return repr(
-        [*parts, first.name, first.momentum, recipe.data.size, spec.input_shape, len(spec.class_names)]
+        [
+            *parts,
+            streams,
+            first.name,
+            first.momentum,
+            recipe.data.size,
+            spec.input_shape,
+            len(spec.class_names),
+        ]
     )
 
 

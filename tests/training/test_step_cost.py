@@ -144,6 +144,7 @@ def test_there_is_a_small_recipe_of_every_method(path: Path) -> None:
     recipe = load_recipe(path)
     small = load_recipe(RECIPES / f"{small_recipe(recipe)}.yaml")
     assert small.teacher.enabled == recipe.teacher.enabled
+    assert small.adversarial.method == recipe.adversarial.method
     if recipe.teacher.enabled:
         assert small.model.maxmin == recipe.model.maxmin
     assert small.data.name == "digits"

@@ -1,4 +1,4 @@
-"""Entropy of the prediction (the KL term of equation 12, as the released experiments use it)."""
+"""Entropy of the prediction, a term of the released experiments; it is not in equation 12."""
 
 from __future__ import annotations
 

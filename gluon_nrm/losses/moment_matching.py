@@ -1,4 +1,4 @@
-"""Matching of the rendered features' statistics with the inferred ones' (equation 12).
+"""Matching of the rendered features' statistics with the inferred ones', a term of the released experiments.
 
 The gradient with respect to a map is affine in the map: with m and v the mean and variance of n pixels x,
 dm/dx = 1 / n and dv/dx = 2 (x - m) / n. It is written down here, because MXNet's autograd takes much longer,

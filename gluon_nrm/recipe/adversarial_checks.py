@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
-from gluon_nrm.recipe.adversarial_schema import ALI, IMPROVED_GAN, RENDERING, TANGENTS, Adversarial
+from gluon_nrm.recipe.adversarial_schema import Adversarial
 from gluon_nrm.recipe.fields import default_at
 from gluon_nrm.recipe.problems import Problem, Problems
 from gluon_nrm.recipe.schema import Recipe
+from gluon_nrm.recipe.terms import ALI, IMPROVED_GAN, RENDERING, TANGENTS, TERMS
 
-#: loss term -> methods that train its networks
-METHODS_OF: Dict[str, Tuple[str, ...]] = {
-    "real": (IMPROVED_GAN, ALI, TANGENTS),
-    "generated": (IMPROVED_GAN, ALI, TANGENTS),
-    "jacobian": (TANGENTS,),
-    "tangent": (TANGENTS,),
-    "adversarial": (RENDERING,),
-}
 #: method -> terms that it cannot do without
 NEEDED: Dict[str, Tuple[str, ...]] = {
     IMPROVED_GAN: ("generated",), ALI: ("generated",), TANGENTS: ("generated",), RENDERING: ("adversarial",),
@@ -30,8 +23,8 @@ KEYS: Dict[str, Tuple[str, ...]] = {"code": (IMPROVED_GAN, TANGENTS), "step": (T
 def adversarial_problems(recipe: Recipe) -> Problems:
     """The method has its loss terms, its network and no key of another method."""
     section, weights = recipe.adversarial, vars(recipe.loss.weights)
-    for term, methods in METHODS_OF.items():
-        if weights[term] > 0 and section.method not in methods:
+    for term, methods in ((name, term.methods) for name, term in TERMS.items()):
+        if methods and weights[term] > 0 and section.method not in methods:
             yield Problem(
                 f"loss.weights.{term}",
                 f"{weights[term]:g} needs adversarial.method {' or '.join(methods)} (found "

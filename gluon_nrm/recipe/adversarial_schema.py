@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gluon_nrm.recipe.fields import about
-
-IMPROVED_GAN, ALI, TANGENTS, RENDERING = "improved_gan", "ali", "tangents", "rendering"
+from gluon_nrm.recipe.terms import IMPROVED_GAN
 
 
 @dataclass(frozen=True)

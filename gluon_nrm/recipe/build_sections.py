@@ -151,7 +151,9 @@ def _closest_key(name: str, hints: Dict[str, Any]) -> str:
     suggestion = did_you_mean(name, hints)
     elsewhere = [dotted for dotted in all_keys() if dotted.split(".")[-1] == name]
     if elsewhere and not suggestion.startswith("did you mean"):
-        return f"did you mean '{min(elsewhere, key=lambda dotted: dotted.count('.'))}'?"
+        # the keys of the classifier before those of networks beside it
+        closest = min(elsewhere, key=lambda dotted: (dotted.startswith("adversarial."), dotted.count(".")))
+        return f"did you mean '{closest}'?"
     return suggestion
 
 

@@ -8,6 +8,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from gluon_nrm.recipe.fields import about
 
+#: Values of ``adversarial.method``.
+IMPROVED_GAN, ALI, TANGENTS, RENDERING = "improved_gan", "ali", "tangents", "rendering"
+#: Methods whose classifier judges generated samples.
+JUDGING = (IMPROVED_GAN, ALI, TANGENTS)
 GENERATIVE, CONSISTENCY = "generative_rampup_epochs", "consistency_rampup_epochs"
 #: ``Network.kind`` of the networks that some terms are for.
 LADDER, ADVERSARIAL = "ladder", "adversarial classifier"
@@ -31,8 +35,8 @@ class Term(NamedTuple):
     ramp_up: Optional[str] = None
     #: kind of network that computes it (``Network.kind``); empty: every network
     of: str = ""
-    #: whether a discriminator judges it
-    judged: bool = False
+    #: values of ``adversarial.method`` that train its networks; none: it needs no companion
+    methods: Tuple[str, ...] = ()
 
 
 def _weight(doc: str, short: str, title: str, colour: str, default: float = 0.0, **needs: Any) -> Any:
@@ -81,23 +85,26 @@ class LossWeights:
     )  # fmt: skip
     real: float = _weight(
         "an unlabelled image is real: the classifier's log-sum-exp against 0; needs adversarial.method",
-        "real", "real images", "#7f7f7f", of=ADVERSARIAL,
+        "real", "real images", "#7f7f7f", of=ADVERSARIAL, methods=JUDGING,
     )  # fmt: skip
     generated: float = _weight(
         "a generated image, or pair of image and code, is not real; needs adversarial.method", "gen",
         "generated images", "#c49c94", extra_input="generated", of=ADVERSARIAL,
+        methods=JUDGING,
     )  # fmt: skip
     jacobian: float = _weight(
         "change of the class probabilities along a random direction of the image, by finite differences",
         "jac", "Jacobian", "#aec7e8", extra_input="jittered", of=ADVERSARIAL,
+        methods=(TANGENTS,),
     )  # fmt: skip
     tangent: float = _weight(
         "change of the class probabilities along a tangent of the generator at the image", "tan", "tangent",
-        "#ffbb78", extra_input="moved", of=ADVERSARIAL,
+        "#ffbb78", extra_input="moved", of=ADVERSARIAL, methods=(TANGENTS,),
     )  # fmt: skip
     adversarial: float = _weight(
         "a discriminator takes the rendered image for a real one; needs adversarial.method rendering",
-        "adv", "adversarial", "#98df8a", renders=True, ramp_up=GENERATIVE, judged=True,
+        "adv", "adversarial", "#98df8a", renders=True, ramp_up=GENERATIVE,
+        methods=(RENDERING,),
     )  # fmt: skip
 
 
@@ -107,7 +114,7 @@ TERMS: Dict[str, Term] = {
 }
 
 #: The terms that any rendering network computes by itself.
-NRM_TERMS: Tuple[str, ...] = tuple(name for name, term in TERMS.items() if not term.of and not term.judged)
+NRM_TERMS: Tuple[str, ...] = tuple(name for name, term in TERMS.items() if not term.of and not term.methods)
 #: Losses of the networks beside the classifier (``training/companions``), in a figure and in the line of an
 #: epoch; they are no part of the total.
 COMPANION_TERMS: Dict[str, Term] = {

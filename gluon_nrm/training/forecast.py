@@ -11,7 +11,7 @@ from gluon_nrm.errors import DeviceError, MissingData
 from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
-from gluon_nrm.recipe.adversarial_schema import RENDERING
+from gluon_nrm.recipe.terms import RENDERING
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
 from gluon_nrm.training.assemble import Parts, assemble

@@ -45,7 +45,7 @@ class DoubleSides(HybridBlock):
 
 
 class FirstMaps(HybridBlock):
-    """Shape the outputs of a dense layer, (B, N), as feature maps, (B, C, H, W).
+    """Shape rows of numbers, such as a dense layer's outputs, (B, N), as maps (B, C, H, W).
 
     The maps are a copy, by a slice that takes all: in a hybridised graph on the CPU, the convolution above
     them cannot write its gradient into a reshaped array ("is_view").

@@ -27,6 +27,8 @@ class TrainingNoise(HybridBlock):
     def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         if self._deviation == 0:
             return x
-        switch = F.abs(F.Dropout(F.ones((1, 1)), p=0.5) - 1) * self._deviation
+        # one number of the map, so that the switch lies on the map's device
+        first = F.slice_axis(F.reshape(F.BlockGrad(x), (1, -1)), axis=1, begin=0, end=1)
+        switch = F.abs(F.Dropout(F.ones_like(first), p=0.5) - 1) * self._deviation
         noise = F.reshape(F.random.normal_like(F.BlockGrad(x)), (1, -1))
         return x + F.reshape_like(F.broadcast_mul(noise, switch), x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -37,6 +39,12 @@ def test_each_call_draws_anew_and_a_seed_repeats_it() -> None:
         with mx.autograd.record():
             found.append(noise(x).asnumpy())
     assert np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
+
+
+def test_every_array_lies_on_the_device_of_the_map() -> None:
+    """An operator without inputs would make its array on the current device."""
+    nodes = json.loads(TrainingNoise(0.3)(mx.sym.var("x")).tojson())["nodes"]
+    assert [node["name"] for node in nodes if not node["inputs"]] == ["x"]
 
 
 def test_deviation_zero_draws_nothing() -> None:

@@ -103,7 +103,8 @@ def test_released_bias_adds_a_beta_to_every_inference_norm() -> None:
 
 
 def test_registry_lists_by_wildcard() -> None:
-    assert list_models() == sorted({*registry._ARCHITECTURES, *registry._NETWORKS})
+    registered = {*registry._ARCHITECTURES, *registry._NETWORKS, *registry._CLASSIFIERS}
+    assert list_models() == sorted(registered)
     assert {"allconv13", "digits_cnn", "shake_resnet26_2x96d", "se_resnext50_32x4d"} < set(list_models())
     assert list_models("lenet*") == ["lenet_small", "lenet_small_256"]
     assert list_models("LENET*") == []

@@ -9,6 +9,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from gluon_nrm.generators.convolutions import ConvolutionSpec, he_normal, output_shape, with_inputs
 from gluon_nrm.generators.encoder import SLOPE
+from gluon_nrm.generators.generator import FirstMaps
 from gluon_nrm.typing import Operators, Tensor
 
 #: Maps that one maxout unit takes the largest of.
@@ -115,18 +116,21 @@ class PairTower(HybridBlock):
 class SplitPair(HybridBlock):
     """Split image and code side by side, (B, C * H * W + Z), into (B, C, H, W) and (B, Z).
 
+    The image is a copy, as in ``FirstMaps``.
+
     Args:
         input_shape: C, H and W.
     """
 
     def __init__(self, input_shape: Tuple[int, int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._shape = input_shape
+        self._pixels = int(np.prod(input_shape))
+        with self.name_scope():
+            self.as_image = FirstMaps(input_shape)
 
     def hybrid_forward(self, F: Operators, pair: Tensor) -> Tuple[Tensor, Tensor]:
-        pixels = int(np.prod(self._shape))
-        image = F.reshape(F.slice_axis(pair, axis=1, begin=0, end=pixels), (0, *self._shape))
-        return image, F.slice_axis(pair, axis=1, begin=pixels, end=None)
+        image = F.slice_axis(pair, axis=1, begin=0, end=self._pixels)
+        return self.as_image(image), F.slice_axis(pair, axis=1, begin=self._pixels, end=None)
 
 
 class JoinPair(HybridBlock):

@@ -8,15 +8,18 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
+from mxnet.gluon import HybridBlock
 from oracle import some
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.generators.convolutions import ConvolutionSpec
+from gluon_nrm.generators.generator import ImageGenerator, make_generator
 from gluon_nrm.losses import FoolingLoss, Objective
 from gluon_nrm.models import get_model
 from gluon_nrm.models.adversarial.ali import AliClassifier
 from gluon_nrm.models.adversarial.ali_towers import Maxout, PairTower, TowerSizes
 from gluon_nrm.models.interface.parameters import named_parameters
+from gluon_nrm.typing import Operators, Tensor
 
 SHAPE = (1, 8, 8)
 
@@ -120,15 +123,33 @@ def test_the_losses_of_the_classifier_leave_the_encoder_alone(hybrid: bool) -> N
         assert np.array_equal(statistics[name], value) != hybrid, name
 
 
-def test_the_losses_of_the_encoder_reach_it_through_the_judge() -> None:
-    net, x = build(), images()
-    with autograd.record():
-        mean, log_variance = net.encode(x)
-        code = net.held_code.sample(mean, log_variance)
-        loss = FoolingLoss()(net.judge(net.pair(x, code)), net.judge(net.pair(x, code)))
-    loss.backward()
-    for name, parameter in named_parameters(net).items():
-        if name.startswith("encoder.") and parameter.grad_req != "null":
+class Fooling(HybridBlock):
+    """The loss of encoder and generator: images and codes to (B,)."""
+
+    def __init__(self, net: AliClassifier, generator: ImageGenerator) -> None:
+        super().__init__()
+        self.net, self.generator, self.loss = net, generator, FoolingLoss()
+
+    def hybrid_forward(self, F: Operators, x: Tensor, code: Tensor) -> Tensor:
+        encoded = self.net.held_code.sample(*self.net.encode(x))
+        generated = self.net.pair(self.generator(code), code)
+        return self.loss(self.net.judge(self.net.pair(x, encoded)), self.net.judge(generated))
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_the_losses_of_encoder_and_generator_reach_them_through_the_judge(hybrid: bool) -> None:
+    net, generator = build(dropout=0.0), make_generator(SHAPE, 64, 4, [-1], [1])
+    generator.initialize()
+    block = Fooling(net, generator)
+    block.hybridize(hybrid, static_alloc=True, static_shape=True)
+    arguments = images(), mx.nd.array(some(3, 12, 64))
+    for _ in range(2):
+        block(*arguments)
+        with autograd.record():
+            loss = block(*arguments)
+        loss.backward()
+    for name, parameter in {**named_parameters(net), **named_parameters(generator)}.items():
+        if not name.startswith("tower.") and parameter.grad_req != "null":
             assert np.abs(parameter.grad().asnumpy()).max() > 1e-9, name
 
 

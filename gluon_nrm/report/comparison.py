@@ -86,7 +86,7 @@ def compare(
     others = dict.fromkeys(method for method, _ in [*reported, *logs] if method not in METHODS)
     ours = {(cell.method, cell.column.name): cell for cell in table.runnable(recipes)}
     cells = []
-    for method in [*others, *METHODS]:
+    for method in [*others, *table.methods]:
         for column in table.columns:
             key = (method, column.name)
             recipe = ours[key].recipe if key in ours else ""

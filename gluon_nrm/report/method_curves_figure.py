@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gluon_nrm.report.method_curves import Curve
-from gluon_nrm.report.paper_tables import METHODS
+from gluon_nrm.report.paper_tables import METHODS, OWN_NETWORKS
 from gluon_nrm.runs.figures import add_title, finish_axes, new_figure, save, scale_errors
 
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf")
@@ -77,7 +77,8 @@ def plot_method_curves(curves: Sequence[Curve], columns: Sequence[str], path: Pa
 def _draw(axes: Axes, method: str, points: Sequence[Tuple[int, float, float]]) -> Line2D:
     """Draw one method and return its line."""
     ours = method.startswith("NRM")
-    family = [each for each in METHODS if each.startswith("NRM") == ours]
+    family = [each for each in METHODS if each.startswith("NRM") == ours and each not in OWN_NETWORKS]
+    family += OWN_NETWORKS  # last, so that they leave the others their colours
     look: Dict[str, Any] = {
         "color": _COLOURS[family.index(method) % len(_COLOURS)],
         "linestyle": "-" if ours else "--",

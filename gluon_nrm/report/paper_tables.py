@@ -16,6 +16,7 @@ from gluon_nrm.storage.files import exists
 #: a row in a table if published.csv lists it there: Table 4 has no row with all four parts, Tables 3 and 5
 #: none with NRM + RPN + Mean Teacher alone, and NRM + RPN + VAT is our own.
 METHODS: Dict[str, str] = {
+    "Ladder network": "ladder",
     "Pi model": "pi",
     "Temporal Ensembling": "temporal",
     "Mean Teacher": "mt",
@@ -29,6 +30,10 @@ METHODS: Dict[str, str] = {
     "NRM + RPN + Max-Min + Mean Teacher": "maxmin_mt",
     "NRM + RPN + VAT": "nrm_vat",
 }
+
+#: Rows with a network of their own, and the tables in which the paper has them. The other tables have no
+#: such row; on a data set that the paper does not use, all rows are run.
+OWN_NETWORKS: Dict[str, Tuple[str, ...]] = {"Ladder network": ("table3",)}
 
 
 class Column(NamedTuple):
@@ -64,7 +69,12 @@ class Table:
     @property
     def cells(self) -> List[Cell]:
         """All cells of the methods that this package runs, row by row."""
-        return [self.cell(method, column) for method in METHODS for column in self.columns]
+        return [self.cell(method, column) for method in self.methods for column in self.columns]
+
+    @property
+    def methods(self) -> List[str]:
+        """The rows that this package runs."""
+        return [name for name in METHODS if not self.own or self.name in OWN_NETWORKS.get(name, (self.name,))]
 
     @property
     def stem(self) -> str:

@@ -33,6 +33,18 @@ def ladder_digits(classes: int, input_shape: ImageShape, options: NRMOptions) ->
 
 
 @register_classifier
+def ladder_fashion_mnist(classes: int, input_shape: ImageShape, options: NRMOptions) -> LadderNetwork:
+    """Fashion-MNIST: the layers of the other methods' recipes, with a decoder of all."""
+    layers = [
+        convolution(16), max_pooling(), convolution(32), max_pooling(), convolution(64), max_pooling(),
+        convolution(64), global_mean(), dense(classes),
+    ]  # fmt: skip
+    return LadderNetwork(
+        layers, classes, input_shape, options, denoising=[10.0, 1.0, *[0.1] * (len(layers) - 1)], slope=0.1
+    )
+
+
+@register_classifier
 def ladder_mnist_dense(classes: int, input_shape: ImageShape, options: NRMOptions) -> LadderNetwork:
     """MNIST with 100 labels: fully connected, 1000-500-250-250-250, with a decoder of all layers."""
     layers = [dense(units) for units in (1000, 500, 250, 250, 250, classes)]

@@ -223,7 +223,7 @@ class Model:
         default=None,
         metadata=about(
             "standard deviation of the Gaussian noise that training adds, in units of what it is added to, "
-            "for networks that have such noise: ladder_*, gan_* and ali_*; null: the network's own",
+            "for networks that have such noise: ladder_* and gan_*; null: the network's own",
             at_least=0,
             at_most=1000,
         ),

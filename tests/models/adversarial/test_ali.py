@@ -19,6 +19,7 @@ from gluon_nrm.models import get_model
 from gluon_nrm.models.adversarial.ali import AliClassifier
 from gluon_nrm.models.adversarial.ali_towers import Maxout, PairTower, TowerSizes
 from gluon_nrm.models.interface.parameters import named_parameters
+from gluon_nrm.models.twin_network import STATISTICS, share_parameters
 from gluon_nrm.typing import Operators, Tensor
 
 SHAPE = (1, 8, 8)
@@ -165,6 +166,16 @@ def test_hybrid_is_eager_in_training() -> None:
         with autograd.train_mode():
             found.append(net(x).logits.asnumpy())
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_twin_shares_all_parameters_but_the_statistics() -> None:
+    net, twin = build(seed=1), build(seed=2)
+    share_parameters(twin, net)
+    mine, theirs = named_parameters(twin), named_parameters(net)
+    assert set(mine) == set(theirs)
+    for name in mine:
+        assert (mine[name] is theirs[name]) != name.endswith(STATISTICS), name
+    assert np.array_equal(twin(images()).logits.asnumpy(), net(images()).logits.asnumpy())
 
 
 def test_maxout() -> None:

@@ -68,6 +68,16 @@ optimiser:
   - {name: adam, lr: 1e-3}
 train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
 """
+#: A Ladder network, which draws noise in every step.
+LADDER = """\
+data: {name: digits, labels: 20, validation: 50, shift: 1}
+model: {name: ladder_digits, render: false, path_norm: none}
+loss: {weights: {cross_entropy: 1, denoising: 0.5}}
+optimiser:
+  phases:
+  - {name: adam, lr: 1e-3}
+train: {epochs: 3, epoch_steps: 3, batch_labelled: 4, batch_unlabelled: 8}
+"""
 #: Clusters in place of classes.
 UNSUPERVISED = """\
 data: {name: digits, labels: 0, validation: 50, shift: 1}

@@ -15,6 +15,7 @@ import pytest
 from fakes import ROOT
 from short_runs import (
     FULL,
+    LADDER,
     PI,
     SAMPLED,
     SUPERVISED,
@@ -62,8 +63,8 @@ def train_with_stops(root: Path, stops: Set[int], text: str, *overrides: str, **
     """Train to the end; in every step of ``stops`` comes a Ctrl-C, and the run is started again."""
     left, take_step = set(stops), TrainStep.__call__
 
-    def step(self: TrainStep, data: Any, weights: Any, trainer: Any, number: int) -> Any:
-        result = take_step(self, data, weights, trainer, number)
+    def step(self: TrainStep, data: Any, weights: Any, trainer: Any, number: int, *more: Any) -> Any:
+        result = take_step(self, data, weights, trainer, number, *more)
         if number in left:
             left.remove(number)
             signal.raise_signal(signal.SIGINT)
@@ -114,6 +115,7 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         (TEMPORAL, [], TWO),
         (VAT, [], {}),
         (SAMPLED, [], TWO),
+        (LADDER, ["model.denoising=[0,0,0,0,0,1,1]"], TWO),
     ],
     ids=[
         "supervised",
@@ -126,6 +128,7 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         "temporal on two devices",
         "vat",
         "sampled on two devices",
+        "ladder on two devices",
     ],
 )
 def test_ctrl_c_after_any_step(

@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
-from short_runs import fit_without_pictures, recipe
+from short_runs import LADDER, fit_without_pictures, recipe
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.export.export_run import export_run
@@ -411,18 +411,9 @@ def test_layers_that_do_not_fit() -> None:
         LadderNetwork([dense(4)], 3, (1, 4, 4), options, [1, 0])
 
 
-SHORT = """\
-data: {name: digits, labels: 20, validation: 50, shift: 1}
-model: {name: ladder_digits, render: false, path_norm: none}
-loss: {weights: {cross_entropy: 1, denoising: 1}}
-optimiser: {phases: [{name: adam, lr: 2e-3}]}
-train: {epochs: 1, epoch_steps: 2, batch_labelled: 4, batch_unlabelled: 8}
-"""
-
-
 def test_a_run_and_its_export(tmp_path: Path) -> None:
-    """Two steps; the exported symbol predicts what the clean pass does, without the decoder."""
-    run = fit_without_pictures(recipe(SHORT), root=tmp_path / "runs")
+    """Three steps; the exported symbol predicts what the clean pass does, without the decoder."""
+    run = fit_without_pictures(recipe(LADDER, "train.epochs=1"), root=tmp_path / "runs")
     assert run.metrics["loss/denoising"][-1] > 0
     manifest = export_run(run.path, tmp_path / "out", FORMATS)
     symbol, params = check_files(tmp_path / "out", manifest, "symbol", "params")

@@ -13,7 +13,10 @@ from gluon_nrm.report.method_curves import Curve
 from gluon_nrm.report.paper_tables import METHODS, OWN_NETWORKS
 from gluon_nrm.runs.figures import add_title, finish_axes, new_figure, save, scale_errors
 
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf")
+_COLOURS = (
+    "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#e377c2",
+    "#7f7f7f", "#bcbd22",
+)  # fmt: skip
 #: Inches: width and height of a panel, and the space left of, above and below them.
 _PANEL, _LEFT, _ABOVE, _BELOW = (3.9, 4.0), 0.75, 0.75, 1.75
 

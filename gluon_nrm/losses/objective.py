@@ -231,9 +231,11 @@ class Objective:
     def _split(self, found: List[Tensor]) -> Tuple[Tensor, Tensor, Optional[Tensor], List[Tensor]]:
         """Name the outputs of the graph: terms, predictions, rendered image (or None), maps."""
         terms, predictions, *more = found
-        return (terms, predictions, None, more) if self._discriminator is None else (
-            terms, predictions, more[0], more[1:],
-        )  # fmt: skip
+        if self._discriminator is None:
+            return terms, predictions, None, more
+        # detached, because eagerly a constant still belongs to the recorded graph
+        rendered = more[0].detach() if isinstance(more[0], mx.nd.NDArray) else more[0]
+        return terms, predictions, rendered, more[1:]
 
     def __call__(self, *arguments: Tensor) -> Outcome:
         if len(arguments) != len(self.inputs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gluon_nrm.recipe.fields import about
-from gluon_nrm.recipe.terms import IMPROVED_GAN
+from gluon_nrm.recipe.terms import ALI, IMPROVED_GAN, RENDERING, TANGENTS
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Adversarial:
             "improved_gan: a generator whose images the classifier tells from real ones; ali: a generator "
             "and an encoder, pairs of image and code; tangents: improved_gan with an encoder, for "
             "loss.weights.jacobian and tangent; rendering: a discriminator of what the NRM renders; none",
-            choices=("none", IMPROVED_GAN),
+            choices=("none", IMPROVED_GAN, ALI, TANGENTS, RENDERING),
         ),
     )
     code: int = field(

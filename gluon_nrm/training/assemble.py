@@ -37,6 +37,7 @@ from gluon_nrm.system.processor import allow_matrix_tiles
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.companions.build import make_companion
 from gluon_nrm.training.companions.companion import Companion
+from gluon_nrm.training.companions.discriminator import DiscriminatorCompanion
 from gluon_nrm.training.consistency_targets import PiModel, Targets, TemporalEnsembling
 from gluon_nrm.training.optimisers import trained_parameters
 from gluon_nrm.training.path_chains import PathChains
@@ -160,7 +161,8 @@ def assemble(
     names = [name for name in TERMS if weights[name] > 0]
     collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
     companion = make_companion(recipe, dataset, net, devices, workers)
-    objective = Objective(net, names, twin, partial=collects)
+    discriminator = companion.discriminator if isinstance(companion, DiscriminatorCompanion) else None
+    objective = Objective(net, names, twin, partial=collects, discriminator=discriminator)
     adversary = None
     if twin is not None and recipe.loss.weights.virtual_adversarial > 0:
         adversary = Adversary(twin, recipe.loss.vat, recipe.train.seed)

@@ -200,4 +200,9 @@ def adversarial(method: str, network: str = "gan_digits", weights: str = "real: 
 
 COMPANIONS = {
     "improved_gan": adversarial("improved_gan"),
+    "ali": adversarial("ali", "ali_digits"),
+    "tangents": adversarial("tangents", weights="real: 0.5, generated: 0.5, jacobian: 1, tangent: 1"),
+    "rendering": FULL.replace("path_norm: 1,", "path_norm: 1, adversarial: 0.5,").replace(
+        "teacher:", "adversarial: {method: rendering, width: 4}\nteacher:"
+    ),
 }

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Sequence, Set
 import pytest
 from fakes import ROOT
 from short_runs import (
+    COMPANIONS,
     FULL,
     LADDER,
     PI,
@@ -116,6 +117,10 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         (VAT, [], {}),
         (SAMPLED, [], TWO),
         (LADDER, ["model.denoising=[0,0,0,0,0,1,1]"], TWO),
+        (COMPANIONS["improved_gan"], [], TWO),
+        (COMPANIONS["ali"], [], {}),
+        (COMPANIONS["tangents"], [], {}),
+        (COMPANIONS["rendering"], ["teacher.enabled=false", "loss.weights.consistency=0"], {}),
     ],
     ids=[
         "supervised",
@@ -129,6 +134,10 @@ def assert_same_run(found: RunFolder, expected: RunFolder, epochs: int = 3) -> N
         "vat",
         "sampled on two devices",
         "ladder on two devices",
+        "improved GAN on two devices",
+        "ALI",
+        "tangents",
+        "a discriminator of renderings",
     ],
 )
 def test_ctrl_c_after_any_step(

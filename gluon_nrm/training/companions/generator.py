@@ -51,8 +51,8 @@ class GeneratorCompanion(Companion):
         generator: initialised on all devices.
     """
 
-    terms = ("feature_matching",)
-    inputs = ("generated",)
+    terms: Tuple[str, ...] = ("feature_matching",)
+    inputs: Tuple[str, ...] = ("generated",)
 
     def __init__(self, setting: Setting, classifier: AdversarialClassifier, generator: HybridBlock) -> None:
         super().__init__(setting)

@@ -10,6 +10,7 @@ import pytest
 from short_runs import COMPANIONS, adversarial, built, differences, full_weights, trainer_of, values
 
 from gluon_nrm.errors import ModelError, NonFiniteLoss, RecipeError
+from gluon_nrm.layers.training_noise import TrainingNoise
 from gluon_nrm.losses import Objective
 from gluon_nrm.models import get_model
 from gluon_nrm.training.assemble import Parts
@@ -77,13 +78,15 @@ def test_the_classifier_learns_without_moving_the_companion(method: str) -> None
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_eager_and_hybrid_agree(method: str) -> None:
-    """Losses of classifier and companion, and the gradients of the companion."""
+def test_eager_and_hybrid_agree(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of classifier and companion, and the gradients of the companion; without noise.
+
+    A graph draws its random numbers in another order than its operators one by one.
+    """
+    monkeypatch.setattr(TrainingNoise, "hybrid_forward", lambda self, F, x: x)
     found = []
     for hybridise in (True, False):
         overrides = ["teacher.enabled=false", "loss.weights.consistency=0", "model.dropout=0"]
-        if method != "rendering":
-            overrides.append("model.noise=0")
         parts = built(COMPANIONS[method], *overrides, hybridise=hybridise)
         step = next(iter(parts.streams.epoch(0)))
         parts.companion.start(step.unlabelled.images)
@@ -120,8 +123,27 @@ def test_codes_do_not_depend_on_the_number_of_devices() -> None:
     assert not np.array_equal(whole[0].asnumpy(), one.companion.codes(8, 4, 1)[0].asnumpy())
 
 
+def test_one_device_and_two_agree_without_batch_statistics() -> None:
+    """The discriminator has no norms: its loss and its gradients are those of the whole batch."""
+    found = []
+    for devices in (1, 2):
+        overrides = ["teacher.enabled=false", "loss.weights.consistency=0", "model.dropout=0"]
+        parts = built(
+            COMPANIONS["rendering"], *overrides, "model.norm=none", "model.render_norm=none", devices=devices
+        )
+        step = next(iter(parts.streams.epoch(0)))
+        terms = parts.step.backward(step, full_weights(parts), 1)
+        own = parts.companion.backward(step, terms, 1)
+        gradients = [
+            sum(copy.asnumpy() for copy in parameter.list_grad()) for parameter in parts.companion.parameters
+        ]
+        found.append([own.means(), *gradients])
+    for one, two in zip(*found):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
 def test_generated_images_are_normalised_pixels() -> None:
-    for method in ("improved_gan",):
+    for method in ("improved_gan", "ali"):
         parts = built(COMPANIONS[method])
         images = parts.companion.generate(5, seed=1)
         ends = parts.dataset.normalise(
@@ -149,6 +171,10 @@ def test_a_diverged_generator_is_named() -> None:
     [
         (COMPANIONS["improved_gan"], ["loss.weights.generated=0"], "generated, which is 0"),
         (COMPANIONS["improved_gan"], ["loss.weights.tangent=1"], "tangent: 1 needs .* tangents"),
+        (COMPANIONS["improved_gan"], ["model.name=ali_digits"], "model.name: 'ali_digits' has no scores"),
+        (COMPANIONS["improved_gan"], ["adversarial.step=0.1"], "adversarial.step: is for tangents"),
+        (COMPANIONS["ali"], ["adversarial.code=7"], "adversarial.code: is for improved_gan and tangents"),
+        (COMPANIONS["rendering"], ["train.dtype=bfloat16"], "trains in float32"),
         (COMPANIONS["improved_gan"], ["adversarial.method=none"], "real: 0.5 needs adversarial.method"),
         (COMPANIONS["improved_gan"], ["train.batch_unlabelled=0"], "compares unlabelled with generated"),
         (COMPANIONS["improved_gan"], ["train.kvstore=dist_async"], "use dist_sync"),

@@ -16,8 +16,10 @@ from gluon_nrm.storage.files import exists
 #: a row in a table if published.csv lists it there: Table 4 has no row with all four parts, Tables 3 and 5
 #: none with NRM + RPN + Mean Teacher alone, and NRM + RPN + VAT is our own.
 METHODS: Dict[str, str] = {
+    "ALI": "ali",
     "Improved GAN": "improved_gan",
     "Ladder network": "ladder",
+    "Improved GAN + Jacobian reg. + tangents": "tangents",
     "Pi model": "pi",
     "Temporal Ensembling": "temporal",
     "Mean Teacher": "mt",
@@ -35,8 +37,10 @@ METHODS: Dict[str, str] = {
 #: Rows with a network of their own, and the tables in which the paper has them. The other tables have no
 #: such row; on a data set that the paper does not use, all rows are run.
 OWN_NETWORKS: Dict[str, Tuple[str, ...]] = {
+    "ALI": ("table3", "table5"),
     "Improved GAN": ("table3", "table5"),
     "Ladder network": ("table3",),
+    "Improved GAN + Jacobian reg. + tangents": ("table5",),
 }
 
 

@@ -207,7 +207,7 @@ def test_ratios_of_the_methods_steps() -> None:
     ]  # fmt: skip
     text = summary.table({"methods_step": found})
     assert text.endswith("\n| methods_step | Pi model | 2.50 times the supervised step |  |")
-    assert {"Supervised only", *METHODS_OF_TABLES} == set(methods_step.methods())
+    assert {*METHODS_OF_TABLES, *methods_step.OTHERS} == set(methods_step.methods())
 
 
 def test_a_step_of_a_recipe() -> None:

@@ -72,9 +72,9 @@ def test_columns_and_cells(recipes: Path) -> None:
         ("1000", 1000),
         ("all", None),
     ]
-    assert len(METHODS) == 14 and FASHION.stem == "table3_fashion_mnist"
+    assert len(METHODS) == 16 and FASHION.stem == "table3_fashion_mnist"
     cells = FASHION.runnable(recipes)
-    assert len(cells) == 2 * 14 + 3
+    assert len(cells) == 2 * 16 + 3
     assert {cell.recipe for cell in cells if cell.column.labels is None} == {
         f"fashion_mnist_{ending}_all" for ending in WITH_ALL
     }
@@ -103,7 +103,7 @@ def test_what_is_missing_has_a_recipe(recipes: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     write_csv(rows_of(recipes), rows)
     missing = reproduce.missing_runs(FASHION, [0, 2], tmp_path / "runs", recipes, rows)
-    assert len(missing) == 2 * 31 - 2
+    assert len(missing) == 2 * 35 - 2
     assert not [each for each in missing if each.cell not in FASHION.runnable(recipes)]
 
 
@@ -117,8 +117,8 @@ def test_the_commands_that_train_side_by_side(
     reproduce.train_missing(FASHION, [2], tmp_path / "runs", recipes, jobs=2, **how)
     ((jobs, at_once),) = asked
     cells = FASHION.runnable(recipes)
-    assert at_once == 2 and len(jobs) == len(cells) == 31
-    assert jobs[0].title == "Improved GAN, 500 labels, seed 2"
+    assert at_once == 2 and len(jobs) == len(cells) == 35
+    assert jobs[0].title == "ALI, 500 labels, seed 2"
     for job, cell in zip(jobs, cells):
         options = parse(job.words[2:])  # after Python and the script
         assert (options.devices, options.data_dir) == ("cpu", tmp_path / "my data")
@@ -146,7 +146,7 @@ def test_the_rows_in_results_are_taken_where_there_is_no_run(
     assert (folder / "tables" / "table3_fashion_mnist.md").read_text(encoding="utf-8") in done.stdout
     # runs of other seeds are not there either; with --seeds, nothing is left of the rows
     done = run_here("table", "table3", "--data", "fashion_mnist", "--seeds", 5, folder=folder)
-    assert done.returncode == 0 and "to train all 31: " in done.stdout
+    assert done.returncode == 0 and "to train all 35: " in done.stdout
 
 
 def test_a_data_set_without_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,5 +163,5 @@ def test_the_number_of_jobs() -> None:
 
 def test_the_index_lists_the_recipes_there_are(recipes: Path) -> None:
     text = index._table(FASHION, recipes.parent)
-    assert text.count("\n| [fashion_mnist_") == 31
+    assert text.count("\n| [fashion_mnist_") == 35
     assert "`--set data.labels=500` | Pi model | 500 |" in text and "_pi_all" not in text

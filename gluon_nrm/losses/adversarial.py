@@ -62,11 +62,12 @@ class Discrimination(HybridBlock):
     """Loss of a discriminator of images and renderings: softplus(-s) of images + softplus(s) of renderings.
 
     Goodfellow et al. 2014, equation 1, with scores s before the sigmoid, real above 0. Called with the scores
-    of images (B,) and of renderings (B,). Returns (B,). Range [0, inf).
+    of images (B,) and of renderings (B',). Returns the sum of both means, (1,). Range [0, inf).
     """
 
     def hybrid_forward(self, F: Operators, real: Tensor, rendered: Tensor) -> Tensor:
-        return softplus(F, -real) + softplus(F, rendered)
+        means = [F.mean(softplus(F, score), axis=0, keepdims=True) for score in (-real, rendered)]
+        return means[0] + means[1]
 
 
 class Deception(HybridBlock):

@@ -26,7 +26,7 @@ from gluon_nrm.losses.moment_matching import (
 )
 from gluon_nrm.losses.path_norm import ClassPriorNorm, LayerwisePathNorm, ModePathNorm, PathNorm
 from gluon_nrm.losses.reconstruction import Reconstruction
-from gluon_nrm.losses.sampled_path_norm import SampledPathNorm
+from gluon_nrm.losses.sampled_path_norm import ChainImages, SampledPathNorm
 from gluon_nrm.losses.smoothness import Smoothness
 from gluon_nrm.losses.virtual_adversarial import VirtualAdversarial
 from gluon_nrm.models.adversarial.classifier import AdversarialClassifier
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     terms: Tensor
     #: class probabilities, (B, K), constant
     predictions: Tensor
-    #: what a discriminator judges, (B, C, H, W), constant; None without the term ``adversarial``
+    #: what a discriminator judges, (B + draws, C, H, W), constant; None without the term ``adversarial``
     rendered: Optional[Tensor]
     #: the recorded terms, (T, B), with zeros for moment matching
     recorded_terms: Tensor
@@ -65,9 +65,9 @@ class TermGraph(QuietBlock):
     """Compute inference, rendering and loss terms of one batch, as one graph.
 
     Called with the arguments of ``Objective``. Returns a list: the terms (T, B), with zeros for moment
-    matching; the class probabilities (B, K), constant; with a discriminator, the Max branch's rendered image
-    (B, C, H, W), constant; and the maps that moment matching compares, (B, C, H, W) each. Args: as for
-    ``Objective``.
+    matching; the class probabilities (B, K), constant; with a discriminator, what the Max branch renders of
+    the images and, with ``draws``, of the chains, (B + draws, C, H, W), constant; and the maps that moment
+    matching compares, (B, C, H, W) each. Args: as for ``Objective``.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class TermGraph(QuietBlock):
         stateless_twin: Optional[Network] = None,
         partial: bool = False,
         discriminator: Optional[HybridBlock] = None,
+        draws: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -102,6 +103,7 @@ class TermGraph(QuietBlock):
                 self.smoothness = Smoothness()
             self.discriminator = discriminator
             self.deception = Deception()
+            self.chain_images = ChainImages(net) if draws else None
             self.path_norm = path_norm_of(net)
             self.class_prior = class_prior_of(net)
 
@@ -110,6 +112,7 @@ class TermGraph(QuietBlock):
         joint = self.net.joint(F, x, label, render=self._renders, zero_states=extra.get("zero_states"))
         logits = joint.logits
         q = self.probabilities(*logits)
+        rendered = self._judged(F, joint, extra.get("chains"))
         terms: Dict[str, Callable[[], Tensor]] = {
             "cross_entropy": lambda: self.cross_entropy(label, *logits),
             "reconstruction": lambda: self.reconstruction(x, *joint.images),
@@ -125,22 +128,30 @@ class TermGraph(QuietBlock):
             "generated": lambda: self.generated(self.net.judge(extra["generated"])) * (label < 0),
             "jacobian": lambda: self._change(F, x, q, extra["jittered"]),
             "tangent": lambda: self._change(F, x, q, extra["moved"]),
-            "adversarial": lambda: self._deceive(joint.images[0]),
+            "adversarial": lambda: self._deceive(F, rendered),
         }
         stacked = F.stack(*[terms[name]() for name in self._names], axis=0)
         maps = [] if self.moment_matching is None else self.moment_matching.maps_of(joint.matched)
-        rendered = [] if self.discriminator is None else [F.BlockGrad(joint.images[0])]
-        return [stacked, F.BlockGrad(q), *rendered, *maps]
+        judged = [F.BlockGrad(F.concat(*rendered, dim=0))] if rendered else []
+        return [stacked, F.BlockGrad(q), *judged, *maps]
 
     def _change(self, F: Operators, x: Tensor, q: Tensor, moved: Tensor) -> Tensor:
         """Squared derivative of the class probabilities q from images x towards moved images, (B,)."""
         step = F.sqrt(F.sum(F.square(moved - x), axis=0, exclude=True))
         return self.smoothness(q, self.probabilities(*[each.logits for each in self.net.infer(moved)]), step)
 
-    def _deceive(self, rendered: Tensor) -> Tensor:
-        """Loss of rendered images that the discriminator should take for real ones, (B,)."""
+    def _judged(self, F: Operators, joint: JointPass, chains: Optional[Tensor]) -> List[Tensor]:
+        """Renderings that the discriminator judges: of the images and, with ``draws``, of the chains."""
+        if self.discriminator is None:
+            return []
+        drawn = [] if self.chain_images is None else [self.chain_images.of(F, joint, chains)]
+        return [joint.images[0], *drawn]
+
+    def _deceive(self, F: Operators, rendered: List[Tensor]) -> Tensor:
+        """Loss of renderings that the discriminator should take for images, (B,); of draws the mean."""
         assert self.discriminator is not None  # ``Objective`` checks it
-        return self.deception(self.discriminator(rendered))
+        own, *drawn = [self.deception(self.discriminator(each)) for each in rendered]
+        return F.broadcast_add(own, F.mean(drawn[0], axis=0, keepdims=True)) if drawn else own
 
     def _perturbed(self, x: Tensor) -> Tensor:
         """Class probabilities of perturbed images."""
@@ -173,7 +184,8 @@ class Objective:
             not move the running statistics of ``net``; None: ``net`` itself.
         partial: images may have no target (see ``Consistency``).
         discriminator: scores rendered images, (B, C, H, W) to (B,), for the term adversarial. It gets
-            gradients, but ``learned`` leaves it out: it is trained elsewhere.
+            gradients, but is trained elsewhere (``learned_elsewhere``).
+        draws: the discriminator also judges what the chains of the sampled path_norm render.
 
     Raises:
         ModelError: an unknown term; no term; a term that the network was not built for; when called, a wrong
@@ -187,6 +199,7 @@ class Objective:
         stateless_twin: Optional[Network] = None,
         partial: bool = False,
         discriminator: Optional[HybridBlock] = None,
+        draws: bool = False,
     ) -> None:
         _check_terms(net, names)
         if "adversarial" in names and discriminator is None:
@@ -203,7 +216,7 @@ class Objective:
             self._map_gradients = MapGradients(self._matching.channels)
         self._discriminator = discriminator if "adversarial" in self.names else None
         self.graph = TermGraph(
-            net, self.names, self.inputs, self._matching, stateless_twin, partial, self._discriminator
+            net, self.names, self.inputs, self._matching, stateless_twin, partial, self._discriminator, draws
         )
 
     def hybridize(self, active: bool = True, **options: Any) -> None:

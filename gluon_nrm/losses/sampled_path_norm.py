@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, List, Optional
 
 import numpy as np
+from mxnet.gluon import HybridBlock
 
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.path_norm import PathNorm
 from gluon_nrm.models.interface.network import Network
-from gluon_nrm.models.interface.passes import JointPass
+from gluon_nrm.models.interface.passes import JointPass, Rendering
 from gluon_nrm.probability.bridge import Bridge
 from gluon_nrm.rules.prior_score import prior_score
 from gluon_nrm.typing import Operators, Tensor
@@ -50,16 +51,8 @@ class SampledPathNorm(PathNorm):
         self, F: Operators, code: Tensor, chains: Tensor, constants: List[Tensor], biases: List[Tensor],
         routed: List[Tensor],
     ) -> Tensor:  # fmt: skip
-        maps, begin = [], 0
-        for latent in self._bridge.latents:
-            end = begin + int(np.prod(latent.shape))
-            map_ = F.slice_axis(chains, axis=1, begin=begin, end=end)
-            maps.append(F.reshape(map_, shape=(-1, *latent.shape)))
-            begin = end
-        # chain i is of class i mod K
-        labels = F.contrib.arange_like(chains, axis=0) % self._classes
+        rendered = render_chains(F, self._bridge, self._classes, chains, constants)
         shifts = constants[len(constants) - self._bridge.biases :]
-        rendered = self._bridge.render(F, F.one_hot(labels, self._classes), maps, constants)
         eta = F.reshape(prior_score(F, shifts, rendered.routed), shape=(-1, self._classes))
         expected = F.dot(code, F.mean(eta, axis=0))
         return (expected - prior_score(F, biases, routed)) * self._factor
@@ -77,6 +70,42 @@ class SampledPathNorm(PathNorm):
             inference.shifts,
             joint.renderings[0].routed,
         )
+
+
+class ChainImages(HybridBlock):
+    """Render the chains' paths: paths (K chains, N) and the constants of the network to (K chains, C, H, W).
+
+    The gradient flows into filters and templates along the paths, which are held constant.
+
+    Args:
+        net: the initialised network.
+    """
+
+    def __init__(self, net: Network, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._bridge, self._classes = Bridge(net), net.classes
+        self.net = net  # the rendering reads its filters and templates
+
+    def hybrid_forward(self, F: Operators, chains: Tensor, constants: List[Tensor]) -> Tensor:
+        return render_chains(F, self._bridge, self._classes, chains, constants).image
+
+    def of(self, F: Operators, joint: JointPass, chains: Tensor) -> Tensor:
+        """Render with the constants of a joint pass."""
+        return self(chains, self._bridge.constants(F, joint.inferences[0]))
+
+
+def render_chains(
+    F: Operators, bridge: Bridge, classes: int, chains: Tensor, constants: List[Tensor]
+) -> Rendering:
+    """Render classes along the chains' paths (K chains, N); chain i is of class i mod K."""
+    maps, begin = [], 0
+    for latent in bridge.latents:
+        end = begin + int(np.prod(latent.shape))
+        map_ = F.slice_axis(chains, axis=1, begin=begin, end=end)
+        maps.append(F.reshape(map_, shape=(-1, *latent.shape)))
+        begin = end
+    labels = F.contrib.arange_like(chains, axis=0) % classes
+    return bridge.render(F, F.one_hot(labels, classes), maps, constants)
 
 
 def check_chains(net: Network) -> None:

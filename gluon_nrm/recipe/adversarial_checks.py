@@ -17,7 +17,11 @@ NEEDED: Dict[str, Tuple[str, ...]] = {
 #: method -> prefix of its networks' names; no entry: any network that renders
 NETWORKS: Dict[str, str] = {IMPROVED_GAN: "gan_", ALI: "ali_", TANGENTS: "gan_"}
 #: key -> methods that use it; the other keys are for all
-KEYS: Dict[str, Tuple[str, ...]] = {"code": (IMPROVED_GAN, TANGENTS), "step": (TANGENTS,)}
+KEYS: Dict[str, Tuple[str, ...]] = {
+    "code": (IMPROVED_GAN, TANGENTS),
+    "step": (TANGENTS,),
+    "draws": (RENDERING,),
+}
 
 
 def adversarial_problems(recipe: Recipe) -> Problems:
@@ -40,6 +44,7 @@ def adversarial_problems(recipe: Recipe) -> Problems:
                 f"'{section.method}' trains networks for loss.weights.{term}, which is 0; set a weight, or "
                 "the method to none",
             )
+    yield from _draws_problems(recipe)
     yield from _network_problems(recipe)
 
 
@@ -55,6 +60,17 @@ def _keys_of_others(section: Adversarial) -> Problems:
                 f"adversarial.{key}",
                 f"is for {' and '.join(KEYS[key])}, not for {section.method}; remove it",
             )
+
+
+def _draws_problems(recipe: Recipe) -> Problems:
+    """Draws from the prior need chains."""
+    sampled = recipe.model.path_norm == "sampled" and recipe.loss.weights.path_norm > 0
+    if recipe.adversarial.draws and not sampled:
+        yield Problem(
+            "adversarial.draws",
+            f"true needs the chains of model.path_norm sampled (found '{recipe.model.path_norm}') and "
+            "loss.weights.path_norm above 0; set both, or this to false",
+        )
 
 
 def _network_problems(recipe: Recipe) -> Problems:

@@ -47,6 +47,12 @@ class Adversarial:
     beta1: float = field(
         default=0.5, metadata=about("first decay rate of Adam for these networks", at_least=0, below=1)
     )
+    draws: bool = field(
+        default=False,
+        metadata=about(
+            "rendering: judge also what the chains of model.path_norm sampled render, draws from the prior"
+        ),
+    )
     step: float = field(
         default=1e-2,
         metadata=about(

@@ -162,7 +162,9 @@ def assemble(
     collects = teacher is not None and teacher.wants_predictions  # no image has a target at first
     companion = make_companion(recipe, dataset, net, devices, workers)
     discriminator = companion.discriminator if isinstance(companion, DiscriminatorCompanion) else None
-    objective = Objective(net, names, twin, partial=collects, discriminator=discriminator)
+    objective = Objective(
+        net, names, twin, partial=collects, discriminator=discriminator, draws=recipe.adversarial.draws
+    )
     adversary = None
     if twin is not None and recipe.loss.weights.virtual_adversarial > 0:
         adversary = Adversary(twin, recipe.loss.vat, recipe.train.seed)

@@ -205,4 +205,7 @@ COMPANIONS = {
     "rendering": FULL.replace("path_norm: 1,", "path_norm: 1, adversarial: 0.5,").replace(
         "teacher:", "adversarial: {method: rendering, width: 4}\nteacher:"
     ),
+    "draws": SAMPLED.replace("path_norm: 0.1}", "path_norm: 0.1, adversarial: 0.5}").replace(
+        "optimiser:", "adversarial: {method: rendering, width: 4, draws: true}\noptimiser:"
+    ),
 }

@@ -17,7 +17,7 @@ from gluon_nrm.typing import Operators, Tensor
 
 
 class TellRendered(QuietBlock):
-    """Loss of a discriminator on images and renderings, (B, C, H, W) each, (1,)."""
+    """Loss of a discriminator on images (B, C, H, W) and renderings (B', C, H, W), (1,)."""
 
     def __init__(self, discriminator: HybridBlock, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -26,12 +26,11 @@ class TellRendered(QuietBlock):
             self.discrimination = Discrimination()
 
     def hybrid_forward(self, F: Operators, x: Tensor, rendered: Tensor) -> Tensor:
-        loss = self.discrimination(self.discriminator(x), self.discriminator(rendered))
-        return F.reshape(F.mean(loss), (1,))
+        return self.discrimination(self.discriminator(x), self.discriminator(rendered))
 
 
 class DiscriminatorCompanion(Companion):
-    """Learns to tell images from what the network renders of them, h(0) along their own paths.
+    """Learns to tell images from what the network renders: h(0) along their own paths, and along draws.
 
     The network's loss ``adversarial`` is its other side.
 

@@ -115,6 +115,20 @@ def test_only_unlabelled_images_are_judged_real_or_generated() -> None:
         assert unlabelled.means()[names.index(name)] > 0
 
 
+def test_the_discriminator_judges_images_and_draws() -> None:
+    """20 chains beside 8 images; the loss of an image is its own and the mean of the draws."""
+    parts = built(COMPANIONS["draws"])
+    step = next(iter(parts.streams.epoch(0)))
+    terms = parts.step.backward(step, full_weights(parts), 1)
+    (judged,) = terms[0].rendered
+    assert judged.shape == (8 + 20, 1, 8, 8)
+    scores = parts.companion.networks["discriminator"](judged).asnumpy()
+    deception = np.log1p(np.exp(-scores))
+    expected = deception[:8].mean() + deception[8:].mean()
+    found = terms[0].means()[parts.objective.names.index("adversarial")]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_codes_do_not_depend_on_the_number_of_devices() -> None:
     one, two = (built(COMPANIONS["improved_gan"], devices=number) for number in (1, 2))
     assert isinstance(one.companion, GeneratorCompanion) and isinstance(two.companion, GeneratorCompanion)
@@ -175,6 +189,7 @@ def test_a_diverged_generator_is_named() -> None:
         (COMPANIONS["improved_gan"], ["adversarial.step=0.1"], "adversarial.step: is for tangents"),
         (COMPANIONS["ali"], ["adversarial.code=7"], "adversarial.code: is for improved_gan and tangents"),
         (COMPANIONS["rendering"], ["train.dtype=bfloat16"], "trains in float32"),
+        (COMPANIONS["rendering"], ["adversarial.draws=true"], "adversarial.draws: true needs the chains"),
         (COMPANIONS["improved_gan"], ["adversarial.method=none"], "real: 0.5 needs adversarial.method"),
         (COMPANIONS["improved_gan"], ["train.batch_unlabelled=0"], "compares unlabelled with generated"),
         (COMPANIONS["improved_gan"], ["train.kvstore=dist_async"], "use dist_sync"),

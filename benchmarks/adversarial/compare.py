@@ -134,13 +134,13 @@ def compare(given: argparse.Namespace) -> List[Line]:
     """Measure all methods, write the lines as they are found, and draw the picture."""
     classifier = train_judge(given.judge)
     judge = Judge(classifier)
-    count, lines = len(judge.real.features), read_lines(given.csv, Line)
+    count = len(judge.real.features)
+    lines: Dict[Key, Line] = {_key(line): line for line in read_lines(given.csv, Line)}
     columns: List[Tuple[str, np.ndarray]] = []
 
     def add(line: Line) -> None:
-        nonlocal lines
-        lines = [*(each for each in lines if each[:4] != line[:4]), line]
-        write_lines(given.csv, Line, lines)
+        lines[_key(line)] = line
+        write_lines(given.csv, Line, list(lines.values()))
 
     real = training_images(classifier, min(count, classifier.parts.dataset.training_images), 0)
     add(measure((REAL, "data", given.labels, 0), real, judge, None))
@@ -148,7 +148,7 @@ def compare(given: argparse.Namespace) -> List[Line]:
     for name, method in METHODS.items():
         for seed in range(method.seeds):
             wanted = [(name, source, given.labels, seed) for source in method.sources]
-            if seed and set(wanted) <= {line[:4] for line in lines}:
+            if seed and lines.keys() >= set(wanted):
                 continue
             run = restore(train(method.recipe, given.labels, seed, given.runs), devices="cpu")
             error = run.run.read_metrics()[-1]["error/student"]
@@ -161,7 +161,11 @@ def compare(given: argparse.Namespace) -> List[Line]:
     plot_rendering_grid(
         columns, given.picture, names, "Generated digits; rows are classes where there are any"
     )
-    return lines
+    return list(lines.values())
+
+
+def _key(line: Line) -> Key:
+    return line.method, line.source, line.labels, line.seed
 
 
 def main() -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import List
 
 import mxnet as mx
 import numpy as np
@@ -97,3 +99,29 @@ def test_lines_and_table(restored: Restored, tmp_path: Path) -> None:
     images = generated.training_images(restored, 50, 0)
     line = compare.measure(("a", "data", 50, 0), images, Judge(restored), None)
     assert line.images == 50 and line.recognised is not None and line.distance > 0
+
+
+def test_an_interrupted_comparison_goes_on(
+    restored: Restored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of later seeds that are there are not measured again; the picture's seed is."""
+    trained: List[int] = []
+
+    def train(recipe: str, labels: int, seed: int, runs: Path) -> Path:
+        trained.append(seed)
+        return restored.run.path
+
+    method = compare.Method("any", {"own paths": compare.NRM["own paths"]}, 2, "any")
+    monkeypatch.setattr(compare, "METHODS", {"any": method})
+    monkeypatch.setattr(compare, "train", train)
+    monkeypatch.setattr(compare, "restore", lambda path, devices: restored)
+    monkeypatch.setattr(compare, "train_judge", lambda runs: restored)
+    given = argparse.Namespace(
+        labels=50, csv=tmp_path / "l.csv", picture=tmp_path / "p.png", runs=tmp_path, judge=tmp_path
+    )
+    first = compare.compare(given)
+    assert [line[:4] for line in first] == [
+        ("training images", "data", 50, 0), ("any", "own paths", 50, 0), ("any", "own paths", 50, 1),
+    ]  # fmt: skip
+    assert compare.compare(given) == first == read_lines(given.csv, compare.Line)
+    assert trained == [0, 1, 0] and given.picture.exists()

@@ -15,10 +15,10 @@ from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from gluon_nrm.option_names import option
-from gluon_nrm.storage import files
 from gluon_nrm.errors import CheckpointError
+from gluon_nrm.option_names import option
 from gluon_nrm.runs.checkpoint_files import Checkpoint, read_folder, write_folder
+from gluon_nrm.storage import files
 
 __all__ = ["Checkpoint", "POINTER", "check_arrays", "load_checkpoint", "save_checkpoint"]
 

@@ -26,12 +26,12 @@ from typing import Any, Dict, Mapping, NamedTuple
 
 import numpy as np
 
+from gluon_nrm.errors import CheckpointError
+from gluon_nrm.runs.metrics import plain
 from gluon_nrm.storage import files
 from gluon_nrm.storage.hashes import sha256_of_file, sha256_of_json
-from gluon_nrm.errors import CheckpointError
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 from gluon_nrm.storage.npz_io import read_npz
-from gluon_nrm.runs.metrics import plain
 
 FORMAT = 1
 

@@ -1,4 +1,4 @@
-"""Clusters compared with classes: the classes that a network found without labels have numbers of their own."""
+"""Clusters compared with classes: classes that a network found without labels have their own numbers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Keys of a recipe that may change when a run is continued; a change of any other key is refused.
 
-- ``train.epochs``: at least the number of completed epochs. If a learning rate depends on the length of the run
-  (cosine without ``restart_epochs``, exponential without ``decay_epochs``), the completed epochs had other
-  rates than a run of the new length has, and the user must accept that (``--accept train.epochs``).
+- ``train.epochs``: at least the number of completed epochs. A learning rate may depend on the length of the
+  run (cosine without ``restart_epochs``, exponential without ``decay_epochs``). Then the completed epochs had
+  other rates than a run of the new length has, and the user must accept that (``--accept train.epochs``).
 - ``train.eval_batch``, ``train.checkpoint_every_epochs``: no result depends on them.
 - ``train.kvstore``: all kinds but ``dist_async`` sum the same gradients.
 - ``data.path``, ``data.unlabelled``: the images must be the same.
@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Sequence
 
 from gluon_nrm.errors import RunError
+from gluon_nrm.optimisation.schedules import learning_rate, stretches
 from gluon_nrm.option_names import option
 from gluon_nrm.recipe.fields import default_at
 from gluon_nrm.recipe.schema import Recipe
-from gluon_nrm.optimisation.schedules import learning_rate, stretches
 
 EPOCHS, PATH, KVSTORE = "train.epochs", "data.path", "train.kvstore"
 UNLABELLED = "data.unlabelled"
@@ -65,8 +65,8 @@ def check_rates(old: Recipe, new: Recipe, epochs_done: int, accepted: Sequence[s
             raise RunError(
                 f"{EPOCHS}: {old.train.epochs} in the run, {new.train.epochs} here, and the learning rate "
                 f"follows the length of the run: at epoch {epoch:g} it was {before:.3g} and would have been "
-                f"{after:.3g};\ngive {option('accept', [EPOCHS])} to go on with the rates of the new length, or "
-                f"{option('fresh', True)} to train from the beginning"
+                f"{after:.3g};\ngive {option('accept', [EPOCHS])} to go on with the rates of the new length, "
+                f"or {option('fresh', True)} to train from the beginning"
             )
 
 

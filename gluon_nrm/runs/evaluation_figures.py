@@ -125,13 +125,16 @@ def _draw_mistake(axes: Axes, mistake: Mistake, left: float, top: float) -> None
     middle = left + 1.75 / 2
     lines = [
         (f"true {figure_text(mistake.true, LETTERS)}", "#222222"),
-        (f"predicted {figure_text(mistake.predicted, LETTERS)}, {100 * mistake.probability:.1f} %", "#c0392b"),
+        (
+            f"predicted {figure_text(mistake.predicted, LETTERS)}, {100 * mistake.probability:.1f} %",
+            "#c0392b",
+        ),
         (figure_text(mistake.name, 28), "#888888"),
     ]
     for number, (text, colour) in enumerate(lines):
         axes.text(
-            middle, top + 1.56 + 0.17 * number, text, fontsize=8 if number < 2 else 6.5, ha="center", va="top",
-            color=colour,
+            middle, top + 1.56 + 0.17 * number, text, color=colour, fontsize=8 if number < 2 else 6.5,
+            ha="center", va="top",
         )  # fmt: skip
 
 
@@ -162,8 +165,10 @@ def _write_labels(axes: Axes, labels: Sequence[str], size: float) -> None:
     for x, y, angle, text in ((0.0, 0.5, 90, "true class"), (0.5, 0.0, 0, "predicted class")):
         where = axes.get_position()
         axes.figure.text(
-            0.01 if angle else where.x0 + x * where.width, where.y0 + y * where.height if angle else 0.01, text,
-            rotation=angle, fontsize=10, ha="left" if angle else "center", va="center" if angle else "bottom",
+            0.01 if angle else where.x0 + x * where.width,
+            where.y0 + y * where.height if angle else 0.01,
+            text, rotation=angle, fontsize=10, ha="left" if angle else "center",
+            va="center" if angle else "bottom",
         )  # fmt: skip
 
 

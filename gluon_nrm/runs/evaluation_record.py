@@ -113,9 +113,7 @@ def confusion_counts(predicted: Predicted, classes: int) -> np.ndarray:
     """Count images by true class (row) and predicted class (column), (K, K)."""
     from sklearn.metrics import confusion_matrix  # its import takes a second
 
-    counts: np.ndarray = confusion_matrix(
-        predicted.labels, predicted.classes, labels=np.arange(classes)
-    )
+    counts: np.ndarray = confusion_matrix(predicted.labels, predicted.classes, labels=np.arange(classes))
     return counts
 
 
@@ -123,9 +121,15 @@ def class_results(counts: np.ndarray, names: Sequence[str]) -> List[ClassResult]
     """Compute the errors of each class from ``confusion_counts`` (K, K)."""
     found = []
     for index, name in enumerate(names):
-        images, right, taken = int(counts[index].sum()), int(counts[index, index]), int(counts[:, index].sum())
+        images, right, taken = (
+            int(counts[index].sum()),
+            int(counts[index, index]),
+            int(counts[:, index].sum()),
+        )
         error = 100.0 * (images - right) / images if images else None
-        found.append(ClassResult(name, images, images - right, error, 100.0 * right / taken if taken else None))
+        found.append(
+            ClassResult(name, images, images - right, error, 100.0 * right / taken if taken else None)
+        )
     return found
 
 
@@ -136,7 +140,9 @@ def confused_pairs(counts: np.ndarray, names: Sequence[str], most: int = MOST_PA
     images = mistakes[rows, columns]
     return [
         ConfusedPair(
-            names[rows[place]], names[columns[place]], int(images[place]),
+            names[rows[place]],
+            names[columns[place]],
+            int(images[place]),
             100.0 * float(images[place]) / float(counts[rows[place]].sum()),
         )  # fmt: skip
         for place in np.argsort(-images, kind="stable")[:most]
@@ -211,7 +217,9 @@ def read_evaluation(path: Path) -> EvaluationRecord:
     value = read_json(path, RunError, remedy=REMEDY)
     found = value.get("format")
     if isinstance(found, int) and not isinstance(found, bool) and found > FORMAT:
-        raise RunError(f"{path} was written by a newer version (format {found}); update the package, or {REMEDY}")
+        raise RunError(
+            f"{path} was written by a newer version (format {found}); update the package, or {REMEDY}"
+        )
     record: EvaluationRecord = read_value(EvaluationRecord, value, "", source)
     return record
 

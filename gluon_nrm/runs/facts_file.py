@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
-from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RunError
+from gluon_nrm.storage import files
 from gluon_nrm.storage.hashes import sha256_of_json
 from gluon_nrm.storage.json_io import SourceFile, read_json, read_value
 

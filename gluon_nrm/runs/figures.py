@@ -104,7 +104,7 @@ def plot_rendering_grid(
 def plot_layer_rows(
     rows: Sequence[Tuple[str, np.ndarray]], path: Path, heads: Sequence[str], title: str = ""
 ) -> None:
-    """Draw the paper's Figure 4, one column per image: its renderings from the top layer down, and the image itself last.
+    """Draw the paper's Figure 4, a column per image: its renderings from the top layer down, the image last.
 
     Every cell is scaled to its own range. Maps with other than 1 or 3 channels are averaged over channels.
 

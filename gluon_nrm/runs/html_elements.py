@@ -20,7 +20,7 @@ Child = Union[str, Element]
 
 
 def element(tag: str, *children: Child, **attributes: str) -> Element:
-    """Make an element; ``class_`` is ``class``, ``http_equiv`` is ``http-equiv``. Text is escaped when it is written."""
+    """Make an element; ``class_`` is ``class``, ``http_equiv`` is ``http-equiv``. Text is escaped later."""
     names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
     made = Element(tag, {names[name]: _printable(value) for name, value in attributes.items()})
     last = None

@@ -12,15 +12,15 @@ import os
 from pathlib import Path
 from typing import Any, Mapping, Optional, Protocol, Union
 
-from gluon_nrm.option_names import option
-from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RunError
+from gluon_nrm.option_names import option
 from gluon_nrm.runs import metrics
 from gluon_nrm.runs.continuing import PATH, value_of
 from gluon_nrm.runs.facts_file import facts_text
 from gluon_nrm.runs.run_folder import RunFolder, json_text, write_json
 from gluon_nrm.runs.run_search import Found, check_is_run, find_run, first_difference, new_identity
+from gluon_nrm.storage import files
 
 __all__ = ["Named", "RunFolder", "first_difference", "load_run", "open_run", "run_name"]
 

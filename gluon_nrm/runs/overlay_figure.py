@@ -19,7 +19,8 @@ from gluon_nrm.runs.metrics import Row
 from gluon_nrm.runs.run_folder import RunFolder, network_names
 
 _COLOURS = (
-    "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f",
+    "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#17becf", "#bcbd22",
+    "#7f7f7f",
 )  # fmt: skip
 _STYLES = ("-", "--", ":", "-.")
 #: Most runs that the legend lists one by one; of more it lists the recipes.
@@ -71,7 +72,7 @@ def plot_runs(curves: Sequence[RunCurves], path: Path, title: str = "") -> None:
     """
     figure, losses, errors = two_panels(title)
     groups = list(dict.fromkeys(each.group for each in curves))
-    members: Dict[str, int] = {group: 0 for group in groups}
+    members: Dict[str, int] = dict.fromkeys(groups, 0)
     counts = Counter(each.group for each in curves)
     for each in curves:
         number, place = members[each.group], groups.index(each.group)
@@ -91,7 +92,11 @@ def plot_runs(curves: Sequence[RunCurves], path: Path, title: str = "") -> None:
     scale_losses(losses)
     scale_errors(errors)
     finish_axes(losses, "Total loss, mean over each epoch", "loss", legend_columns=0)
-    finish_axes(errors, "Classification error, of the teacher where there is one", "error (%)", legend_columns=0)
+    finish_axes(
+        errors, "Classification error, of the teacher where there is one", "error (%)", legend_columns=0
+    )
     lines = [line for line in losses.lines or errors.lines if not line.get_label().startswith("_")]
-    figure.legend(handles=lines, loc="lower center", ncol=min(max(len(lines), 1), 3), fontsize=8, frameon=False)
+    figure.legend(
+        handles=lines, loc="lower center", ncol=min(max(len(lines), 1), 3), fontsize=8, frameon=False
+    )
     save(figure, path)

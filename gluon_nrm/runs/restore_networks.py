@@ -16,8 +16,8 @@ from gluon_nrm.runs.check_memory import check_parameters
 from gluon_nrm.runs.checkpoint import Checkpoint, load_checkpoint
 from gluon_nrm.runs.network_arrays import load_network
 from gluon_nrm.runs.open_run import RunFolder, load_run
-from gluon_nrm.runs.run_folder import network_names
 from gluon_nrm.runs.run_data import RunData, data_of_run
+from gluon_nrm.runs.run_folder import network_names
 from gluon_nrm.system.devices import check_dtype, parse_devices
 from gluon_nrm.system.processor import allow_matrix_tiles
 

@@ -17,11 +17,11 @@ from gluon_nrm.data import (
     load_dataset,
     read_split,
 )
-from gluon_nrm.data.pipeline.stand_in import stand_in
 from gluon_nrm.data.facts.facts import Facts, absolute, describe_data
 from gluon_nrm.data.facts.stored_dataset import StoredDataset, find_source
-from gluon_nrm.errors import visible
 from gluon_nrm.data.pipeline.splits import add_unlabelled_images
+from gluon_nrm.data.pipeline.stand_in import stand_in
+from gluon_nrm.errors import visible
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.runs.run_folder import RunFolder
 
@@ -32,7 +32,6 @@ TEST, VALIDATION = "test", "validation"
 def evaluated_part(recipe: Recipe) -> str:
     """Return the part of the data that a run is evaluated on while it trains: "test" or "validation"."""
     return VALIDATION if recipe.data.validation > 0 else TEST
-
 
 
 class RunData(NamedTuple):

@@ -23,15 +23,15 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from gluon_nrm.storage import files
 from gluon_nrm.data.facts.facts import Facts
 from gluon_nrm.errors import RecipeError, RunError
-from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.recipe.load import recipe_from_text
 from gluon_nrm.recipe.schema import Recipe
 from gluon_nrm.recipe.yaml_io import LARGEST, read_plain
 from gluon_nrm.runs import metrics
 from gluon_nrm.runs.facts_file import facts_text, read_facts
+from gluon_nrm.storage import files
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 from gluon_nrm.system.wheels import release
 from gluon_nrm.version import __version__
 
@@ -165,7 +165,7 @@ class RunFolder:
             files.write_text(self.facts_path, facts_text(facts))
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Append the row of one epoch (``row["epoch"]``: epochs completed) and wait until it is on the disk."""
+        """Append the row of an epoch (``row["epoch"]``: epochs completed); wait until it is on the disk."""
         metrics.append(self.metrics_path, row)
 
     def read_metrics(self) -> List[metrics.Row]:

@@ -9,14 +9,14 @@ import uuid
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
-from gluon_nrm.option_names import option
-from gluon_nrm.storage import files
 from gluon_nrm.errors import RunError
-from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
+from gluon_nrm.option_names import option
 from gluon_nrm.recipe.yaml_io import read_plain
 from gluon_nrm.runs.continuing import EPOCHS, PATH, Change, refused, value_of
 from gluon_nrm.runs.run_folder import RunFolder, json_text
 from gluon_nrm.runs.suggest_run import enclosing_run, missing_run_remedy, suggest_run
+from gluon_nrm.storage import files
+from gluon_nrm.storage.json_io import SourceFile, read_json, read_keys
 
 _MISSING = object()
 

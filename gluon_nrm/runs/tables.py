@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from gluon_nrm.storage import csv_io
 from gluon_nrm.errors import RunError
-from gluon_nrm.system.commands import command_name
-from gluon_nrm.storage.files import os_errors, resolve, write_text
 from gluon_nrm.recipe import Recipe, recipe_hash
 from gluon_nrm.runs.open_run import RunFolder, load_run
 from gluon_nrm.runs.run_folder import network_names
+from gluon_nrm.storage import csv_io
+from gluon_nrm.storage.files import os_errors, resolve, write_text
+from gluon_nrm.system.commands import command_name
 
 COLUMNS = (
     "recipe",
@@ -80,7 +80,9 @@ def _clustering(rows: Sequence[Mapping[str, Any]], network: str) -> Dict[str, fl
     """Return the newest NMI and ARI; nothing for a run with labels, which has none."""
     values = {}
     for name, column in zip(("nmi", "ari"), CLUSTER_COLUMNS):
-        found = [value for value in (row.get(f"clustering/{network}_{name}") for row in rows) if value is not None]
+        found = [
+            value for value in (row.get(f"clustering/{network}_{name}") for row in rows) if value is not None
+        ]
         if found:
             values[column] = round(found[-1], 4)
     return values

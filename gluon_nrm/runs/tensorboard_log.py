@@ -1,6 +1,7 @@
 """Metrics of a run for TensorBoard: an event file in the folder ``tensorboard`` of the run.
 
-The file is written anew from ``metrics.jsonl`` whenever training starts or goes on, so it holds each epoch once.
+The file is written anew from ``metrics.jsonl`` whenever training starts or goes on, so it holds each epoch
+once.
 """
 
 from __future__ import annotations

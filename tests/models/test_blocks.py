@@ -39,6 +39,7 @@ from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.layers.training_noise import TrainingNoise
 from gluon_nrm.losses.moment_matching import MapGradients, match
+from gluon_nrm.losses.sampled_path_norm import ChainImages
 from gluon_nrm.models import NRMOptions, Reconstructor, TracedClassifier, get_model, maxmin, nrm
 from gluon_nrm.models.adversarial.ali_towers import Maxout
 from gluon_nrm.models.interface.zero_path import ZeroStates
@@ -180,6 +181,7 @@ def of_the_losses() -> Dict[str, Case]:
         "ClassPriorNorm": (losses.ClassPriorNorm(net.classifier.bias), (joint.code,)),
         "ExactPathNorm": exact_path_norm(),
         "SampledPathNorm": sampled_path_norm(),
+        "ChainImages": chain_images(),
         "Balance": (losses.Balance(3), (q,)),
         "Tempered": (Tempered(0.5, None), (logits[0],)),
         "Tempered with a prior of the classes": (Tempered(0.5, net.classifier.bias), (logits[0],)),
@@ -204,6 +206,11 @@ def sampled_path_norm() -> Case:
     constants = bridge.constants(mx.nd, inference)
     arguments = (joint.code, mx.nd.array(chains), constants, inference.shifts, joint.renderings[0].routed)
     return losses.SampledPathNorm(net), arguments
+
+
+def chain_images() -> Case:
+    block, (_, chains, constants, *_) = sampled_path_norm()
+    return ChainImages(block.net), (chains, constants)
 
 
 def of_adversarial_losses() -> Dict[str, Case]:

@@ -90,11 +90,11 @@ def test_three_quick_signals_save_the_step(
     take, write = TrainStep.__call__, checkpoint_files._write_arrays
     sent: List[int] = []
 
-    def stepped(self: TrainStep, data: Any, weights: Any, trainer: Any, done: int) -> Any:
+    def stepped(self: TrainStep, data: Any, weights: Any, trainer: Any, done: int, *more: Any) -> Any:
         if done == step:
             sent.append(done)
             signal.raise_signal(number)
-        return take(self, data, weights, trainer, done)
+        return take(self, data, weights, trainer, done, *more)
 
     def written(*arguments: Any) -> None:
         if sent:
@@ -133,10 +133,10 @@ def test_a_signal_in_the_last_step_finishes_the_run_and_still_stops(
 ) -> None:
     take = TrainStep.__call__
 
-    def stepped(self: TrainStep, data: Any, weights: Any, trainer: Any, done: int) -> Any:
+    def stepped(self: TrainStep, data: Any, weights: Any, trainer: Any, done: int, *more: Any) -> Any:
         if done == 9:
             signal.raise_signal(signal.SIGTERM)
-        return take(self, data, weights, trainer, done)
+        return take(self, data, weights, trainer, done, *more)
 
     monkeypatch.setattr(TrainStep, "__call__", stepped)
     with pytest.raises(Stopped):

@@ -155,7 +155,7 @@ def test_sigmoid_rampup() -> None:
 
 
 def test_loss_weights() -> None:
-    weights = LossWeights(1.0, 0.5, 0.25, 0.125, 2.0, 33.0, 0.75, 0.375, 0.625)
+    weights = LossWeights(1.0, 0.5, 0.25, 0.125, 2.0, 33.0, 0.75, 0.375, 0.625, 0.3, 0.2, 0.1, 0.05, 0.7)
     loss = Loss(weights, consistency_rampup_epochs=10, generative_rampup_epochs=20)
     generative, consistency = math.exp(-5 * 0.75**2), math.exp(-1.25)
     assert loss_weights(loss, 5) == pytest.approx(
@@ -169,6 +169,11 @@ def test_loss_weights() -> None:
             "virtual_adversarial": 0.75 * consistency,
             "balance": 0.375,
             "denoising": 0.625,
+            "real": 0.3,
+            "generated": 0.2,
+            "jacobian": 0.1,
+            "tangent": 0.05,
+            "adversarial": 0.7 * generative,
         }
     )
     assert loss_weights(loss, 20) == vars(weights)

@@ -39,7 +39,7 @@ def test_traced_networks_as_text() -> None:
             {"render_nrom": "none"},
             r"^render_nrom: unknown option; did you mean render_norm\? known are maxmin,",
         ),
-        ({"colour": "blue"}, "^colour: unknown option; known are maxmin, alpha_max, .*dropout, noise, denoising$"),
+        ({"colour": "blue"}, "^colour: unknown option; known are maxmin, .*dropout, noise, denoising$"),
         ({"dropout": 0.5}, r"^dropout: this is for lists of layers \(get_model\)"),
         ({"slope": 0.0}, "^slope: this is for lists of layers"),
         # also where a value is the default, or another option would be named first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -199,9 +200,11 @@ def two_panels(title: str) -> Tuple[Figure, Axes, Axes]:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Write a heading above a figure, if there is one."""
+    """Write a heading above a figure, if there is one; a line that is wider than the figure is broken."""
     if title:
-        figure.suptitle(title.replace("$", r"\$"), fontsize=11)
+        letters = max(int(figure.get_figwidth() / _LETTER), 20)
+        lines = [line if len(line) <= letters else fill(line, letters) for line in title.split("\n")]
+        figure.suptitle("\n".join(lines).replace("$", r"\$"), fontsize=11)
 
 
 def figure_text(name: object, letters: int) -> str:

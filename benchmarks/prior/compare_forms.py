@@ -32,7 +32,8 @@ FORMS = {
     "none": "digits_nrm", "layerwise": "digits_nrm_rpn", "mode": "digits_nrm_rpn_mode",
     "sampled": "digits_nrm_rpn_sampled",
 }  # fmt: skip
-SAMPLES, BURN_IN, ANNEALING = 20, 200, 200
+#: images of each class; sweeps before them; sweeps of annealing (200 gave the same nats to four digits)
+SAMPLES, BURN_IN, ANNEALING = 20, 200, 50
 
 
 class Line(NamedTuple):

@@ -197,7 +197,7 @@ def test_a_killed_process_ends_the_job_which_goes_on_from_its_checkpoint(tmp_pat
 
 def test_ctrl_c_in_an_epoch_changes_nothing(tmp_path: Path) -> None:
     """Stopped within an epoch, where devices differ, a job ends in the parameters of one never stopped."""
-    text = FULL.replace("epochs: 3, epoch_steps: 3", "epochs: 2, epoch_steps: 40")
+    text = FULL.replace("epochs: 3, epoch_steps: 3", "epochs: 2, epoch_steps: 24")
     assert text != FULL
     write(tmp_path, text)
     (tmp_path / "plain.py").write_text(PLAIN)  # a Ctrl-C while curves are drawn would stop between two epochs
@@ -214,7 +214,7 @@ def test_ctrl_c_in_an_epoch_changes_nothing(tmp_path: Path) -> None:
     stopped = re.search(r"\[worker 0\] stopped after step (\d+); to go on: (.*)\n", said)
     assert stopped is not None and stopped.group(2).split()[1:] == command[1:]
     checkpoint = newest(load_run(tmp_path / "runs" / "short-s0"))
-    assert checkpoint.state["step"] == int(stopped.group(1)) and 40 < int(stopped.group(1)) < 80
+    assert checkpoint.state["step"] == int(stopped.group(1)) and 24 < int(stopped.group(1)) < 48
     places = {name.partition(".")[0] for name in checkpoint.arrays["student_devices"]}
     assert places == {"1"}
     found = job(tmp_path, text, NO_DROPOUT)

@@ -21,8 +21,6 @@ LARGEST_START = 7
 FEWEST_DOUBLINGS = 2
 #: Feature maps of the first map at most, in widths.
 MOST_WIDTHS = 8
-#: Standard deviation of the images, before tanh, after ``ImageGenerator.start_from``.
-START_DEVIATION = 0.1
 
 
 class DoubleSides(HybridBlock):
@@ -67,7 +65,8 @@ class ImageGenerator(HybridBlock):
 
     A dense layer, then transposed convolutions with stride 2; batch norm and ReLU after all but the last one,
     which is weight-normalised; tanh, mapped to the range of the pixels. Differences from the program of
-    Salimans et al. (2016): filters of 6 x 6 in place of 5 x 5, and batch norms learn a scale.
+    Salimans et al. (2016): filters of 6 x 6 in place of 5 x 5, batch norms learn a scale, and the last
+    layer starts with scale 1 in place of a start from data.
 
     Args:
         code: size Z of a code.
@@ -117,15 +116,6 @@ class ImageGenerator(HybridBlock):
     def hybrid_forward(self, F: Operators, codes: Tensor, middle: Tensor, reach: Tensor) -> Tensor:
         within = F.tanh(self.last(self.hidden(codes)))
         return F.broadcast_add(F.broadcast_mul(within, reach), middle)
-
-    def start_from(self, codes: Tensor) -> None:
-        """Set the last layer's scale and bias by a batch of codes (B, Z): images close to grey, as there.
-
-        Runs eagerly; batch norms use the statistics of these codes and keep their running ones.
-        """
-        with mx.autograd.pause(train_mode=True):
-            hidden = self.hidden(codes)
-        self.last.convolution.start_from(hidden, START_DEVIATION)
 
 
 def make_generator(

@@ -42,24 +42,35 @@ class MatchFeatures(QuietBlock):
         return self.matching(real, generated)
 
 
-class GeneratorCompanion(Companion):
-    """A generator of images; the classifier's losses ``generated`` and ``real`` tell them from real ones.
+class CodeCompanion(Companion):
+    """A generator of images from random codes, beside a classifier that judges what it generates.
+
+    A subclass calls ``_prepare``. Its graph takes unlabelled images (B, C, H, W) and codes (B, Z).
 
     Args:
         setting: its optimiser, seed and devices.
         classifier: the network that is trained.
         generator: initialised on all devices.
+        size: size Z of a code.
+        static: run the generator with static memory.
     """
 
-    terms: Tuple[str, ...] = ("feature_matching",)
     inputs: Tuple[str, ...] = ("generated",)
+    #: standard normal codes; False: uniform in [-1, 1)
+    normal = False
 
-    def __init__(self, setting: Setting, classifier: AdversarialClassifier, generator: HybridBlock) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        classifier: AdversarialClassifier,
+        generator: HybridBlock,
+        size: int,
+        static: bool = True,
+    ) -> None:
         super().__init__(setting)
-        self.classifier, self.generator = classifier, generator
+        self.classifier, self.generator, self._size = classifier, generator, size
         self.networks = {"generator": generator}
-        generator.hybridize(static_alloc=True, static_shape=True)
-        self._prepare(MatchFeatures(classifier, generator), learned(generator))
+        generator.hybridize(static_alloc=static, static_shape=static)
 
     def start(self, images: np.ndarray) -> None:
         """Start the classifier's weight normalisation from a batch (Salimans and Kingma 2016)."""
@@ -67,14 +78,19 @@ class GeneratorCompanion(Companion):
 
     def codes(self, count: int, number: int, place: int) -> List[Tensor]:
         """Draw the codes of a batch of ``count`` images, on each device."""
-        setting = self.setting
-        drawn = draw_codes((count, setting.recipe.code), setting.seed, number, place, setting.workers.rank)
+        setting, shape = self.setting, (count, self._size)
+        rank = setting.workers.rank
+        drawn = draw_codes(shape, setting.seed, number, place, rank, normal=self.normal)
         return on_devices(drawn, setting.devices)
 
+    def sample(self, code: Tensor) -> Tensor:
+        """Generate what the classifier judges, from codes (B, Z)."""
+        return self.generator(code)
+
     def of(self, name: str, batch: Batch, number: int, place: int) -> List[Tensor]:
-        """Generate as many images as the batch has."""
+        """Generate as many samples as the batch has images."""
         with mx.autograd.pause(train_mode=True):
-            return [self.generator(code) for code in self.codes(len(batch.images), number, place)]
+            return [self.sample(code) for code in self.codes(len(batch.images), number, place)]
 
     def arguments(self, step: Step, terms: List[StreamTerms], number: int) -> List[Tuple[Tensor, ...]]:
         """Return unlabelled images and new codes."""
@@ -84,9 +100,22 @@ class GeneratorCompanion(Companion):
 
     def generate(self, count: int, seed: int) -> np.ndarray:
         """See ``Companion``."""
-        code = draw_codes((count, self.setting.recipe.code), seed, 0, 0)
+        code = draw_codes((count, self._size), seed, 0, 0, normal=self.normal)
         generated: np.ndarray = self.generator(mx.nd.array(code, ctx=self.setting.devices[0])).asnumpy()
         return generated
+
+
+class GeneratorCompanion(CodeCompanion):
+    """A generator of images; the classifier's losses ``generated`` and ``real`` tell them from real ones.
+
+    Args: as for ``CodeCompanion``; a code has ``adversarial.code`` numbers.
+    """
+
+    terms = ("feature_matching",)
+
+    def __init__(self, setting: Setting, classifier: AdversarialClassifier, generator: HybridBlock) -> None:
+        super().__init__(setting, classifier, generator, setting.recipe.code)
+        self._prepare(MatchFeatures(classifier, generator), learned(generator))
 
 
 def learned(block: HybridBlock) -> List[mx.gluon.Parameter]:

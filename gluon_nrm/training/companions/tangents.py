@@ -15,7 +15,7 @@ from gluon_nrm.losses.feature_matching import FeatureMatching
 from gluon_nrm.models.adversarial.classifier import AdversarialClassifier
 from gluon_nrm.training.companions.codes import PURPOSE, draw_codes, on_devices
 from gluon_nrm.training.companions.companion import Setting
-from gluon_nrm.training.companions.generator import GeneratorCompanion, learned
+from gluon_nrm.training.companions.generator import CodeCompanion, learned
 from gluon_nrm.typing import Operators, Tensor
 
 #: Places of random numbers in a step, after those of ``generator.py``.
@@ -53,7 +53,7 @@ class EncodeAndGenerate(QuietBlock):
         return F.concat(*[F.reshape(each, (1,)) for each in (matched, coded, encoded)], dim=0)
 
 
-class TangentCompanion(GeneratorCompanion):
+class TangentCompanion(CodeCompanion):
     """A generator and an encoder; they give the directions in which the classifier should not change.
 
     ``jittered`` images move by a step along a random direction, ``moved`` ones along a dominant direction of
@@ -76,12 +76,11 @@ class TangentCompanion(GeneratorCompanion):
         generator: HybridBlock,
         encoder: HybridBlock,
     ) -> None:
-        super().__init__(setting, classifier, generator)
-        self.encoder = encoder
-        self.networks = {"generator": generator, "encoder": encoder}
-        encoder.hybridize(static_alloc=True, static_shape=True)
         # not static: with static memory, MXNet 1.9.1 computes wrong gradients of the inputs of a graph
-        generator.hybridize(static_alloc=False, static_shape=False)
+        super().__init__(setting, classifier, generator, setting.recipe.code, static=False)
+        self.encoder = encoder
+        self.networks["encoder"] = encoder
+        encoder.hybridize(static_alloc=True, static_shape=True)
         graph = EncodeAndGenerate(classifier, generator, encoder)
         self._prepare(graph, [*learned(generator), *learned(encoder)])
 

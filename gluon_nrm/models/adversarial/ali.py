@@ -129,7 +129,7 @@ def _small(width: int, shape: Tuple[int, int, int]) -> AliSizes:
     return AliSizes(64, convolutions, TowerSizes(convolutions, (128,), (256, 256)))
 
 
-#: Convolutions of encoder and image tower for 32 x 32, as in the program of Dumoulin et al. (2017) for CIFAR-10.
+#: Convolutions of encoder and image tower for 32 x 32: the program of Dumoulin et al. (2017) for CIFAR-10.
 _OF_32 = (
     ConvolutionSpec(32, 5),
     ConvolutionSpec(64, 4, 2),

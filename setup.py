@@ -84,8 +84,9 @@ setup(
         # fit(tensorboard=True) and gluon-nrm train --tensorboard.
         "tensorboard": ["tensorboard>=2.10"],
         # benchmarks/step.py compares our training step with PyTorch's. 2.4.1 is the last for Python 3.8.
-        # PyTorch's own index has builds for Linux without CUDA, which are much smaller.
-        "peers": ['torch==2.13.0; python_version >= "3.10"', 'torch==2.4.1; python_version < "3.10"'],
+        # PyTorch's own index has builds for Linux without CUDA, which are much smaller. torch.compile also
+        # needs a C++ compiler.
+        "peers": ['torch==2.14.1; python_version >= "3.10"', 'torch==2.4.1; python_version < "3.10"'],
     },
     entry_points={"console_scripts": ["gluon-nrm = gluon_nrm.cli.main:main"]},
     keywords=["semi-supervised learning", "mxnet", "gluon", "neural rendering model", "max-min network"],

@@ -16,8 +16,9 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from benchmarks.harness import command_line, count, write_json
+from benchmarks.networks import METHODS
 from benchmarks.serve import WARM_UP
-from benchmarks.step_methods import METHODS, build
+from benchmarks.step_methods import build
 from gluon_nrm.console.tool import run_tool
 from gluon_nrm.models import Network, get_architecture, nrm
 

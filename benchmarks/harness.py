@@ -94,6 +94,7 @@ class Child:
 
     Args:
         command: what to run.
+        environment: its own environment variables, which come before those of this process.
 
     Attributes:
         ready: what the process said when it was.
@@ -102,11 +103,12 @@ class Child:
         BenchmarkError: the process ended before that.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], **environment: str) -> None:
         self._command = list(command)
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=child_environment()
-        )
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**child_environment(), **environment},
+        )  # fmt: skip
         self.ready = self._answer()
 
     def ask(self) -> Dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from benchmarks.harness import command_line, measure_in_child, write_json
-from benchmarks.step import NAMES
+from benchmarks.networks import METHODS
 from gluon_nrm.console.tool import run_tool
 
 #: group -> operators, without what their names begin with
@@ -81,7 +81,7 @@ def profile(method: str, steps: int) -> Dict[str, Any]:
         {"operator": name, "calls": each["Count"] / steps, "milliseconds": each["Total"] / steps}
         for name, each in found.items() if name != _WAITS
     ]  # fmt: skip
-    return summarise_profile(NAMES[method], milliseconds, operators)
+    return summarise_profile(METHODS[method].title, milliseconds, operators)
 
 
 def summarise_profile(method: str, milliseconds: float, operators: List[Dict[str, Any]]) -> Dict[str, Any]:
@@ -135,13 +135,13 @@ def main() -> int:
     """Profile each method in a process of its own, print the table and draw the bars."""
     parser = command_line(__doc__ or "", repeats=3)
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="also draw the groups as bars")
-    parser.add_argument("--measure", choices=tuple(NAMES), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=tuple(METHODS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(profile(options.measure, options.repeats)))
         return 0
     found = [
-        measure_in_child(__file__, method, "--repeats", str(options.repeats), **_APART) for method in NAMES
+        measure_in_child(__file__, method, "--repeats", str(options.repeats), **_APART) for method in METHODS
     ]
     print(f"Hybridised, batch 8 + 8, float32: means of {options.repeats} steps\n{table(found)}")
     write_json(options.json, found)

@@ -1,52 +1,51 @@
-"""A training step of AllConv13, batch 8 + 8: time, memory, its convolutions alone, and the same in PyTorch.
+"""A training step: time, memory, its convolutions alone, and the same in PyTorch, eager and compiled.
 
-    PYTHONPATH=. python benchmarks/step.py [--starts 3] [--repeats 7] [--peer-python PATH] [--json FILE]
+    PYTHONPATH=. python benchmarks/step.py [--network allconv13 lenet] [--method nrm_rpn] [--starts 3]
+        [--repeats 7] [--peer-python PATH] [--peer-modes eager compiled ...] [--json FILE]
 
-Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher, each eager, hybridised, hybridised in bfloat16
-(on processors that have it) and, where a Python with PyTorch is found (--peer-python, $PEER_PYTHON, else this
-one), as ``peer_torch.py`` writes it, in float32. Every row is a
-process of its own, because peak memory never falls; it is read after two steps. Then the rows take turns, one
-step each a round, so that a machine that slows down slows all of them. Our own rows run half the step's
-convolutions before the step and half after it (a step is two streams of the same shapes): that is the floor.
-All of it is done --starts times over, because two processes of one program differ by a per cent, however many
-steps each of them takes; the ratios are shown with their range over the starts.
-All cores are used unless OMP_NUM_THREADS says otherwise, and every instruction set, unless DNNL_MAX_CPU_ISA
-(ours) and ONEDNN_MAX_CPU_ISA (PyTorch's) do: with AVX2 convolutions take longer, passes over the memory as
-long as before.
+Networks: AllConv13 on 32x32 images (batch 8 + 8), the LeNet on 28x28 (50 + 50) and the network of
+Fashion-MNIST's recipes (32 + 32). Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher. Rows: ours
+eager, hybridised, and hybridised in bfloat16; where a Python with PyTorch is found (--peer-python,
+$PEER_PYTHON, else this one), its step as ``torch_step.py`` writes it: eager, compiled, compiled in channels
+last, and these under autocast to bfloat16. Rows in bfloat16 need a processor that has instructions for it.
+Ours are compared with the fastest row of PyTorch in the same precision.
+
+Every row is a process of its own, because peak memory never falls; it is read after two steps. Then the rows
+of a method take turns, one step each a round, so that a machine that slows down slows all of them. Our own
+rows run half the step's convolutions before the step and half after it (a step is two streams of the same
+shapes): that is the floor. All of it is done --starts times over, because two processes of one program differ
+by a per cent, however many steps each of them takes; the ratios are shown with their range over the starts.
+All cores are used unless OMP_NUM_THREADS says otherwise; the small networks are also measured with one
+thread, and each row shows its better one. Every instruction set is used, unless DNNL_MAX_CPU_ISA (ours) and
+ONEDNN_MAX_CPU_ISA (PyTorch's) limit them.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
-import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from benchmarks.harness import Child, command_line, count, write_json
-from benchmarks.peer_torch import BATCH, METHODS
-from gluon_nrm.console.tool import run_tool
-from gluon_nrm.system.processor import INSTRUCTIONS, has_instructions
-
-#: in bfloat16 where the processor has instructions for it and may use them; the floor is in float32
-BFLOAT16 = "hybridised, bfloat16"
-LOW = has_instructions("avx512_bf16") and INSTRUCTIONS not in os.environ
-MODES = ("eager", "hybridised", *([BFLOAT16] if LOW else []))
-PEER = "PyTorch"
-NAMES = dict(zip(METHODS, ("NRM + RPN", "NRM + RPN + Max-Min + Mean Teacher")))
-#: What a process said of itself, and what it measured, round after round.
-Start = Tuple[Dict[str, float], List[Dict[str, float]]]
-REMEDY = 'pip install "gluon_nrm[peers]", or name another Python: --peer-python PATH'
-HEADER = (
-    "| method | step | s | min..max | images/s | peak memory (GB) | floor (s) | step / floor "
-    "| ours / PyTorch |\n|---|---|---|---|---|---|---|---|---|"
+from benchmarks.find_peer import (
+    PEER_FILE,
+    add_peer_options,
+    find_peer,
+    has_bfloat16,
+    usable_modes,
+    without_bfloat16,
 )
+from benchmarks.harness import Child, child_environment, command_line, count, write_json
+from benchmarks.networks import METHODS, NETWORKS
+from benchmarks.peer_modes import PEER_MODES
+from benchmarks.step_table import BFLOAT16, PEER, Start, compare, fastest, make_row, table
+from gluon_nrm.console.tool import run_tool
+
+#: Name of a row's mode, and the command that starts its process, of a method of a network.
+Commands = Dict[str, List[str]]
 
 
-def serve_step(method: str, mode: str) -> None:
+def serve_step(network: str, method: str, mode: str) -> None:
     """Build one of our own steps in this process, and measure it whenever asked."""
     from benchmarks.floor import floor_run
     from benchmarks.serve import WARM_UP, serve
@@ -55,7 +54,7 @@ def serve_step(method: str, mode: str) -> None:
     from gluon_nrm.training.step_cost import peak_memory
 
     low = mode == BFLOAT16
-    built = build(method, hybridised=mode != "eager", dtype="bfloat16" if low else "float32")
+    built = build(method, mode != "eager", dtype="bfloat16" if low else "float32", network=network)
     for _ in range(WARM_UP):
         seconds_of(built.step)
     ready = {"peak_memory_gb": peak_memory() / 1e9}
@@ -75,121 +74,90 @@ def serve_step(method: str, mode: str) -> None:
     serve(ready, measure)
 
 
-def find_peer(python: Optional[str]) -> Optional[str]:
-    """Find the Python whose PyTorch is the peer; where there is none, say so and how to get it."""
-    chosen = python or os.environ.get("PEER_PYTHON") or sys.executable
-    try:
-        found = subprocess.run([chosen, "-c", "import torch"], capture_output=True).returncode == 0
-    except OSError:
-        found = False
-    if not found:
-        print(f"no row for PyTorch: {chosen} cannot import it; {REMEDY}", file=sys.stderr)
-    return chosen if found else None
+def commands(network: str, method: str, low: bool, peer: Optional[str], modes: Sequence[str]) -> Commands:
+    """List the processes of a method: ours, and the peer's in each of ``modes``."""
+    own = ["eager", "hybridised", *([BFLOAT16] if low else [])]
+    found = {mode: [sys.executable, __file__, "--measure", network, method, mode] for mode in own}
+    for mode in modes:
+        asked = ["--serve", "--network", network, "--method", method, "--mode", mode]
+        found[f"{PEER}, {PEER_MODES[mode].title}"] = [str(peer), str(PEER_FILE), *asked]
+    return found
 
 
-def measure(starts: int, rounds: int, peer: Optional[str]) -> List[Dict[str, Any]]:
-    """Measure every row, in turns."""
-    found = [_start(rounds, peer) for _ in range(starts)]
-    rows = {key: _row(*key, [each[key] for each in found]) for key in found[0]}
-    for (method, _), row in rows.items():
-        _compare(row, rows.get((method, PEER)))
-    return list(rows.values())
+def thread_counts(network: str) -> List[int]:
+    """Return the numbers of threads that are tried for a network, without repetitions."""
+    every = int(child_environment()["OMP_NUM_THREADS"])
+    return sorted({min(each or every, every) for each in NETWORKS[network].threads})
 
 
-def _start(rounds: int, peer: Optional[str]) -> Dict[Tuple[str, str], Start]:
-    """Start a process for every row and let them take turns."""
-    folder = Path(__file__).parent
+def measure(network: str, method: str, asked: Commands, starts: int, rounds: int) -> List[Dict[str, Any]]:
+    """Measure every row of a method in turns, with each number of threads."""
+    threads = thread_counts(network)
+    found = [_start(asked, threads, rounds) for _ in range(starts)]
+    measured = NETWORKS[network]
+    names = {"network": measured.title, "method": METHODS[method].title}
+
+    def row(mode: str, number: int) -> Dict[str, Any]:
+        own = [each[mode, number] for each in found]
+        return make_row({**names, "mode": mode}, 2 * measured.batch, number, own)
+
+    rows = [fastest([row(mode, number) for number in threads]) for mode in asked]
+    compare(rows)
+    return rows
+
+
+def _start(asked: Commands, threads: Sequence[int], rounds: int) -> Dict[Tuple[str, int], Start]:
+    """Start a process for every row and number of threads, and let them take turns."""
     with ExitStack() as stack:
         children = {}
-        for method in NAMES:
-            for mode in (*MODES, *([PEER] if peer else [])):
-                command = [sys.executable, __file__, "--measure", method, mode]
-                if mode == PEER:
-                    command = [str(peer), str(folder / "peer_torch.py"), "--serve", "--method", method]
-                child = children[method, mode] = Child(command)
+        for mode, command in asked.items():
+            for number in threads:
+                child = children[mode, number] = Child(command, OMP_NUM_THREADS=str(number))
                 stack.callback(child.close)
-        found: Dict[Tuple[str, str], Start] = {key: (child.ready, []) for key, child in children.items()}
+        found: Dict[Tuple[str, int], Start] = {key: (child.ready, []) for key, child in children.items()}
         for _ in range(rounds):
             for key, child in children.items():
                 found[key][1].append(child.ask())
     return found
 
 
-def _row(method: str, mode: str, starts: Sequence[Start]) -> Dict[str, Any]:
-    """Medians of a row over all rounds, and of each start, beside what its processes said of themselves."""
-    from benchmarks.timing import spread
-
-    seconds, floors = (
-        [[each[key] for each in rounds if key in each] for _, rounds in starts]
-        for key in ("step_seconds", "floor_seconds")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    found = command_line(__doc__ or "")
+    add_peer_options(found)
+    default = ["allconv13", "lenet"]
+    found.add_argument(
+        "--network",
+        nargs="+",
+        choices=tuple(NETWORKS),
+        default=default,
+        help=f"(default: {' '.join(default)})",
     )
-    row: Dict[str, Any] = {"method": NAMES[method], "mode": mode}
-    row.update(spread([each for start in seconds for each in start]))
-    row["images_per_second"] = 2 * BATCH / row["seconds"]
-    for ready, _ in starts:
-        row.update(ready)
-    row["peak_memory_gb"] = max(ready["peak_memory_gb"] for ready, _ in starts)
-    row["seconds_of_starts"] = [statistics.median(start) for start in seconds]
-    measured = [each for start in floors for each in start]
-    row["floor_seconds"] = statistics.median(measured) if measured else None
-    _relate(row, "step_over_floor", [statistics.median(start) for start in floors] if measured else None)
-    return row
-
-
-def _compare(row: Dict[str, Any], peer: Optional[Dict[str, Any]]) -> None:
-    """Add how a row's time relates to the peer's; None for the peer itself, and where there is none."""
-    _relate(row, "over_peer", peer["seconds_of_starts"] if peer and row is not peer else None)
-
-
-def _relate(row: Dict[str, Any], name: str, others: Optional[Sequence[float]]) -> None:
-    """Add the ratios of a row's time to others, start by start, and their median; None without others."""
-    ratios = [ours / other for ours, other in zip(row["seconds_of_starts"], others)] if others else None
-    row[f"{name}_of_starts"], row[name] = ratios, statistics.median(ratios) if ratios else None
-
-
-def table(rows: Sequence[Dict[str, Any]]) -> str:
-    """Lay out the rows in Markdown, a ratio as the median of the starts' with their range.
-
-    What was not measured is left empty.
-    """
-    lines = [HEADER]
-    for row in rows:
-        spread = _range(row["seconds_min"], row["seconds_max"])
-        cells = [
-            row["method"], row["mode"], _figure(row["seconds"]), spread,
-            *[_figure(row[key]) for key in ("images_per_second", "peak_memory_gb", "floor_seconds")],
-            *[_ratio(row[f"{key}_of_starts"]) for key in ("step_over_floor", "over_peer")],
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _figure(value: Optional[float]) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _range(least: float, most: float) -> str:
-    return f"{least:.2f}..{most:.2f}"
-
-
-def _ratio(of_starts: Optional[Sequence[float]]) -> str:
-    if of_starts is None:
-        return ""
-    return f"{statistics.median(of_starts):.2f} ({_range(min(of_starts), max(of_starts))})"
+    found.add_argument("--method", nargs="+", choices=tuple(METHODS), default=list(METHODS))
+    found.add_argument("--starts", type=count, default=3, help="processes of each row (default: 3)")
+    found.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    return found
 
 
 def main() -> int:
-    """Measure all rows and print the table."""
-    parser = command_line(__doc__ or "")
-    parser.add_argument("--peer-python", metavar="PATH", help="a Python that has PyTorch")
-    parser.add_argument("--starts", type=count, default=3, help="processes of each row (default: 3)")
-    parser.add_argument("--measure", nargs=2, metavar=("METHOD", "MODE"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    """Measure all rows and print a table for each network."""
+    options = parser().parse_args()
     if options.measure:
         serve_step(*options.measure)
         return 0
-    rows = measure(options.starts, options.repeats, find_peer(options.peer_python))
-    print(f"AllConv13, 32x32, batch 8 + 8, medians of {options.starts} x {options.repeats}\n{table(rows)}")
+    peer, low = find_peer(options.peer_python), has_bfloat16()
+    modes = options.peer_modes if low else without_bfloat16(options.peer_modes)
+    modes = usable_modes(peer, modes) if peer else []
+    rows: List[Dict[str, Any]] = []
+    for network in options.network:
+        own: List[Dict[str, Any]] = []
+        for method in options.method:
+            asked = commands(network, method, low, peer, modes)
+            own += measure(network, method, asked, options.starts, options.repeats)
+        (title, batch), shape = (NETWORKS[network].title, NETWORKS[network].batch), NETWORKS[network].shape
+        print(f"{title}, {shape[1]}x{shape[2]}, batch {batch} + {batch}, "
+              f"medians of {options.starts} x {options.repeats}\n{table(own)}\n")  # fmt: skip
+        rows += own
     write_json(options.json, rows)
     return 0
 

@@ -1,23 +1,19 @@
-"""AllConv13 as a Neural Rendering Model, written plainly in PyTorch: what ours is measured against.
+"""A Neural Rendering Model of a list of layers, written plainly in PyTorch: what ours is measured against.
 
-It computes what ``get_model("allconv13", ...)`` and its losses do, term by term (``peer_terms.py`` compares
-them), with PyTorch's own layers and functions. It needs PyTorch and nothing else.
+It computes what ``get_model`` and its losses do, term by term (``peer_terms.py`` compares them), with
+PyTorch's own layers and functions. It needs PyTorch and nothing else.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-#: feature maps, padding and whether a 2x2 max-pooling with dropout follows, a convolution each
-LAYERS = (
-    (128, 1, False), (128, 1, False), (128, 1, True),
-    (256, 1, False), (256, 1, False), (256, 1, True),
-    (512, 0, False), (256, 1, False), (128, 1, False),
-)  # fmt: skip
+from benchmarks.networks import Layer
+
 SLOPE, EPSILON = 0.1, 1e-5
 
 
@@ -54,20 +50,35 @@ class ZeroNorm(nn.Module):
 
 
 class TorchNRM(nn.Module):
-    """The network: images (B, 3, H, W) up to scores, and class codes (B, K) down to images.
+    """The network: images (B, C, H, W) up to scores, and class codes (B, K) down to images.
 
     The norms' shift bottom-up is the layers' bias b(l), which both branches share.
+
+    Args:
+        layers: the layers from the image upwards.
+        in_channels: C.
+        classes: K.
+        maxmin: add the Min branch.
+        dropout: rate behind every pooling, in place of the layers' own.
     """
 
-    def __init__(self, classes: int = 10, maxmin: bool = False, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        in_channels: int = 3,
+        classes: int = 10,
+        maxmin: bool = False,
+        dropout: Optional[float] = None,
+    ) -> None:
         super().__init__()
-        self.classes, self.dropout = classes, nn.Dropout(dropout)
-        inputs = [3] + [channels for channels, _, _ in LAYERS[:-1]]
-        outputs = [channels for channels, _, _ in LAYERS]
+        self.classes, self.layers = classes, tuple(layers)
+        self.dropouts = [layer.dropout if dropout is None else dropout for layer in layers]
+        outputs = [layer.channels for layer in layers]
+        inputs = [in_channels, *outputs[:-1]]
         self.signs = (1, -1) if maxmin else (1,)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, channels, 3, padding=pad, bias=False)
-            for before, (channels, pad, _) in zip(inputs, LAYERS)
+            nn.Conv2d(before, layer.channels, layer.kernel, padding=layer.pad, bias=False)
+            for before, layer in zip(inputs, layers)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(channels)) for channels in outputs)
         self.gains = nn.ModuleList(
@@ -79,7 +90,7 @@ class TorchNRM(nn.Module):
                 self.register_buffer(f"variance{branch}_{place}", torch.ones(channels))
         self.zero_norms = nn.ModuleList(ZeroNorm(channels, learn_shift=False) for channels in outputs)
         # of what is rendered onto the image and onto each layer; the last one is the class template's
-        self.render_norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in [3, *outputs])
+        self.render_norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in [in_channels, *outputs])
         self.zero_render_norms = nn.ModuleList(ZeroNorm(channels) for channels in outputs)
         self.classifier = nn.Linear(outputs[-1], classes)
 
@@ -89,7 +100,7 @@ class TorchNRM(nn.Module):
         states: List[Tensor] = []
         positions: List[Optional[Tensor]] = []
         moments: List[Tuple[Tensor, Tensor]] = []
-        for place, (_, _, pools) in enumerate(LAYERS):
+        for place, layer in enumerate(self.layers):
             x = self.convolutions[place](x)
             moments.append(_moments(x))
             x = functional.batch_norm(
@@ -99,23 +110,23 @@ class TorchNRM(nn.Module):
             x = sign * functional.leaky_relu(sign * x, SLOPE)
             states.append(_state(sign * x))
             positions.append(None)
-            if pools:
+            if layer.pools:
                 pooled = sign * functional.max_pool2d(sign * x, 2)
                 with torch.no_grad():
-                    positions[-1] = (sign * (x - _enlarge(pooled)) >= 0).float()
-                x = self.dropout(pooled)
+                    positions[-1] = (sign * (x - _enlarge(pooled, x.shape)) >= 0).to(x.dtype)
+                x = self._drop(pooled, place)
         return Inferred(self.classifier(x.mean((2, 3))), states, positions, moments)
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
-    def infer_zero(self, shape: torch.Size) -> List[Tensor]:
+    def infer_zero(self, shape: Sequence[int]) -> List[Tensor]:
         """States of a zero image at every layer: no gradient flows through them."""
         x = torch.zeros(1, *shape[1:])
         states = []
-        for place, (_, _, pools) in enumerate(LAYERS):
+        for place, layer in enumerate(self.layers):
             x = self.zero_norms[place](self.convolutions[place](x), self.biases[place])
             x = functional.leaky_relu(x, SLOPE)
             states.append(_state(x))
-            if pools:
+            if layer.pools:
                 x = functional.max_pool2d(x, 2)
         return states
 
@@ -125,9 +136,9 @@ class TorchNRM(nn.Module):
         moments = [_moments(template)]
         h = self._spread(self.render_norms[-1](template), inferred)
         masked = []
-        for place in reversed(range(len(LAYERS))):
-            if LAYERS[place][2]:
-                h = _enlarge(self.dropout(h))
+        for place in reversed(range(len(self.layers))):
+            if self.layers[place].pools:
+                h = _enlarge(self._drop(h, place), inferred.states[place].shape)
             h = h * inferred.states[place]
             masked.append(h)
             h = self._transpose(h, place, inferred.positions[place])
@@ -141,15 +152,19 @@ class TorchNRM(nn.Module):
         template = self.classifier.weight.sum(0)[None, :, None, None]
         h = self._spread(self.zero_render_norms[-1](template), inferred)
         masked = []
-        for place in reversed(range(len(LAYERS))):
-            if LAYERS[place][2]:
-                h = _enlarge(h)
+        for place in reversed(range(len(self.layers))):
+            if self.layers[place].pools:
+                h = _enlarge(h, states[place].shape)
             h = h * states[place]
             masked.append(h)
             if place:
                 h = self._transpose(h, place, inferred.positions[place])
                 h = self.zero_render_norms[place - 1](h)
         return masked[::-1]
+
+    def _drop(self, x: Tensor, place: int) -> Tensor:
+        rate = self.dropouts[place]
+        return functional.dropout(x, rate, self.training) if rate else x
 
     def _spread(self, template: Tensor, inferred: Inferred) -> Tensor:
         height, width = inferred.states[-1].shape[2:]
@@ -158,18 +173,23 @@ class TorchNRM(nn.Module):
     def _transpose(self, h: Tensor, place: int, position: Optional[Tensor]) -> Tensor:
         if position is not None:
             h = h * position
-        return functional.conv_transpose2d(h, self.convolutions[place].weight, padding=LAYERS[place][1])
+        return functional.conv_transpose2d(h, self.convolutions[place].weight, padding=self.layers[place].pad)
 
 
 def loss_terms(
-    net: TorchNRM, images: Tensor, labels: Optional[Tensor], targets: Optional[Tensor] = None
+    net: TorchNRM,
+    images: Tensor,
+    labels: Optional[Tensor],
+    zero_states: List[Tensor],
+    targets: Optional[Tensor] = None,
 ) -> Dict[str, Tensor]:
     """Every term of the objective, averaged over a batch.
 
     Args:
         net: the network.
-        images: (B, 3, H, W).
+        images: (B, C, H, W).
         labels: (B,); None for the unlabelled stream.
+        zero_states: ``TorchNRM.infer_zero``, which does not depend on the images.
         targets: the teacher's class probabilities (B, K); None: no consistency term.
     """
     inferred = [net.infer(images, branch) for branch in range(len(net.signs))]
@@ -178,7 +198,7 @@ def loss_terms(
     classes = logits.detach().argmax(1) if labels is None else labels
     code = functional.one_hot(classes, net.classes).float()
     rendered = [net.render(code, each) for each in inferred]
-    zero = net.render_zero(net.infer_zero(images.shape), inferred[0])
+    zero = net.render_zero(zero_states, inferred[0])
     q = sum(functional.softmax(each.logits, 1) for each in inferred) * share
     terms: Dict[str, Any] = {
         "reconstruction": sum(0.5 * share * functional.mse_loss(each.image, images) for each in rendered),
@@ -219,10 +239,13 @@ def _moments(x: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def _state(activation: Tensor) -> Tensor:
-    """1 where the activation is above zero, the slope elsewhere."""
+    """1 where the activation is above zero, the slope elsewhere, in the activation's type."""
     with torch.no_grad():
-        return torch.where(activation > 0, 1.0, SLOPE)
+        return torch.where(activation > 0, activation.new_ones(()), activation.new_full((), SLOPE))
 
 
-def _enlarge(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="nearest")
+def _enlarge(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Repeat every pixel 2x2; a last row or column that no window covers is filled with zeros."""
+    large = functional.interpolate(x, scale_factor=2, mode="nearest")
+    rows, columns = shape[2] - large.shape[2], shape[3] - large.shape[3]
+    return functional.pad(large, (0, columns, 0, rows)) if rows or columns else large

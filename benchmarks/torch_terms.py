@@ -13,8 +13,10 @@ from typing import Any, Dict
 
 import torch
 
-from benchmarks.peer_torch import METHODS, WEIGHTS
-from benchmarks.torch_nrm import TorchNRM, loss_terms
+from benchmarks.networks import CLASSES, METHODS, NETWORKS
+from benchmarks.peer_modes import PEER_MODES
+from benchmarks.torch_nrm import TorchNRM
+from benchmarks.torch_step import EVERY_WEIGHT, TorchPasses
 
 
 def read_arrays(folder: Path) -> Dict[str, torch.Tensor]:
@@ -28,22 +30,28 @@ def read_arrays(folder: Path) -> Dict[str, torch.Tensor]:
     return found
 
 
-def terms_and_gradients(method: str, arrays: Dict[str, torch.Tensor]) -> Dict[str, Any]:
-    """Terms of both streams, and the norm of every parameter's gradient."""
-    net = TorchNRM(maxmin=METHODS[method][0], dropout=0.0)
+def terms_and_gradients(
+    network: str, method: str, mode: str, arrays: Dict[str, torch.Tensor]
+) -> Dict[str, Any]:
+    """Terms of both streams, and the norm of every parameter's gradient.
+
+    Raises:
+        ValueError: a parameter that the network does not have.
+    """
+    measured, settings = NETWORKS[network], METHODS[method]
+    net = TorchNRM(measured.layers, measured.shape[0], CLASSES, settings.maxmin, dropout=0.0)
     state = {name[len("net.") :]: value for name, value in arrays.items() if name.startswith("net.")}
     unknown = net.load_state_dict(state, strict=False).unexpected_keys
     if unknown:
         raise ValueError(f"no parameter {unknown[0]}")
-    targets = arrays["targets"] if METHODS[method][1] else None
+    passes = TorchPasses(net, PEER_MODES[mode])
+    targets = arrays["targets"] if settings.teacher else None
+    zero_states = passes.zero_states(arrays["images.labelled"])
     found: Dict[str, Any] = {}
-    total = torch.zeros(())
     for stream, labels in (("unlabelled", None), ("labelled", arrays["labels"].long())):
-        terms = loss_terms(net, arrays[f"images.{stream}"], labels, targets)
+        terms = passes.terms(arrays[f"images.{stream}"], labels, zero_states, targets)
         found[stream] = {name: term.item() for name, term in terms.items()}
-        for name, term in terms.items():
-            total = total + WEIGHTS[name] * term
-    total.backward()
+        sum(EVERY_WEIGHT[name] * term for name, term in terms.items()).backward()
     found["gradients"] = {
         name: each.grad.norm().item() for name, each in net.named_parameters() if each.grad is not None
     }
@@ -51,4 +59,4 @@ def terms_and_gradients(method: str, arrays: Dict[str, torch.Tensor]) -> Dict[st
 
 
 if __name__ == "__main__":
-    print(json.dumps(terms_and_gradients(sys.argv[1], read_arrays(Path(sys.argv[2])))))
+    print(json.dumps(terms_and_gradients(*sys.argv[1:4], read_arrays(Path(sys.argv[4])))))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +15,11 @@ from commands import end_of
 from fakes import ROOT
 from mxnet.gluon import HybridBlock, nn
 
-from benchmarks import devices, methods_step, network, peer_terms, profile_step, step, summary
+from benchmarks import devices, methods_step, network, profile_step, summary
 from benchmarks.__main__ import BENCHMARKS, chosen
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.floor import convolution_calls, floor_run
 from benchmarks.harness import BenchmarkError, Child, last_line, read_json, write_json
-from benchmarks.peer_torch import METHODS
 from benchmarks.recipe_step import recipe_step
 from benchmarks.timing import spread, take_turns
 from gluon_nrm.losses import TERMS, Objective
@@ -165,39 +161,6 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
     assert (tmp_path / "profile.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_rows_of_a_step_and_their_summary() -> None:
-    def rounds(*seconds: float, **more: float) -> List[Dict[str, float]]:
-        return [{"step_seconds": each, **more} for each in seconds]
-
-    ours = [
-        ({"peak_memory_gb": 1.25}, rounds(3.0, 2.0, 4.0, floor_seconds=2.0)),
-        ({"peak_memory_gb": 1.5}, rounds(3.0, 3.5, 4.0, floor_seconds=2.5)),
-    ]
-    row = step._row("nrm_rpn", "hybridised", ours)
-    assert row["seconds"] == 3.25 and row["floor_seconds"] == 2.25 and row["peak_memory_gb"] == 1.5
-    assert row["step_over_floor_of_starts"] == [1.5, 1.4] and row["images_per_second"] == 16 / 3.25
-    peer = step._row("nrm_rpn", step.PEER, [({"peak_memory_gb": 1.0}, rounds(each)) for each in (4.0, 5.0)])
-    for each in (row, peer):
-        step._compare(each, peer)
-    assert row["over_peer_of_starts"] == [0.75, 0.7] and peer["over_peer"] is None
-    assert step.table([row, peer]).splitlines()[2:] == [
-        "| NRM + RPN | hybridised | 3.25 | 2.00..4.00 | 4.92 | 1.50 | 2.25 | 1.45 (1.40..1.50) "
-        "| 0.72 (0.70..0.75) |",
-        "| NRM + RPN | PyTorch | 4.50 | 4.00..5.00 | 3.56 | 1.00 |  |  |  |",
-    ]
-    terms = {"method": "NRM + RPN", "terms": 1e-6, "gradients": 1e-3}
-    lines = summary.table({"step": [row], "profile_step": [profiled()], "peer_terms": [terms]}).splitlines()
-    assert "4.92 images/s, 1.50 GB, step / floor 1.45, ours / PyTorch 0.72" in lines[2]
-    assert "convolutions 70 %" in lines[3] and "terms 1.0e-06" in lines[4]
-
-
-def test_a_step_without_a_peer() -> None:
-    row = step._row("nrm_rpn", step.BFLOAT16, [({"peak_memory_gb": 1.0}, [{"step_seconds": 2.0}])])
-    step._compare(row, None)
-    line = "| NRM + RPN | hybridised, bfloat16 | 2.00 | 2.00..2.00 | 8.00 | 1.00 |  |  |  |"
-    assert step.table([row]).splitlines()[2] == line
-
-
 def test_ratios_of_the_methods_steps() -> None:
     """Medians by hand: 20 ms with 32 images, 50 ms with 64: 2.5 times, 1.25 times per image."""
     seconds = {"Supervised only": [0.02, 0.01, 0.03], "Pi model": [0.05, 0.04, 0.09]}
@@ -238,37 +201,6 @@ def test_the_command_refuses_what_it_does_not_know() -> None:
     asked = end_of(benchmarks_main, "benchmarks", "--only", "spede")
     assert asked.returncode == 2 and asked.stderr.startswith("error: --only: no benchmark 'spede'")
     assert end_of(benchmarks_main, "benchmarks", "--repeats", "0").returncode == 2
-
-
-def test_without_pytorch(tmp_path: Path) -> None:
-    """No row for the peer, one line that says how to get it, and no failure."""
-    bare = tmp_path / "python"
-    bare.write_text("#!/bin/sh\nexit 1\n")
-    bare.chmod(0o755)
-    options = ("--only", "peer_terms", "--peer-python", str(bare), "--out", str(tmp_path))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PEER_PYTHON": ""}
-    command = [sys.executable, "-m", "benchmarks", *options]
-    asked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
-    assert asked.returncode == 0, asked.stderr
-    lines = asked.stderr.strip().splitlines()
-    assert len(lines) == 1
-    assert re.match(r"no row for PyTorch: .*pip install \"gluon_nrm\[peers\]\"", lines[0])
-    assert read_json(tmp_path / "peer_terms.json") == []
-    assert step.find_peer(str(tmp_path / "nothing")) is None
-
-
-def test_differences_of_terms() -> None:
-    assert peer_terms.difference({"a": 1.0, "b": 1e-9}, {"a": 1.1, "b": 2e-9}) == pytest.approx(0.1 / 1.1)
-    with pytest.raises(BenchmarkError, match="not in both: b"):
-        peer_terms.difference({"a": 1.0, "b": 1.0}, {"a": 1.0})
-
-
-def test_methods_of_both_sides_are_the_same() -> None:
-    from benchmarks import peer_torch, step_methods
-
-    assert {name: tuple(each) for name, each in step_methods.METHODS.items()} == METHODS
-    weights = dict(step_methods.WEIGHTS, consistency=step_methods.CONSISTENCY)
-    assert weights == peer_torch.WEIGHTS and step_methods.BATCH == peer_torch.BATCH
 
 
 def test_two_workers_and_a_server_by_hand() -> None:

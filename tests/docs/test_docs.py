@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes import ROOT
 
-from benchmarks import devices, network, step
+from benchmarks import devices, network, step_table
 from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
 from benchmarks.photos import compare
@@ -114,7 +114,7 @@ def mean_and_std(values: np.ndarray) -> str:
 def test_the_speed_of_a_step_is_what_was_measured() -> None:
     for name, folder in (("step.py", "."), ("step.py, AVX2", "avx2")):
         rows = read_json(ROOT / "results" / folder / "step.json")
-        assert between("results/README.md", f"table: benchmarks/{name}") == step.table(rows)
+        assert between("results/README.md", f"table: benchmarks/{name}") == step_table.table(rows)
 
 
 def test_the_speed_of_exports_is_what_was_measured() -> None:

@@ -96,11 +96,6 @@ class Child:
         command: what to run.
         environment: its own environment variables, which come before those of this process.
 
-    Attributes:
-        ready: what the process said when it was.
-
-    Raises:
-        BenchmarkError: the process ended before that.
     """
 
     def __init__(self, command: Sequence[str], **environment: str) -> None:
@@ -109,10 +104,18 @@ class Child:
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**child_environment(), **environment},
         )  # fmt: skip
-        self.ready = self._answer()
+        self._ready: Optional[Dict[str, Any]] = None
+
+    @property
+    def ready(self) -> Dict[str, Any]:
+        """Wait until the process is ready, and return what it said then. Raises BenchmarkError if it ends."""
+        if self._ready is None:
+            self._ready = self._answer()
+        return self._ready
 
     def ask(self) -> Dict[str, Any]:
         """Have one measurement taken and return it. Raises BenchmarkError if the process ends."""
+        assert self.ready is not None
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended, which shows in its answer
             self._process.stdin.write("\n")

@@ -107,7 +107,7 @@ def measure(network: str, method: str, asked: Commands, starts: int, rounds: int
 
 
 def _start(asked: Commands, threads: Sequence[int], rounds: int) -> Dict[Tuple[str, int], Start]:
-    """Start a process for every row and number of threads, and let them take turns."""
+    """Start a process for every row and number of threads; when all are ready, let them take turns."""
     with ExitStack() as stack:
         children = {}
         for mode, command in asked.items():

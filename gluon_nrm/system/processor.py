@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Dict, Set
+from typing import Dict, Optional, Set
 
 from gluon_nrm.system.job_variables import WORKERS_HERE
 
@@ -74,6 +74,22 @@ def has_instructions(name: str) -> bool:
         return f" {name} " in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
+
+
+def precision_warning(dtype: str) -> Optional[str]:
+    """Warn of a precision that is not faster than float32 on this processor.
+
+    Without instructions for bfloat16 (AVX512_BF16 or AMX), oneDNN 2.4.4 converts every value to float32.
+
+    Args:
+        dtype: the recipe's ``train.dtype``.
+    """
+    if dtype != "bfloat16" or any(map(has_instructions, ("avx512_bf16", "amx_bf16"))):
+        return None
+    return (
+        "train.dtype: bfloat16 is no faster on this processor, which has no instructions for it "
+        "(avx512_bf16 or amx_bf16); use float32"
+    )
 
 
 def _ask_for_tiles() -> bool:

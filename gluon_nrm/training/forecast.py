@@ -14,6 +14,7 @@ from gluon_nrm.recipe import Recipe
 from gluon_nrm.recipe.terms import RENDERING
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
+from gluon_nrm.system.processor import precision_warning
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.progress import format_duration
 from gluon_nrm.training.step_cost import BUDGET, Costs, Watch, batch_images, measure_steps, peak_memory
@@ -66,9 +67,11 @@ def forecast(
             parts = assemble(recipe, contexts, hybridise, noise=True)
         if parts.dataset.skipped.number:
             lines.append(f"skipped  {parts.dataset.skipped}")
-        warning = size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape)
-        if warning:
-            lines.append(f"warning  {warning}")
+        warnings = (
+            size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape),
+            precision_warning(recipe.train.dtype),
+        )
+        lines += [f"warning  {warning}" for warning in warnings if warning]
         costs = measure_steps(parts, watch)
     return "\n".join([*lines, *_describe(parts, costs)])
 

@@ -101,9 +101,10 @@ def test_a_child_measures_when_it_is_asked() -> None:
     assert child.ready == {"ready": True}
     assert [child.ask()["number"] for _ in range(3)] == [1, 2, 3]
     child.close()
-    for run in (Child, last_line):
+    failing = [sys.executable, "-c", "import sys; sys.exit(3)"]
+    for run in (lambda: Child(failing).ready, lambda: last_line(failing)):
         with pytest.raises(BenchmarkError, match=r"-c import sys; sys.exit\(3\): ended with code 3"):
-            run([sys.executable, "-c", "import sys; sys.exit(3)"])
+            run()
 
 
 def test_a_child_that_ends_when_it_is_asked() -> None:

@@ -19,6 +19,7 @@ from benchmarks.peer_modes import PEER_MODES
 from gluon_nrm.layers.architecture import architecture_of
 from gluon_nrm.models import get_architecture
 from gluon_nrm.recipe.load import load_recipe
+from gluon_nrm.system.processor import INSTRUCTIONS
 
 Row = Dict[str, Any]
 
@@ -131,10 +132,10 @@ def test_modes_that_cannot_run_are_named(tmp_path: Path, capsys: pytest.CaptureF
 def test_without_instructions_for_bfloat16(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(find_peer.INSTRUCTIONS, raising=False)
+    monkeypatch.delenv(INSTRUCTIONS, raising=False)
     monkeypatch.setattr(find_peer, "has_instructions", {"avx512_bf16"}.__contains__)
     assert find_peer.has_bfloat16()
-    monkeypatch.setenv(find_peer.INSTRUCTIONS, "AVX2")
+    monkeypatch.setenv(INSTRUCTIONS, "AVX2")
     assert not find_peer.has_bfloat16()
     assert find_peer.without_bfloat16(list(PEER_MODES)) == ["eager", "compiled", "compiled_channels_last"]
     assert capsys.readouterr().err.startswith("no rows in bfloat16: the processor has no flag avx512_bf16")

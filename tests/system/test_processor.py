@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import mxnet as mx
+import pytest
+from fakes import ROOT
 from needs import needs_bfloat16
 
-from gluon_nrm.system.processor import has_instructions, usable_cores
+from gluon_nrm.recipe import load_recipe
+from gluon_nrm.runs.open_run import RunFolder
+from gluon_nrm.system import processor
+from gluon_nrm.system.processor import has_instructions, precision_warning, usable_cores
+from gluon_nrm.training.assemble import assemble
+from gluon_nrm.training.fit import opening_lines
 
 VARIABLES = ("OMP_NUM_THREADS", "MXNET_USE_OPERATOR_TUNING", "DNNL_MAX_CPU_ISA")
 
@@ -59,3 +69,24 @@ def test_tiles_are_asked_for_where_they_are_and_the_variable_does_not_stay() -> 
     assert 0 < float(error) < 0.02  # 8 bits of mantissa
     allowed, left, error = run(TILES, DNNL_MAX_CPU_ISA="AVX512_CORE").split()
     assert (allowed, left) == ("False", "True")  # the user's own choice stands
+
+
+def test_bfloat16_without_instructions_for_it_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(processor, "has_instructions", {"avx512bw"}.__contains__)
+    parts = assemble(load_recipe(ROOT / "recipes" / "digits_supervised.yaml"), [mx.cpu(0)])
+    run = RunFolder(tmp_path)
+    assert not any("train.dtype" in line for line in opening_lines(parts, run, 0))
+    low = replace(parts.recipe, train=replace(parts.recipe.train, dtype="bfloat16"))
+    lines = opening_lines(replace(parts, recipe=low), run, 0)
+    assert [line for line in lines if "train.dtype" in line] == [
+        "warning  train.dtype: bfloat16 is no faster on this processor, which has no instructions for it "
+        "(avx512_bf16 or amx_bf16); use float32"
+    ]
+
+
+@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
+def test_bfloat16_with_instructions_for_it(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "has_instructions", {flag}.__contains__)
+    assert precision_warning("bfloat16") is None and precision_warning("float32") is None

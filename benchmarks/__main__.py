@@ -26,6 +26,7 @@ BENCHMARKS: Dict[str, List[str]] = {
     "peer_terms": [],
     "profile_step": ["--plot", "{out}/profile_step.png"],
     "input": [],
+    "end_to_end": [],
     "engines": [],
     "maxmin": [],
     "shake": ["shake_resnext29_2x4x64d", "shake_resnet26_2x32d", "--batch", "16"],

@@ -58,6 +58,15 @@ def _input(found: Any) -> List[Line]:
     return [Line(name, shown(figures), INPUT_AIMS.get(name, "")) for name, figures in found.items()]
 
 
+def _end_to_end(found: Any) -> List[Line]:
+    beside = ", ".join(f"{name} {100 * share:.1f} %" for name, share in found["shares"].items())
+    return [
+        Line("first step", f"{found['first_step_at']:.2f} s from the start of Python"),
+        Line("epochs", f"{beside} of their time"),
+        Line(found["recipe"], f"{found['wall']:.1f} s, the whole run"),
+    ]
+
+
 def _engines(rows: Any) -> List[Line]:
     return [
         Line(
@@ -149,6 +158,7 @@ def _likelihood(found: Any) -> List[Line]:
 
 SUMMARIES: Dict[str, Callable[[Any], List[Line]]] = {
     "step": _step, "peer_terms": _peer_terms, "profile_step": _profile, "input": _input,
+    "end_to_end": _end_to_end,
     "engines": _engines, "maxmin": _maxmin,
     "shake": _shake, "gibbs": _gibbs, "inference": _inference, "folding": _folding, "network": _network,
     "devices": _devices, "sampled_step": _sampled_step, "methods_step": _methods_step,

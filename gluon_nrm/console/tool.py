@@ -78,13 +78,21 @@ def run_tool(main: Callable[[Sequence[str]], int], arguments: Optional[Sequence[
             code = _call(main, sys.argv[1:] if arguments is None else arguments, interrupt)
         except KeyboardInterrupt:  # one that came while the first was dealt with
             code = INTERRUPTED
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                _let_go(stream)
-        if code and _is_worker():
-            # in order, MXNet would wait for all other workers, which may wait for this one
-            os._exit(code)
+            _leave_job(code)
+        _leave_job(code)
+        _let_go_of_streams()
     raise SystemExit(code)
+
+
+def _leave_job(code: int) -> None:
+    """End a worker that failed, at once.
+
+    In order, MXNet would wait for all other workers, which may wait for this one. It waits when the kvstore
+    is freed, so call this while the error is handled: its frames hold the kvstore.
+    """
+    if code and _is_worker():
+        _let_go_of_streams()
+        os._exit(code)
 
 
 def _call(main: Callable[[Sequence[str]], int], arguments: Sequence[str], interrupt: Interrupt) -> int:
@@ -95,26 +103,31 @@ def _call(main: Callable[[Sequence[str]], int], arguments: Sequence[str], interr
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except NRMError as error:
-        say(f"error: {error}")
-        return error.exit_code
-    except KeyboardInterrupt as stop:
-        say("interrupted")
-        return getattr(stop, "exit_code", INTERRUPTED)
-    except BrokenPipeError:
+    except (Exception, KeyboardInterrupt) as problem:
+        code = _report(problem, interrupt)
+        _leave_job(code)
+        return code
+
+
+def _report(problem: BaseException, interrupt: Interrupt) -> int:
+    """Print an error as a user should read it, and return its exit code; a bug is raised again."""
+    if isinstance(problem, NRMError):
+        say(f"error: {problem}")
+        return problem.exit_code
+    if isinstance(problem, BrokenPipeError):
         return PIPE_CLOSED
-    except Exception as problem:
-        if interrupt.came:  # a library has made another error of it
-            say("interrupted")
-            return INTERRUPTED
-        # errors of files name them: this one is of what was printed
-        if isinstance(problem, OSError) and problem.errno in _FULL and problem.filename is None:
-            say(f"error: cannot write the output: {problem.strerror}; free some space and start again")
-            return NRMError.exit_code
-        if not _is_worker():
-            raise
-        traceback.print_exc()
-        return 1
+    # after Ctrl-C, a library may have made another error of it
+    if isinstance(problem, KeyboardInterrupt) or interrupt.came:
+        say("interrupted")
+        return getattr(problem, "exit_code", INTERRUPTED)
+    # errors of files name them: this one is of what was printed
+    if isinstance(problem, OSError) and problem.errno in _FULL and problem.filename is None:
+        say(f"error: cannot write the output: {problem.strerror}; free some space and start again")
+        return NRMError.exit_code
+    if not _is_worker():
+        raise problem
+    traceback.print_exc()
+    return 1
 
 
 def _exit_code(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
@@ -146,12 +159,13 @@ def _is_lost(stream: TextIO) -> bool:
     return False
 
 
-def _let_go(stream: TextIO) -> None:
-    """Redirect a lost stream to the null device, or it would change the exit code when Python shuts down."""
-    if _is_lost(stream):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
+def _let_go_of_streams() -> None:
+    """Redirect lost streams to the null device, or they would change the exit code when Python shuts down."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and _is_lost(stream):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
 def _is_worker() -> bool:

@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, List, Sequence
 
 import pytest
 from fakes import ROOT
 from short_runs import SUPERVISED
 
 from gluon_nrm.console.tool import run_tool
+from gluon_nrm.errors import RecipeError, Stopped
 from gluon_nrm.runs import restore_networks
 from gluon_nrm.runs import run_data as run_data_module
 from gluon_nrm.training.loop import Loop
@@ -130,3 +132,34 @@ def test_an_ignored_one_stays_ignored() -> None:
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (5, "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"), [(Stopped(2), 130), (RecipeError("no"), 2), (ZeroDivisionError(), 1)]
+)
+def test_a_worker_ends_before_its_kvstore_is_freed(
+    problem: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MXNet's store, which lives in the frames of the error, waits for all other workers when it is freed."""
+    left: List[Any] = []
+
+    class Store:
+        pass
+
+    def main(arguments: Sequence[str]) -> int:
+        store = Store()
+        left.append(weakref.ref(store))
+        raise problem
+
+    class Left(BaseException):
+        """In place of the end of the process."""
+
+    def leave(number: int) -> None:
+        left.append((number, left[0]() is not None))
+        raise Left
+
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(Left):
+        run_tool(main, [])
+    assert left[1:] == [(code, True)]

@@ -28,6 +28,7 @@ from jobs import (
 )
 from short_runs import FULL, SUPERVISED, TEMPORAL, VAT, newest, no_pictures, recipe
 
+from gluon_nrm.distributed.supervise import AFTER_INTERRUPT
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_folder import RunFolder
 from gluon_nrm.training.fit import fit
@@ -206,10 +207,11 @@ def test_ctrl_c_in_an_epoch_changes_nothing(tmp_path: Path) -> None:
     with started(tmp_path, command, PYTHONPATH=str(ROOT)) as process:
         # its checkpoint too: a Ctrl-C before that stops between two epochs
         wait_for(lambda: list(tmp_path.glob("runs/short-s0/checkpoints/LAST")), process)
-        everything = descendants(process.pid)
+        everything, asked = descendants(process.pid), time.monotonic()
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 130 and gone(everything), said
+    assert time.monotonic() - asked < AFTER_INTERRUPT  # no worker had to be killed
     # saved after the step at which both stopped, and the command to go on is the job's
     stopped = re.search(r"\[worker 0\] stopped after step (\d+); to go on: (.*)\n", said)
     assert stopped is not None and stopped.group(2).split()[1:] == command[1:]

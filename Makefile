@@ -61,7 +61,7 @@ test: install-dev
 	$(BIN)/python -m mypy gluon_nrm tools benchmarks
 	$(BIN)/python -m mypy --config-file tests/mypy.ini tests
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # Failing cases are kept in fuzz-findings/. ARGS="--replay fuzz-findings/NAME" reads one again.
 fuzz: install-dev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import List
+from typing import Any
 
 import pytest
 
@@ -19,13 +19,12 @@ tune()
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
-#: Files whose tests start several processes each. They run one after another, so that no two share the cores.
-JOBS = ("test_distributed", "test_fuzz", "test_kills", "test_launch", "test_members", "test_orphans")
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out whole files by ``LongestFirst`` with ``pytest -n 2 --dist loadfile``."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from dealing import LongestFirst
 
-def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Keep the tests of a file, which share fixtures, on one worker of ``pytest -n 2 --dist loadgroup``."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "jobs" if item.path.stem in JOBS else str(item.path.relative_to(config.rootpath))
-            item.add_marker(pytest.mark.xdist_group(group))
+    return LongestFirst(config, log)

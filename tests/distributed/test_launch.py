@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Sequence
 
 import pytest
 from commands import run_here
@@ -39,6 +40,7 @@ from gluon_nrm.distributed.launch import task_addresses
 from gluon_nrm.distributed.plan import Job, plan
 from gluon_nrm.distributed.process_monitor import LEFT_ALONE
 from gluon_nrm.distributed.task import Task, expand, find_task
+from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import DistributedError
 from gluon_nrm.training import fit as fit_module
 
@@ -193,17 +195,23 @@ def test_a_worker_that_fails_is_shown(tmp_path: Path) -> None:
     assert sorted(done.stdout.splitlines()) == ["[worker 0] hello", "[worker 1] hello"]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--set", "train.batch_labelled=5"], "batch_labelled: 5 images do not divide over 2 devices .1 of"),
-        (["--kvstore", "dist_async"], "optimiser.phases: 2 of them, but the servers' optimiser"),
-    ],
-)
-def test_training_that_is_refused(words: List[str], message: str, tmp_path: Path) -> None:
+def test_training_that_is_refused(tmp_path: Path) -> None:
+    """By all workers, when they have joined the job; other refusals are those of the checks' own tests."""
     (tmp_path / "short.yaml").write_text(FULL)
     standard = ["short.yaml", "--kvstore", "dist_sync", "--devices", "cpu"]
-    refused(train_with(2, tmp_path, *standard, *words), message)
+    done = train_with(2, tmp_path, *standard, "--set", "train.batch_labelled=5")
+    refused(done, "batch_labelled: 5 images do not divide over 2 devices .1 of")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_dist_async_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a worker that is alone in a job of its own making."""
+    (tmp_path / "short.yaml").write_text(FULL)
+    monkeypatch.setenv("DMLC_PS_ROOT_URI", "127.0.0.1")
+    monkeypatch.setattr(fit_module, "connect", lambda kvstore: Workers())
+    done = run_here("train", "short.yaml", "--kvstore", "dist_async", "--devices", "cpu", folder=tmp_path)
+    message = "optimiser.phases: 2 of them, but the servers' optimiser"
+    assert done.returncode == 2 and message in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -229,47 +237,45 @@ def test_training_that_is_refused_before_the_job_is_joined(
 
 
 # other differences are those of tests/distributed/test_workers.py
-@pytest.mark.parametrize("difference", ["commit", "recipe"])
-def test_workers_that_differ(difference: str, tmp_path: Path) -> None:
+def test_workers_that_differ(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SUPERVISED)
     code = (
-        "import os, sys\n"
+        "import os\n"
         "from gluon_nrm.recipe import load_recipe\n"
         "from gluon_nrm.console.tool import run_tool\n"
-        "from gluon_nrm.training import fit as module\n"
-        "second = os.environ['GLUON_NRM_WORKER'] == '1'\n"
-        "describe = module.describe_environment\n"
-        "if second and sys.argv[1] != 'recipe':\n"
-        "    module.describe_environment = lambda: {**describe(), sys.argv[1]: 'another'}\n"
+        "from gluon_nrm.training.fit import fit\n"
         "changes = ['train.kvstore=dist_sync']\n"
-        "if second and sys.argv[1] == 'recipe':\n"
+        "if os.environ['GLUON_NRM_WORKER'] == '1':\n"
         "    changes.append('data.shift=0')\n"
-        "run_tool(lambda _: module.fit(load_recipe('short.yaml', changes), devices='cpu') and 0)\n"
+        "run_tool(lambda _: fit(load_recipe('short.yaml', changes), devices='cpu') and 0)\n"
     )
     (tmp_path / "own.py").write_text(code)
-    done = launch(tmp_path, "-n", "2", PYTHON, "own.py", difference, PYTHONPATH=str(ROOT))
+    done = launch(tmp_path, "-n", "2", PYTHON, "own.py", PYTHONPATH=str(ROOT))
     host = re.escape(socket.gethostname())
-    key, value = (difference, "another") if difference != "recipe" else ("recipe hash", r"\w{12}")
-    message = rf"workers differ: {key} is \S+ on worker 0 \({host}\), {value} on worker 1 \({host}\)"
-    refused(done, message)
+    refused(
+        done, rf"workers differ: recipe hash is \S+ on worker 0 \({host}\), \w{{12}} on worker 1 \({host}\)"
+    )
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_worker_without_a_job(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SUPERVISED)
-    command = [*TRAIN, "short.yaml", "--kvstore", "dist_sync"]
-    outside = subprocess.run(command, cwd=tmp_path, env=shell(), capture_output=True, text=True)
-    refused(outside, "'dist_sync' needs a scheduler and servers")
+    words = ["short.yaml", "--kvstore", "dist_sync"]
+    for more, message in (
+        ([], "'dist_sync' needs a scheduler and servers"),
+        (["--dry-run"], "a forecast is of one process"),
+    ):
+        outside = run_here("train", *words, *more, folder=tmp_path)
+        assert outside.returncode == 2 and message in outside.stderr, outside.stderr
     variables = {
         "DMLC_ROLE": "worker", "DMLC_PS_ROOT_URI": "127.0.0.1", "DMLC_PS_ROOT_PORT": str(free_port()),
         "DMLC_NUM_WORKER": "1", "DMLC_NUM_SERVER": "1", "GLUON_NRM_PATIENCE": "0.5",
     }  # fmt: skip
+    command, environment = [*TRAIN, *words], shell(**variables)
     lost = subprocess.run(
-        command, cwd=tmp_path, env=shell(**variables), capture_output=True, text=True, timeout=PATIENCE
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     refused(lost, r"no scheduler answers at 127.0.0.1:\d+ \(Connection refused\)")
-    dry = subprocess.run([*command, "--dry-run"], cwd=tmp_path, env=shell(), capture_output=True, text=True)
-    refused(dry, "a forecast is of one process")
 
 
 def test_waiting_for_the_scheduler(listening: int) -> None:
@@ -351,21 +357,36 @@ def test_addresses_of_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert address_towards("127.0.0.2") == "127.0.0.1"
 
 
-@pytest.mark.parametrize(
-    "names",
-    [("SLURM_PROCID", "SLURM_NTASKS"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")],
-)
-def test_tasks_take_their_roles_from_their_ranks(names: List[str], tmp_path: Path) -> None:
+def run_as_tasks(
+    folder: Path, rank: str, size: str, command: Sequence[str]
+) -> List[subprocess.CompletedProcess]:
+    """Run the same command as both tasks of a batch system that names rank and size by these variables."""
+    common = {size: "2", "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "127.0.0.1"}
+    with started(folder, command, **common, **{rank: "1"}) as second, started(
+        folder, command, **common, **{rank: "0"}
+    ) as first:
+        both = (first, second)
+        said = [process.communicate(timeout=PATIENCE) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    return [subprocess.CompletedProcess(command, 0, *each) for each in said]
+
+
+def test_tasks_take_their_roles_from_their_ranks(tmp_path: Path) -> None:
     """Every task runs the same command."""
     (tmp_path / "short.yaml").write_text(SUPERVISED)
     command = [*LAUNCH, *TRAIN, "short.yaml", "--kvstore", "dist_sync", "--devices", "cpu"]
-    common = {names[1]: "2", "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "127.0.0.1"}
-    with started(tmp_path, command, **common, **{names[0]: "1"}) as second, started(
-        tmp_path, command, **common, **{names[0]: "0"}
-    ) as first:
-        said = [process.communicate(timeout=PATIENCE)[1] for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), said
-    assert "[worker 0] finished: runs/short-s0\n" in said[0] and "worker 0" not in said[1]
+    first, second = run_as_tasks(tmp_path, "SLURM_PROCID", "SLURM_NTASKS", command)
+    assert "[worker 0] finished: runs/short-s0\n" in first.stderr and "worker 0" not in second.stderr
+
+
+def test_tasks_of_mpirun_take_their_roles_from_their_ranks(tmp_path: Path) -> None:
+    tasks = run_as_tasks(tmp_path, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", [*LAUNCH, *SAY])
+    for rank, task in enumerate(tasks):
+        (line,) = task.stdout.splitlines()
+        assert line.startswith(f"[worker {rank}] ")
+        variables = dict(ast.literal_eval(line.partition("] ")[2]))
+        assert variables["DMLC_ROLE"] == "worker" and variables["DMLC_NUM_WORKER"] == "2"
+    assert len({task.stdout.partition("DMLC_PS_ROOT_PORT")[2][:12] for task in tasks}) == 1
 
 
 def test_a_task_whose_worker_is_killed_ends_the_others(tmp_path: Path) -> None:

@@ -116,7 +116,14 @@ ENVIRONMENT = {"gluon_nrm": "0.1", "commit": "abc", "uncommitted_changes": False
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("gluon_nrm", "0.2"), ("uncommitted_changes", True), ("mxnet", "3"), ("numpy", None)]
+    ("key", "value"),
+    [
+        ("gluon_nrm", "0.2"),
+        ("commit", "def"),
+        ("uncommitted_changes", True),
+        ("mxnet", "3"),
+        ("numpy", None),
+    ],
 )
 def test_software_that_differs(key: str, value: Any) -> None:
     def work(workers: Workers) -> str:

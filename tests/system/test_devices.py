@@ -79,6 +79,10 @@ def test_check_batch() -> None:
         check_batch("train.batch_labelled", 7, cpus(0, 1))
     with pytest.raises(DeviceError, match="1 images"):
         check_batch("train.batch_labelled", 1, cpus(0, 1))
+    with pytest.raises(
+        DeviceError, match=r"5 images do not divide over 4 devices \(2 of each of 2 workers\)"
+    ):
+        check_batch("train.batch_labelled", 5, cpus(0, 1), workers=2)
 
 
 class Features:

@@ -1,12 +1,15 @@
-"""Inference: an exported network in MXNet, in onnxruntime and in int8, the network itself, and the plain CNN.
+"""Inference: an exported network in MXNet, onnxruntime and int8, the network itself, the plain CNN, PyTorch.
 
-    PYTHONPATH=. python benchmarks/inference.py [NETWORK ...] [--rounds 3] [--repeats 15] [--json FILE]
+    PYTHONPATH=. python benchmarks/inference.py [NETWORK ...] [--rounds 3] [--repeats 15] [--peer-python PATH]
+        [--peer-modes eager compiled ...] [--json FILE]
 
 The plain CNN has the same layers and nothing of the NRM: for AllConv13 Gluon's own blocks, for a traced
 network the one that it was made from. A Max-Min network computes two branches, and so does its export of
-the mixture; its export of one branch should be as fast as the plain CNN. All are hybridised, run in inference
-mode from NumPy arrays to NumPy arrays, and each is timed in a process of its own, in turns. All cores are
-used unless OMP_NUM_THREADS says otherwise. Weights are random.
+the mixture; its export of one branch should be as fast as the plain CNN. Ours are hybridised and run in
+inference mode from NumPy arrays to NumPy arrays. Where a Python with PyTorch is found, it runs AllConv13's
+plain CNN too: eager, compiled, in channels last, and under autocast to bfloat16 where the processor has
+instructions for it. Each row is timed in a process of its own, in turns. All cores are used unless
+OMP_NUM_THREADS says otherwise. Weights are random.
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from benchmarks.harness import command_line, count, measure_in_child, write_json
+from benchmarks.find_peer import add_peer_options, find_peer, has_bfloat16, usable_modes, without_bfloat16
+from benchmarks.harness import command_line, count, last_line, measure_in_child, write_json
+from benchmarks.networks import NETWORKS as OF_LAYERS
+from benchmarks.peer_modes import PEER_MODES
 from gluon_nrm.console.tool import run_tool
 
 #: name of the network -> (side of its images, outputs exported)
@@ -121,11 +127,24 @@ def measure(name: str, kind: str, folder: Path, batch: int, repeats: int) -> Lis
     return seconds[2:]
 
 
-def compare(name: str, batch: int, kinds: Sequence[str], folder: Path, options: Any) -> List[Dict[str, Any]]:
+def peers(name: str, python: Optional[str], modes: Sequence[str]) -> Dict[str, List[str]]:
+    """Names of PyTorch's rows of a network, and the command of each, without batch and repetitions."""
+    if python is None or name not in OF_LAYERS:
+        return {}
+    file = str(Path(__file__).with_name("torch_inference.py"))
+    return {f"PyTorch, {PEER_MODES[mode].title}": [python, file, name, mode] for mode in modes}
+
+
+def compare(
+    name: str, batch: int, kinds: Sequence[str], folder: Path, others: Dict[str, List[str]], options: Any
+) -> List[Dict[str, Any]]:
     """Medians of all that is measured of one network, in turns."""
-    found: Dict[str, List[float]] = {kind: [] for kind in kinds}
+    found: Dict[str, List[float]] = {kind: [] for kind in [*kinds, *others]}
     for _ in range(options.rounds):
         for kind, seconds in found.items():
+            if kind in others:
+                seconds += json.loads(last_line([*others[kind], str(batch), str(options.repeats)]))
+                continue
             arguments = (name, kind, str(folder), str(batch), "--repeats", str(options.repeats))
             seconds += measure_in_child(__file__, *arguments)
     medians = {kind: statistics.median(seconds) for kind, seconds in found.items()}
@@ -146,6 +165,7 @@ def main() -> int:
     parser = command_line(__doc__ or "", repeats=15)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"any of {', '.join(NETWORKS)}")
     parser.add_argument("--rounds", type=count, default=3, help="turns of each (default: 3)")
+    add_peer_options(parser)
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -155,14 +175,18 @@ def main() -> int:
     unknown = sorted(set(options.networks) - set(NETWORKS))
     if unknown:
         parser.error(f"no network {unknown[0]}; there are {', '.join(NETWORKS)}")
+    peer, modes = find_peer(options.peer_python), options.peer_modes
+    modes = modes if has_bfloat16() else without_bfloat16(modes)
+    modes = usable_modes(peer, modes) if peer else []
     rows = []
-    print(f"float32 but for int8; medians of {options.rounds} x {options.repeats}")
+    print(f"float32 but for int8 and bfloat16; medians of {options.rounds} x {options.repeats}")
     print("| network | batch | what | images/s | over plain CNN |\n|---|---|---|---|---|")
     for name in options.networks or NETWORKS:
         with tempfile.TemporaryDirectory() as place:
             kinds = [BASE, NETWORK, *export(name, Path(place))]
             for batch in BATCHES:
-                for row in compare(name, batch, kinds, Path(place), options):
+                others = peers(name, peer, modes)
+                for row in compare(name, batch, kinds, Path(place), others, options):
                     rows.append(row)
                     figures = f"{row['images_per_second']:.1f} | {row['over_plain']:.2f}"
                     print(f"| {name} | {batch} | {row['kind']} | {figures} |", flush=True)

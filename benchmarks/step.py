@@ -1,7 +1,7 @@
 """A training step: time, memory, its convolutions alone, and the same in PyTorch, eager and compiled.
 
-    PYTHONPATH=. python benchmarks/step.py [--network allconv13 lenet] [--method nrm_rpn] [--starts 3]
-        [--repeats 7] [--peer-python PATH] [--peer-modes eager compiled ...] [--json FILE]
+    PYTHONPATH=. python benchmarks/step.py [--network allconv13 lenet] [--method nrm_rpn] [--modes hybridised]
+        [--starts 3] [--repeats 7] [--peer-python PATH] [--peer-modes eager compiled ...] [--json FILE]
 
 Networks: AllConv13 on 32x32 images (batch 8 + 8), the LeNet on 28x28 (50 + 50) and the network of
 Fashion-MNIST's recipes (32 + 32). Two methods, NRM + RPN and NRM + RPN + Max-Min + Mean Teacher. Rows: ours
@@ -41,6 +41,7 @@ from benchmarks.peer_modes import PEER_MODES
 from benchmarks.step_table import BFLOAT16, PEER, Start, compare, fastest, make_row, table
 from gluon_nrm.console.tool import run_tool
 
+MODES = ("eager", "hybridised", BFLOAT16)
 #: Name of a row's mode, and the command that starts its process, of a method of a network.
 Commands = Dict[str, List[str]]
 
@@ -74,9 +75,10 @@ def serve_step(network: str, method: str, mode: str) -> None:
     serve(ready, measure)
 
 
-def commands(network: str, method: str, low: bool, peer: Optional[str], modes: Sequence[str]) -> Commands:
-    """List the processes of a method: ours, and the peer's in each of ``modes``."""
-    own = ["eager", "hybridised", *([BFLOAT16] if low else [])]
+def commands(
+    network: str, method: str, own: Sequence[str], peer: Optional[str], modes: Sequence[str]
+) -> Commands:
+    """List the processes of a method: ours in the modes ``own``, and the peer's in each of ``modes``."""
     found = {mode: [sys.executable, __file__, "--measure", network, method, mode] for mode in own}
     for mode in modes:
         asked = ["--serve", "--network", network, "--method", method, "--mode", mode]
@@ -134,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"(default: {' '.join(default)})",
     )
     found.add_argument("--method", nargs="+", choices=tuple(METHODS), default=list(METHODS))
+    found.add_argument(
+        "--modes", nargs="+", choices=MODES, default=list(MODES), help="of ours (default: all)"
+    )
     found.add_argument("--starts", type=count, default=3, help="processes of each row (default: 3)")
     found.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     return found
@@ -146,13 +151,14 @@ def main() -> int:
         serve_step(*options.measure)
         return 0
     peer, low = find_peer(options.peer_python), has_bfloat16()
+    ours = [mode for mode in options.modes if low or mode != BFLOAT16]
     modes = options.peer_modes if low else without_bfloat16(options.peer_modes)
     modes = usable_modes(peer, modes) if peer else []
     rows: List[Dict[str, Any]] = []
     for network in options.network:
         own: List[Dict[str, Any]] = []
         for method in options.method:
-            asked = commands(network, method, low, peer, modes)
+            asked = commands(network, method, ours, peer, modes)
             own += measure(network, method, asked, options.starts, options.repeats)
         (title, batch), shape = (NETWORKS[network].title, NETWORKS[network].batch), NETWORKS[network].shape
         print(f"{title}, {shape[1]}x{shape[2]}, batch {batch} + {batch}, "

@@ -100,13 +100,13 @@ def test_rows_of_earlier_versions_are_shown() -> None:
 
 
 def test_processes_of_a_method() -> None:
-    found = step.commands("lenet", "nrm_rpn", True, "/a/python", ["compiled", "bfloat16"])
+    found = step.commands("lenet", "nrm_rpn", step.MODES, "/a/python", ["compiled", "bfloat16"])
     assert list(found) == [
         "eager", "hybridised", "hybridised, bfloat16", "PyTorch, compiled", "PyTorch, autocast bfloat16",
     ]  # fmt: skip
     assert found["PyTorch, compiled"][0] == "/a/python" and found["eager"][0] == sys.executable
-    own = step.commands("lenet", "nrm_rpn", False, None, [])
-    assert list(own) == ["eager", "hybridised"]
+    own = step.commands("lenet", "nrm_rpn", ["eager"], None, [])
+    assert list(own) == ["eager"]
 
 
 def test_rows_of_inference_in_pytorch() -> None:

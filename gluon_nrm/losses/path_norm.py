@@ -16,7 +16,7 @@ from gluon_nrm.layers.shared_parameters import share
 from gluon_nrm.models.interface.network import Network
 from gluon_nrm.models.interface.passes import JointPass
 from gluon_nrm.rules.prior_score import prior_score
-from gluon_nrm.rules.statistics import spatial_mean
+from gluon_nrm.rules.statistics import plain_mean
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -42,7 +42,7 @@ def _distance(F: Operators, image: Tensor, other: Tensor) -> Tensor:
     """Mean over the pixels of | image - other |, (B, C); ``other`` may have batch size 1."""
     # abs as a leaky ReLU of slope -1: on the CPU the gradient of `abs` takes thirteen times as long
     distance = F.LeakyReLU(F.broadcast_sub(image, other), act_type="leaky", slope=-1.0)
-    return F.reshape(spatial_mean(F, distance), shape=(0, 0))
+    return plain_mean(F, distance)
 
 
 class ClassPriorNorm(PathNorm):

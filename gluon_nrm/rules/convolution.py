@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Tuple
 
 from gluon_nrm.rules.precision import reduce, restore
+from gluon_nrm.system.processor import channels_at_once
 from gluon_nrm.typing import Operators, Tensor
 
 Pair = Tuple[int, int]
 
-#: Rendering onto fewer channels than this adds blank ones and cuts them off. The CPU computes 16 channels at
-#: a time: a 3 x 3 convolution from 128 channels onto 3 takes three times as long as onto 16.
-FEW_CHANNELS = 16
+#: Rendering onto fewer channels than this adds blank ones and cuts them off. The CPU computes 8 or 16
+#: channels at a time: a 3 x 3 convolution from 128 channels onto 3 takes three times as long as onto 16.
+FEW_CHANNELS = channels_at_once()
 
 
 def output_size(

@@ -32,18 +32,25 @@ def global_average_pool(F: Operators, x: Tensor) -> Tensor:
     return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
 
 
-def _enlarge(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
-    """Repeat every pixel over its window; ``size`` includes rows and columns that no window covers."""
+def _enlarge(F: Operators, h: Tensor, kernel: Pair, size: Pair, beyond: int = 0) -> Tensor:
+    """Repeat every pixel over its window; ``size`` includes rows and columns that no window covers.
+
+    ``beyond`` columns of zeros are added on the right.
+    """
     rows, columns = kernel
     width = size[1] // columns
     # a product of every line with a 0/1 matrix; on the CPU `UpSampling` takes more than twice as long,
     # `repeat` more than ten times
     pixels = F.one_hot(F.contrib.arange_like(h, axis=3), width)
     line = F.reshape(F.stack(*[pixels] * columns, axis=1), shape=(-3, 0))
+    if beyond:
+        blank = F.zeros_like(F.slice_axis(pixels, axis=0, begin=0, end=1))
+        line = F.concat(line, *[blank] * beyond, dim=0)
+    across = width * columns + beyond
     lines = F.FullyConnected(
-        h, F.concat(*[line] * rows, dim=0), num_hidden=rows * width * columns, no_bias=True, flatten=False
+        h, F.concat(*[line] * rows, dim=0), num_hidden=rows * across, no_bias=True, flatten=False
     )
-    return F.reshape(lines, shape=(0, 0, -1, width * columns))
+    return F.reshape(lines, shape=(0, 0, -1, across))
 
 
 def _left_over(size: Pair, kernel: Pair) -> Pair:
@@ -80,7 +87,13 @@ def position(F: Operators, x: Tensor, pooled: Tensor, kernel: Pair, size: Pair) 
 
 def spread(F: Operators, h: Tensor, kernel: Pair, size: Pair) -> Tensor:
     """Copy every pixel over its window, (B, C, *size), with zeros outside; unpooling is this times t."""
-    return _pad_bottom_right(F, _enlarge(F, h, kernel, size), *_left_over(size, kernel))
+    rows, columns = _left_over(size, kernel)
+    image = _enlarge(F, h, kernel, size, columns)
+    if not rows:
+        return image
+    # `pad` takes twice as long
+    blank = F.zeros_like(F.slice_axis(image, axis=2, begin=0, end=1))
+    return F.concat(image, *[blank] * rows, dim=2)
 
 
 def apply_position(F: Operators, h: Tensor, t: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from gluon_nrm.system.job_variables import WORKERS_HERE
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 #: Environment variable that limits the instruction sets of MXNet's convolutions.
 INSTRUCTIONS = "DNNL_MAX_CPU_ISA"
+#: Values of it that leave AVX-512 out.
+BELOW_AVX512 = ("SSE41", "AVX", "AVX2")
 
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
@@ -90,6 +92,12 @@ def precision_warning(dtype: str) -> Optional[str]:
         "train.dtype: bfloat16 is no faster on this processor, which has no instructions for it "
         "(avx512_bf16 or amx_bf16); use float32"
     )
+
+
+def channels_at_once() -> int:
+    """Number of channels that MXNet's convolutions compute at a time: 8 with AVX2 only, else 16."""
+    limited = os.environ.get(INSTRUCTIONS, "") in BELOW_AVX512
+    return 8 if has_instructions("avx2") and (limited or not has_instructions("avx512f")) else 16
 
 
 def _ask_for_tiles() -> bool:

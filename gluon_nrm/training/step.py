@@ -17,6 +17,7 @@ from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.companions.companion import Companion
 from gluon_nrm.training.consistency_targets import Targets
 from gluon_nrm.training.loss_scale import LossScale
+from gluon_nrm.training.many_arrays import ManyArrays
 from gluon_nrm.training.path_chains import PathChains
 from gluon_nrm.training.stream_terms import StreamTerms, check_finite, gather_terms
 
@@ -58,6 +59,7 @@ class TrainStep:
         self.companion_losses: Dict[str, float] = {}
         self.scale = LossScale(objective.net.options.dtype == "float16")
         # collecting them at every step would take milliseconds
+        self._sums: Optional[ManyArrays] = None
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
 
     def __call__(
@@ -113,13 +115,15 @@ class TrainStep:
             found.append(self._backward_stream(name, batch, weights, arguments))
             if len(found) < len(streams):
                 gradients = self._gradients()
-                of_first = [gradient.copy() for gradient in gradients]
+                if self._sums is None:
+                    self._sums = ManyArrays(gradients)
+                of_first = self._sums.copy(gradients)
             # Wait, so that the memory of this stream is free for the next one. Also, batch norms write their
             # running statistics in the backward pass, and MXNet's scheduler does not make the next reader
             # (teacher, checkpoint, evaluation) wait for them.
             mx.nd.waitall()
-        for gradient, first in zip(gradients, of_first):
-            mx.nd.elemwise_add(gradient, first, out=gradient)
+        if self._sums is not None and of_first:
+            self._sums.add(gradients, of_first)
         return found
 
     def _backward_stream(

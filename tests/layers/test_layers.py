@@ -15,7 +15,7 @@ from oracle import both_ways, gradients, some
 from gluon_nrm.layers.convolution import Convolution
 from gluon_nrm.layers.named_outputs import NamedBlock
 from gluon_nrm.layers.normalisation import BatchNorm, Bias, InstanceNorm
-from gluon_nrm.rules.statistics import instance_norm, spatial_mean
+from gluon_nrm.rules.statistics import instance_norm, plain_mean, spatial_mean
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*already initialized")
 
@@ -150,6 +150,10 @@ def test_spatial_mean_and_its_gradient(size: Tuple[int, int]) -> None:
     np.testing.assert_allclose(both_ways(spatial_mean, x)[0], expected, rtol=1e-5, atol=1e-6)
     (gradient,) = gradients(spatial_mean, [x], [a])
     np.testing.assert_allclose(gradient, a / (size[0] * size[1]) * np.ones_like(x), rtol=1e-5)
+    (plain,) = both_ways(plain_mean, x)
+    np.testing.assert_allclose(plain, x.mean((2, 3)), rtol=1e-5, atol=1e-6)
+    (of_plain,) = gradients(plain_mean, [x], [a[:, :, 0, 0]])
+    np.testing.assert_allclose(of_plain, gradient, rtol=1e-5)
 
 
 def test_bias_returns_what_a_norm_does() -> None:

@@ -61,6 +61,22 @@ def test_max_pooling(kernel: Pair, size: Pair) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(("kernel", "size"), WINDOWS)
+def test_gradient_of_a_spread_pixel_is_the_sum_over_its_window(kernel: Pair, size: Pair) -> None:
+    (rows, columns), (height, width) = kernel, (size[i] // kernel[i] for i in range(2))
+    h, a = some(1, 2, 3, height, width), some(2, 2, 3, *size)
+    (found,) = gradients(lambda F, h: pooling.spread(F, h, kernel, size), [h], [a])
+    covered = a[:, :, : height * rows, : width * columns].reshape(2, 3, height, rows, width, columns)
+    np.testing.assert_allclose(found, covered.sum((3, 5)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3, 4), (1, 5)])
+def test_constant_is_repeated_for_every_image(shape: Tuple[int, ...]) -> None:
+    one, like = some(1, *shape), some(2, 6, *shape[1:])
+    (found,) = both_ways(lambda F, one, like: structure.repeat_constant(F, one, like), one, like)
+    np.testing.assert_array_equal(found, np.repeat(one, 6, axis=0))
+
+
 def test_max_unpooling_by_hand() -> None:
     x = np.array([[1, 2, 0, -1], [4, 3, -3, -2], [5, 5, 7, 8], [0, 5, 9, 6]], np.float32).reshape(1, 1, 4, 4)
     h = np.array([[10, 20], [30, 40]], np.float32).reshape(1, 1, 2, 2)

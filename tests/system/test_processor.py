@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Set
 
 import mxnet as mx
 import pytest
@@ -58,6 +59,24 @@ found = restore(mx.nd, low, "bfloat16")
 error = np.abs((found - exact).asnumpy()).max() / np.abs(exact.asnumpy()).max()
 print(allowed, "DNNL_MAX_CPU_ISA" in os.environ, error)
 """
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "expected"),
+    [
+        ({"avx2"}, "", 8),
+        ({"avx2", "avx512f"}, "", 16),
+        ({"avx2", "avx512f"}, "AVX2", 8),
+        ({"avx2", "avx512f"}, "AVX512_CORE", 16),
+        (set(), "", 16),
+    ],
+)
+def test_channels_at_once_are_those_of_the_instructions(
+    flags: Set[str], limit: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "has_instructions", flags.__contains__)
+    monkeypatch.setenv(processor.INSTRUCTIONS, limit)
+    assert processor.channels_at_once() == expected
 
 
 @needs_bfloat16

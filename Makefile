@@ -24,6 +24,8 @@ INSTALLED_DEV = $(VENV)/.installed-requirements-dev.txt
 # The last pip for Python 3.8. The pip of old Pythons does not know the platform names of newer wheels.
 PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Modules are compiled when they are first imported: most of what is installed never is.
+PIP_INSTALL = $(PIP) install -q --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
@@ -235,14 +237,14 @@ $(BIN)/python:
 $(INSTALLED): $(REQUIREMENTS) requirements-common.txt setup.py | $(BIN)/python
 	@$(BIN)/python -c '$(SUITABLE)' >/dev/null || { echo "error: $(VENV) holds a Python that is not 3.8 to 3.11: run make clean, or move it away" >&2; exit 2; }
 	@echo 'installing $(REQUIREMENTS)'
-	@$(PIP) install -q pip==$(PIP_VERSION)
+	@$(PIP_INSTALL) pip==$(PIP_VERSION)
 	@$(PIP) uninstall -q -y $(OTHER_BUILD) 2>/dev/null || true
-	@$(PIP) install -q -r $(REQUIREMENTS)
-	@$(PIP) install -q --no-deps -e .
+	@$(PIP_INSTALL) -r $(REQUIREMENTS)
+	@$(PIP_INSTALL) --no-deps -e .
 	@rm -f $(VENV)/.installed-requirements.txt $(VENV)/.installed-requirements-gpu.txt
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED) requirements-dev.txt
 	@echo 'installing requirements-dev.txt'
-	@$(PIP) install -q -r requirements-dev.txt
+	@$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@

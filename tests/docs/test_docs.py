@@ -13,6 +13,7 @@ import pytest
 from fakes import ROOT
 
 from benchmarks import devices, network, step_table
+from benchmarks.adversarial import compare as adversarial
 from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
 from benchmarks.photos import compare
@@ -190,6 +191,16 @@ def test_the_comparison_of_rendering_paths_is_what_was_measured() -> None:
         for (column, digits), cell in zip(columns, line.split("|")[4:]):
             values = np.array([float(row[column]) for row in own])
             assert cell.strip() == f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def test_the_adversarial_methods_are_what_was_measured() -> None:
+    """Errors of the runs, and the figures of generated digits."""
+    errors = to_markdown(group_mean_std(read_csv(ROOT / "results" / "digits_adversarial.csv")))
+    first = "table: python tools/table.py results/digits_adversarial.csv"
+    assert between("results/README.md", first) == errors.strip()
+    generated = read_lines(ROOT / "results" / "adversarial_generation.csv", adversarial.Line)
+    shown = between("results/README.md", "table: benchmarks/adversarial/compare.py")
+    assert shown == adversarial.table(generated)
 
 
 def test_the_comparison_on_drawn_photos_is_what_was_measured() -> None:

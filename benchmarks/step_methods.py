@@ -69,7 +69,7 @@ def build(
         allow_matrix_tiles()
 
     def make() -> Network:
-        options = {"maxmin": settings.maxmin, "dropout": dropout, "dtype": dtype}
+        options: Dict[str, Any] = {"maxmin": settings.maxmin, "dropout": dropout, "dtype": dtype}
         if measured.channels is not None:
             options["channels"] = measured.channels
         return initialise(get_network(measured.model, CLASSES, measured.shape, **options), seed=0)

@@ -59,4 +59,5 @@ def terms_and_gradients(
 
 
 if __name__ == "__main__":
-    print(json.dumps(terms_and_gradients(*sys.argv[1:4], read_arrays(Path(sys.argv[4])))))
+    of_network, of_method, of_mode, folder = sys.argv[1:]
+    print(json.dumps(terms_and_gradients(of_network, of_method, of_mode, read_arrays(Path(folder)))))

@@ -141,7 +141,7 @@ EVERY, TWO_OF_THEM = {1, 2, 3, 4, 5, 6, 7, 8}, {3, 5}
 def test_ctrl_c_after_any_step(
     tmp_path: Path, text: str, overrides: Sequence[str], settings: Dict[str, Any], stops: Set[int]
 ) -> None:
-    """Methods differ in what a checkpoint holds; every step as the place to stop is tried with some of them."""
+    """Methods differ in what a checkpoint holds; stops at every step are tried with some of them."""
     expected = train(tmp_path / "whole", text, *overrides, **settings)
     found = train_with_stops(tmp_path / "parts", stops, text, *overrides, **settings)
     assert_same_run(found, expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmarks.adversarial import compare as adversarial
 from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
 from benchmarks.photos import compare
+from gluon_nrm.pretrained.names import NETWORKS
 from gluon_nrm.runs.tables import format_mean_std, group_mean_std, read_csv, to_markdown
 
 RESULTS = ROOT / "results" / "digits.csv"
@@ -154,14 +156,21 @@ def test_the_table_of_the_digits_is_made_from_the_results() -> None:
 
 
 def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
-    found = {
-        row["recipe"]: f"{format_mean_std(row['last_mean'], row['last_std'])} %"
+    digits = {
+        row["recipe"]: format_mean_std(row["last_mean"], row["last_std"])
         for row in group_mean_std(read_csv(RESULTS))
         if row["labels"] == 50
     }
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    for recipe in ("digits_maxmin_mt", "digits_mt", "digits_supervised"):
-        assert found[recipe] in readme
+    fashion = {
+        row["recipe"]: format_mean_std(row["last_mean"], row["last_std"])
+        for row in group_mean_std(read_csv(ROOT / "results" / "table3_fashion_mnist_runs.csv"))
+        if row["labels"] == 500
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for method in ("supervised", "mt", "nrm_rpn", "nrm_rpn_maxmin", "maxmin_mt"):
+        assert f"| {fashion[f'fashion_mnist_{method}']} | {digits[f'digits_{method}']} |" in readme
+    packaged = json.loads((NETWORKS / "fashion_mnist_maxmin_mt_500.json").read_text(encoding="utf-8"))
+    assert f"{packaged['test_error']['per_cent']:.2f} %" in readme
 
 
 def between(path: str, first: str) -> str:

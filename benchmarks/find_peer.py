@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from benchmarks.harness import last_line
 from benchmarks.peer_modes import PEER_MODES
@@ -48,6 +48,18 @@ def without_bfloat16(modes: Sequence[str]) -> List[str]:
     """Leave out the modes in bfloat16, and say so."""
     print("no rows in bfloat16: the processor has no flag avx512_bf16, or may not use it", file=sys.stderr)
     return [name for name in modes if not PEER_MODES[name].bfloat16]
+
+
+def choose_peer(python: Optional[str], wanted: Sequence[str]) -> Tuple[Optional[str], List[str]]:
+    """Choose the Python and the modes that are measured on this processor; say what is left out and why.
+
+    Args:
+        python: as for ``find_peer``.
+        wanted: keys of ``PEER_MODES``.
+    """
+    peer = find_peer(python)
+    modes = list(wanted) if has_bfloat16() else without_bfloat16(wanted)
+    return peer, usable_modes(peer, modes) if peer else []
 
 
 def usable_modes(peer: str, wanted: Sequence[str]) -> List[str]:

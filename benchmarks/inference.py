@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from benchmarks.find_peer import add_peer_options, find_peer, has_bfloat16, usable_modes, without_bfloat16
+from benchmarks.find_peer import add_peer_options, choose_peer
 from benchmarks.harness import command_line, count, last_line, measure_in_child, write_json
 from benchmarks.networks import NETWORKS as OF_LAYERS
 from benchmarks.peer_modes import PEER_MODES
@@ -175,9 +175,7 @@ def main() -> int:
     unknown = sorted(set(options.networks) - set(NETWORKS))
     if unknown:
         parser.error(f"no network {unknown[0]}; there are {', '.join(NETWORKS)}")
-    peer, modes = find_peer(options.peer_python), options.peer_modes
-    modes = modes if has_bfloat16() else without_bfloat16(modes)
-    modes = usable_modes(peer, modes) if peer else []
+    peer, modes = choose_peer(options.peer_python, options.peer_modes)
     rows = []
     print(f"float32 but for int8 and bfloat16; medians of {options.rounds} x {options.repeats}")
     print("| network | batch | what | images/s | over plain CNN |\n|---|---|---|---|---|")

@@ -30,10 +30,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from benchmarks.find_peer import (
     PEER_FILE,
     add_peer_options,
-    find_peer,
+    choose_peer,
     has_bfloat16,
-    usable_modes,
-    without_bfloat16,
 )
 from benchmarks.harness import Child, child_environment, command_line, count, write_json
 from benchmarks.networks import METHODS, NETWORKS
@@ -150,10 +148,8 @@ def main() -> int:
     if options.measure:
         serve_step(*options.measure)
         return 0
-    peer, low = find_peer(options.peer_python), has_bfloat16()
-    ours = [mode for mode in options.modes if low or mode != BFLOAT16]
-    modes = options.peer_modes if low else without_bfloat16(options.peer_modes)
-    modes = usable_modes(peer, modes) if peer else []
+    ours = [mode for mode in options.modes if mode != BFLOAT16 or has_bfloat16()]
+    peer, modes = choose_peer(options.peer_python, options.peer_modes)
     rows: List[Dict[str, Any]] = []
     for network in options.network:
         own: List[Dict[str, Any]] = []

@@ -25,6 +25,7 @@ from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import ModelError
 from gluon_nrm.losses.objective import Objective
 from gluon_nrm.models import Network
+from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.models.twin_network import share_parameters
 from gluon_nrm.recipe.cross_checks import WANTS_NOISE, targets_vary
 from gluon_nrm.recipe.schema import Recipe
@@ -33,7 +34,7 @@ from gluon_nrm.runs.check_memory import check_batches
 from gluon_nrm.runs.restore_networks import build_network
 from gluon_nrm.runs.run_data import RunData, new_data, noise_data
 from gluon_nrm.system.devices import check_batch, check_dtype, check_kvstore
-from gluon_nrm.system.processor import allow_matrix_tiles
+from gluon_nrm.system.processor import allow_matrix_tiles, precision_warning
 from gluon_nrm.training.adversarial import Adversary
 from gluon_nrm.training.companions.build import make_companion
 from gluon_nrm.training.companions.companion import Companion
@@ -71,6 +72,16 @@ class Parts:
     def workers(self) -> Workers:
         """The processes that train together."""
         return self.step.workers
+
+    @property
+    def warnings(self) -> List[str]:
+        """Lines that say what of the recipe does not suit its images or this processor."""
+        model = self.recipe.model
+        found = (
+            size_warning(model.name, model.channels, self.dataset.input_shape),
+            precision_warning(self.recipe.train.dtype),
+        )
+        return [f"warning  {warning}" for warning in found if warning]
 
     def evaluation(self, held_out: Optional[bool] = None) -> Iterator[Batch]:
         """Return batches of the held-out validation part (True) or of the test set (False).

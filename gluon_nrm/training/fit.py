@@ -17,7 +17,6 @@ from gluon_nrm.distributed.agreement import check_software
 from gluon_nrm.distributed.connect import connect
 from gluon_nrm.distributed.workers import Workers
 from gluon_nrm.errors import NRMError
-from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import option
 from gluon_nrm.recipe import Recipe, recipe_hash, recipe_to_yaml
 from gluon_nrm.runs.curves import draw_curves
@@ -28,7 +27,6 @@ from gluon_nrm.runs.tables import summarise
 from gluon_nrm.runs.tensorboard_log import TensorBoardLog, import_tensorboard
 from gluon_nrm.system.devices import check_kvstore, parse_devices
 from gluon_nrm.system.environment import describe_environment
-from gluon_nrm.system.processor import precision_warning
 from gluon_nrm.system.tune import tune
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.describe_evaluation import closing_lines
@@ -196,17 +194,13 @@ def opening_lines(parts: Parts, run: RunFolder, steps_done: int) -> List[str]:
         f", {len(split.unlabelled)} unlabelled" if recipe.train.batch_unlabelled else ""
     )
     skipped = str(parts.dataset.skipped)
-    warnings = (
-        size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape),
-        precision_warning(recipe.train.dtype),
-    )
     return [
         f"recipe   {recipe.name} ({recipe_hash(recipe)}), seed {recipe.train.seed}",
         f"data     {recipe.data.name}: {labelled}{held_out}, split seed {recipe.data.split_seed}",
         *(describe_counts(parts.facts) if parts.facts is not None else []),
         *([f"skipped  {skipped}"] if skipped else []),
         f"model    {recipe.model.name}: {switches}{count:,} parameters",
-        *(f"warning  {warning}" for warning in warnings if warning),
+        *parts.warnings,
         *([f"start    {parts.start}"] if parts.start else []),
         f"terms    {', '.join(parts.objective.names)}"
         + (f"; beside it {', '.join(parts.companion.terms)}" if parts.companion is not None else ""),

@@ -8,13 +8,11 @@ from typing import List, Optional, TextIO, Union
 
 from gluon_nrm.console.progress_bar import ProgressBar
 from gluon_nrm.errors import DeviceError, MissingData
-from gluon_nrm.models.image_size import size_warning
 from gluon_nrm.option_names import either
 from gluon_nrm.recipe import Recipe
 from gluon_nrm.recipe.terms import RENDERING
 from gluon_nrm.runs.check_memory import free_memory
 from gluon_nrm.system.devices import parse_devices
-from gluon_nrm.system.processor import precision_warning
 from gluon_nrm.training.assemble import Parts, assemble
 from gluon_nrm.training.progress import format_duration
 from gluon_nrm.training.step_cost import BUDGET, Costs, Watch, batch_images, measure_steps, peak_memory
@@ -67,11 +65,7 @@ def forecast(
             parts = assemble(recipe, contexts, hybridise, noise=True)
         if parts.dataset.skipped.number:
             lines.append(f"skipped  {parts.dataset.skipped}")
-        warnings = (
-            size_warning(recipe.model.name, recipe.model.channels, parts.dataset.input_shape),
-            precision_warning(recipe.train.dtype),
-        )
-        lines += [f"warning  {warning}" for warning in warnings if warning]
+        lines += parts.warnings
         costs = measure_steps(parts, watch)
     return "\n".join([*lines, *_describe(parts, costs)])
 

@@ -58,8 +58,8 @@ class TrainStep:
         #: mean losses of the companion at the last step
         self.companion_losses: Dict[str, float] = {}
         self.scale = LossScale(objective.net.options.dtype == "float16")
-        # collecting them at every step would take milliseconds
         self._sums: Optional[ManyArrays] = None
+        # collecting them at every step would take milliseconds
         self._learn = [p for p in objective.collect_params().values() if p.grad_req != "null"]
 
     def __call__(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fakes import ROOT
 
-from benchmarks import devices, network, step_table
+from benchmarks import devices, end_to_end, network, step_table
 from benchmarks.adversarial import compare as adversarial
 from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
@@ -115,9 +115,21 @@ def mean_and_std(values: np.ndarray) -> str:
 
 
 def test_the_speed_of_a_step_is_what_was_measured() -> None:
-    for name, folder in (("step.py", "."), ("step.py, AVX2", "avx2")):
-        rows = read_json(ROOT / "results" / folder / "step.json")
-        assert between("results/README.md", f"table: benchmarks/{name}") == step_table.table(rows)
+    rows = read_json(ROOT / "results" / "step.json")
+    assert between("results/README.md", "table: benchmarks/step.py") == step_table.table(rows)
+    rows = read_json(ROOT / "results" / "avx2" / "step.json")
+    for network_title in {row["network"]: None for row in rows}:
+        of_network = [row for row in rows if row["network"] == network_title]
+        found = between("results/README.md", f"table: benchmarks/step.py, AVX2, {network_title}")
+        assert found == step_table.table(of_network)
+    ratios = [row["over_peer"] for row in rows if row["over_peer"] is not None]
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"[{min(ratios):.2f} to {max(ratios):.2f} of compiled PyTorch's time]" in front
+
+
+def test_the_time_of_a_whole_run_is_what_was_measured() -> None:
+    found = read_json(ROOT / "results" / "end_to_end.json")
+    assert between("results/README.md", "table: benchmarks/end_to_end.py") == end_to_end.table(found)
 
 
 def test_the_speed_of_exports_is_what_was_measured() -> None:

@@ -24,8 +24,10 @@ INSTALLED_DEV = $(VENV)/.installed-requirements-dev.txt
 # The last pip for Python 3.8. The pip of old Pythons does not know the platform names of newer wheels.
 PIP_VERSION = 25.0.1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# Modules are compiled when they are first imported: most of what is installed never is.
+# Modules are compiled when they are first imported: most of what is installed never is. The variable, which images of
+# containers like to set, would have every process compile MXNet, numpy and the package anew.
 PIP_INSTALL = $(PIP) install -q --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \

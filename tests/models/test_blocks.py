@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -314,6 +315,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=None)
+def cases(source: Callable[[], Dict[str, Case]]) -> Dict[str, Case]:
+    """Build the blocks of a source once for all tests."""
+    return source()
+
+
 def flat(values: Any) -> Iterator[np.ndarray]:
     """The arrays in a nest of lists, tuples and gaps."""
     if isinstance(values, (list, tuple)):
@@ -334,7 +341,7 @@ def run(
 @pytest.mark.parametrize("source", SOURCES)
 def test_hybrid_is_eager(source: Callable[[], Dict[str, Case]]) -> None:
     modes = (True, False, True)
-    for name, (block, arguments) in source().items():
+    for name, (block, arguments) in cases(source).items():
         expected = [run(block, arguments, train) for train in modes]
         assert any(value.any() for value in expected[0]), name
         block.hybridize(static_alloc=True, static_shape=True)
@@ -357,7 +364,7 @@ def blocks_of(package: ModuleType) -> Set[str]:
 
 
 def test_no_block_is_left_out() -> None:
-    tried = {type(block).__name__ for source in SOURCES for block, _ in source().values()}
+    tried = {type(block).__name__ for source in SOURCES for block, _ in cases(source).values()}
     for package in PACKAGES:
         assert blocks_of(package)
         assert blocks_of(package) <= tried | ABSTRACT

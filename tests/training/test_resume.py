@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Callable, Dict, List, Sequence, Set
 
 import pytest
+from cnns import chain
 from fakes import ROOT
+from mxnet.gluon import HybridBlock, nn
 from short_runs import (
     COMPANIONS,
     FULL,
@@ -33,6 +35,8 @@ from short_runs import (
 )
 
 from gluon_nrm.errors import NonFiniteLoss
+from gluon_nrm.layers.shake_shake import ShakeShake
+from gluon_nrm.models import registry
 from gluon_nrm.runs.network_arrays import load_network
 from gluon_nrm.runs.open_run import load_run
 from gluon_nrm.runs.run_folder import RunFolder
@@ -48,6 +52,32 @@ TWO = {"devices": "cpu(0),cpu(1)"}
 LOCAL = "train.kvstore=local"
 
 
+class MixedPair(HybridBlock):
+    """Two convolutions, mixed by gates that are drawn in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.name_scope():
+            self.first, self.second = (nn.Conv2D(4, 3, padding=1, use_bias=False) for _ in range(2))
+            self.mix = ShakeShake()
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return self.mix(self.first(x), self.second(x))
+
+
+def mixed_pair(classes: int, channels: int) -> HybridBlock:
+    """Of few operators: to build the graphs of `digits_shake_resnext` takes longer than a short run."""
+    stem = nn.Conv2D(4, 3, padding=1, in_channels=channels, use_bias=False)
+    top = (nn.BatchNorm(), nn.Activation("relu"), nn.GlobalAvgPool2D(), nn.Dense(classes))
+    return chain(stem, nn.BatchNorm(), nn.Activation("relu"), MixedPair(), *top)
+
+
+@pytest.fixture(autouse=True)
+def _narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the network under its function's name."""
+    monkeypatch.setitem(registry._NETWORKS, mixed_pair.__name__, mixed_pair)
+
+
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes long and has no bearing on the numbers."""
@@ -58,6 +88,20 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(root: Path, text: str, *overrides: str, **settings: Any) -> RunFolder:
     """Train, or go on, without a word."""
     return fit(recipe(text, *overrides), root=root, **{"stream": io.StringIO(), **settings})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFolder]:
+    """Train without a stop; a recipe of several tests once for all of them."""
+    runs: Dict[str, RunFolder] = {}
+
+    def train_once(text: str, *overrides: str, **settings: Any) -> RunFolder:
+        key = repr((text, overrides, settings))
+        if key not in runs:
+            runs[key] = train(tmp_path_factory.mktemp("whole"), text, *overrides, **settings)
+        return runs[key]
+
+    return train_once
 
 
 def train_with_stops(root: Path, stops: Set[int], text: str, *overrides: str, **settings: Any) -> RunFolder:
@@ -113,7 +157,7 @@ EVERY, TWO_OF_THEM = {1, 2, 3, 4, 5, 6, 7, 8}, {3, 5}
         (SUPERVISED, [], {}, EVERY),
         (FULL, [], {}, EVERY),
         (FULL, [], {}, TWO_OF_THEM),
-        (TRACED, [], {}, TWO_OF_THEM),
+        (TRACED, [f"model.name={mixed_pair.__name__}"], {}, TWO_OF_THEM),
         (FULL, ["teacher.bn_statistics=copy"], TWO, TWO_OF_THEM),
         (SUPERVISED, ["train.checkpoint_every_epochs=2", LOCAL], TWO, EVERY),
         (PI, [], {}, TWO_OF_THEM),
@@ -139,11 +183,16 @@ EVERY, TWO_OF_THEM = {1, 2, 3, 4, 5, 6, 7, 8}, {3, 5}
     ],
 )
 def test_ctrl_c_after_any_step(
-    tmp_path: Path, text: str, overrides: Sequence[str], settings: Dict[str, Any], stops: Set[int]
+    tmp_path: Path,
+    whole: Callable[..., RunFolder],
+    text: str,
+    overrides: Sequence[str],
+    settings: Dict[str, Any],
+    stops: Set[int],
 ) -> None:
     """Methods differ in what a checkpoint holds; stops at every step are tried with some of them."""
-    expected = train(tmp_path / "whole", text, *overrides, **settings)
-    found = train_with_stops(tmp_path / "parts", stops, text, *overrides, **settings)
+    expected = whole(text, *overrides, **settings)
+    found = train_with_stops(tmp_path, stops, text, *overrides, **settings)
     assert_same_run(found, expected)
 
 
@@ -189,18 +238,18 @@ def child(tmp_path: Path, text: str, dies_after: int) -> subprocess.Popen:
     )
 
 
-def test_killed_between_metrics_and_checkpoint(tmp_path: Path) -> None:
+def test_killed_between_metrics_and_checkpoint(tmp_path: Path, whole: Callable[..., RunFolder]) -> None:
     assert child(tmp_path, FULL, dies_after=2).wait(timeout=60) == -signal.SIGKILL
     run = load_run(tmp_path / "parts" / "short-s0")
     assert [row["epoch"] for row in run.read_metrics()] == [1, 2]
     assert newest(run).epoch == 1
-    assert_same_run(train(tmp_path / "parts", FULL), train(tmp_path / "whole", FULL))
+    assert_same_run(train(tmp_path / "parts", FULL), whole(FULL))
 
 
 def test_killed_at_a_random_moment(tmp_path: Path) -> None:
     """Whatever it was doing: the epoch is drawn, the moment in it is the system's."""
-    epochs = random.SystemRandom().randint(1, 8)
-    text = FULL.replace("epochs: 3", "epochs: 12")
+    epochs = random.SystemRandom().randint(1, 4)
+    text = FULL.replace("epochs: 3", "epochs: 8")
     process = child(tmp_path, text, dies_after=-1)
     metrics = tmp_path / "parts" / "short-s0" / "metrics.jsonl"
     give_up = time.monotonic() + 60
@@ -209,7 +258,7 @@ def test_killed_at_a_random_moment(tmp_path: Path) -> None:
         time.sleep(0.005)
     process.kill()
     assert process.wait(timeout=60) == -signal.SIGKILL
-    assert_same_run(train(tmp_path / "parts", text), train(tmp_path / "whole", text), epochs=12)
+    assert_same_run(train(tmp_path / "parts", text), train(tmp_path / "whole", text), epochs=8)
 
 
 def test_the_statistics_of_all_devices_are_evaluated_and_saved(
@@ -275,8 +324,8 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path,
         load_network(net, checkpoint.arrays[name], name)  # refuses what is not finite
 
 
-def test_another_seed_is_another_run(tmp_path: Path) -> None:
-    first, second = (train(tmp_path, SUPERVISED, seed=seed) for seed in (0, 1))
+def test_another_seed_is_another_run(tmp_path: Path, whole: Callable[..., RunFolder]) -> None:
+    first, second = whole(SUPERVISED), train(tmp_path, SUPERVISED, seed=1)
     assert (first.path.name, second.path.name) == ("short-s0", "short-s1")
     one, other = (newest(run).arrays["student"] for run in (first, second))
     assert len(differences(one, other)) > 5

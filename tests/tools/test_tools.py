@@ -16,6 +16,7 @@ from typing import Dict, List
 
 import numpy as np
 import pytest
+from commands import run_here
 from fakes import ROOT
 from matplotlib.image import imread
 from short_runs import FULL, SUPERVISED, contents, newest
@@ -154,7 +155,7 @@ def test_plot(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_table(trained: Path) -> None:
-    done = call(trained, "table", "runs/tiny-s0", "runs/tiny-s1", "--csv", "table.csv")
+    done = run_here("table", "runs/tiny-s0", "runs/tiny-s1", "--csv", "table.csv", folder=trained)
     csv = (trained / "table.csv").read_text().splitlines()
     (trained / "table.csv").unlink()
     assert (done.returncode, done.stderr) == (0, "")
@@ -174,8 +175,8 @@ def test_render(trained: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{picture}\n")
     assert imread(str(picture)).shape[0] > 300
     assert contents(trained) == before
-    done = call(trained, "render", "runs/tiny-s0", "--images", "0")
-    assert done.returncode == 2 and "--images: at least 1" in done.stderr
+    none = run_here("render", "runs/tiny-s0", "--images", "0", folder=trained)
+    assert none.returncode == 2 and "--images: at least 1" in none.stderr
 
 
 def test_list_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -188,14 +189,14 @@ def test_list_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     recipe_file(tmp_path, FULL, epochs=2)
     before = contents(tmp_path)
-    done = call(tmp_path, "train", "tiny.yaml", "--dry-run", "--devices", "cpu")
+    done = run_here("train", "tiny.yaml", "--dry-run", "--devices", "cpu", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["step", "epoch", "run", "memory"]
     assert contents(tmp_path) == before
 
 
 def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
-    recipe_file(tmp_path, SUPERVISED, epochs=40)
+    recipe_file(tmp_path, SUPERVISED, epochs=20)
     arguments = ["tiny.yaml", "--seed", "3", "--devices", "cpu", "--set", "data.shift=0", "--fresh"]
     arguments += ["--runs", "my runs"]
     with subprocess.Popen(
@@ -211,7 +212,7 @@ def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
     run = load_run(metrics.parent)
     stopped = re.search(r"^stopped after step (\d+); to go on: (.+)$", said, re.MULTILINE)
     assert stopped is not None and said.endswith("\ninterrupted\n")
-    assert newest(run).state["step"] == int(stopped.group(1)) < 120
+    assert newest(run).state["step"] == int(stopped.group(1)) < 60
     assert not run.finished
 
     words = shlex.split(stopped.group(2))
@@ -229,4 +230,4 @@ def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
     assert f"going on after step {stopped.group(1)}" in done.stderr
     assert [path.name for path in sorted((tmp_path / "my runs").glob("tiny*"))] == ["tiny-s3"]
     assert run.finished
-    assert [row["epoch"] for row in run.read_metrics()] == list(range(1, 41))
+    assert [row["epoch"] for row in run.read_metrics()] == list(range(1, 21))

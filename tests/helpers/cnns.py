@@ -6,10 +6,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
 import mxnet as mx
 import numpy as np
-import pytest
 from mxnet.gluon import HybridBlock, nn
-from mxnet.gluon.model_zoo.vision.densenet import densenet_spec
 from mxnet.gluon.parameter import Parameter
+from shallow import shallow
 
 from gluon_nrm.models import MaxMin, maxmin
 from gluon_nrm.models.interface.parameters import named_parameters
@@ -41,14 +40,9 @@ CLASSES = 10
 SHAPE = (2, 7, 8)
 
 
-#: Layers of DenseNet's four blocks, in place of 6, 12, 24 and 16: most of these differ in their width alone.
-SHALLOW = (64, 32, [2, 3, 2, 2])
-
-
 def of_zoo(name: str) -> HybridBlock:
-    """A zoo's network, not initialised, without dropout; a DenseNet of few layers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(densenet_spec, 121, SHALLOW)
+    """A zoo's network, not initialised, without dropout; of few layers where ``shallow`` knows it."""
+    with shallow():
         net = zoo_builder(*name.split(".", 1))(CLASSES, 3)
     net.apply(without_dropout)
     return net

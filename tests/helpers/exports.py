@@ -1,4 +1,4 @@
-"""Networks of every family that is exported, and ways to run what comes out."""
+"""Networks of every family that is exported, shallow ones of the zoos, and ways to run what comes out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
+from shallow import shallow
 
 from gluon_nrm.export.graph.inference_graph import InferenceGraph
 from gluon_nrm.export.symbol_files import BoundModel, read_files, run_once, to_symbol, write_files
@@ -41,7 +42,8 @@ class Family(NamedTuple):
     options: Dict[str, Any]
 
     def build(self) -> Network:
-        net = initialise(get_model(self.name, CLASSES, self.shape, **self.options), seed=0)
+        with shallow():
+            net = initialise(get_model(self.name, CLASSES, self.shape, **self.options), seed=0)
         randomise(net)
         return net
 

@@ -22,6 +22,8 @@ FIRST = (
     "tests/docs/test_notebooks.py",
     "tests/training/test_resume.py",
     "tests/console/test_lost_streams.py",
+    "tests/tools/test_tools.py",
+    "tests/checks/test_own_photos.py",
 )
 
 

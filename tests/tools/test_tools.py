@@ -155,7 +155,7 @@ def test_plot(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_table(trained: Path) -> None:
-    done = run_here("table", "runs/tiny-s0", "runs/tiny-s1", "--csv", "table.csv", folder=trained)
+    done = call(trained, "table", "runs/tiny-s0", "runs/tiny-s1", "--csv", "table.csv")
     csv = (trained / "table.csv").read_text().splitlines()
     (trained / "table.csv").unlink()
     assert (done.returncode, done.stderr) == (0, "")
@@ -196,7 +196,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
-    recipe_file(tmp_path, SUPERVISED, epochs=20)
+    recipe_file(tmp_path, SUPERVISED, epochs=40)
     arguments = ["tiny.yaml", "--seed", "3", "--devices", "cpu", "--set", "data.shift=0", "--fresh"]
     arguments += ["--runs", "my runs"]
     with subprocess.Popen(
@@ -212,7 +212,7 @@ def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
     run = load_run(metrics.parent)
     stopped = re.search(r"^stopped after step (\d+); to go on: (.+)$", said, re.MULTILINE)
     assert stopped is not None and said.endswith("\ninterrupted\n")
-    assert newest(run).state["step"] == int(stopped.group(1)) < 60
+    assert newest(run).state["step"] == int(stopped.group(1)) < 120
     assert not run.finished
 
     words = shlex.split(stopped.group(2))
@@ -230,4 +230,4 @@ def test_ctrl_c_saves_and_prints_the_command_to_go_on(tmp_path: Path) -> None:
     assert f"going on after step {stopped.group(1)}" in done.stderr
     assert [path.name for path in sorted((tmp_path / "my runs").glob("tiny*"))] == ["tiny-s3"]
     assert run.finished
-    assert [row["epoch"] for row in run.read_metrics()] == list(range(1, 21))
+    assert [row["epoch"] for row in run.read_metrics()] == list(range(1, 41))

@@ -140,8 +140,8 @@ def get_model(
         classes: number of classes K; not needed with ``pretrained``.
         input_shape: channels, height and width of the images; not needed with ``pretrained``.
         channels: a list such as ``[32, 32, "pool", 64]`` in place of an architecture's own layers.
-        pretrained: name of a pretrained network, or of a data set if the package has one network of this
-            name for it; True: ``name`` is that of a pretrained network, or of a network with only one.
+        pretrained: name of a pretrained network, or of a data set, which means the one with the lowest test
+            error; True: ``name`` is that of a pretrained network, or of a network with only one.
         options: fields of ``NRMOptions``; a pretrained network has those that it was trained with.
 
     Raises:

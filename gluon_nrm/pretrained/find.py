@@ -38,11 +38,11 @@ def choose_pretrained(network: str, pretrained: Union[str, bool]) -> PretrainedN
     Args:
         network: name of a network, such as "digits_cnn"; with ``pretrained=True`` also that of a pretrained
             network.
-        pretrained: name of a pretrained network of this network, or of its data set if there is only one;
-            True: the only one of the network.
+        pretrained: name of a pretrained network of this network; or that of its data set, which means the one
+            with the lowest test error; True: the only one of the network.
 
     Raises:
-        ModelError: there is none, or several; the message lists what there is.
+        ModelError: there is none, or True means several; the message lists what there is.
         CheckpointError: a description is damaged.
     """
     known = list_pretrained()
@@ -58,8 +58,8 @@ def choose_pretrained(network: str, pretrained: Union[str, bool]) -> PretrainedN
     every = [describe_pretrained(name) for name in known]
     fitting = [each for each in every if each.model == network]
     chosen = [each for each in fitting if pretrained in (True, each.dataset)]
-    if len(chosen) == 1:
-        return chosen[0]
+    if len(chosen) == 1 or (chosen and pretrained is not True):
+        return min(chosen, key=lambda each: each.test_error.per_cent)
     if chosen:
         listed = ", ".join(f"{each.name!r} ({each.test_error.per_cent:.2f} % error)" for each in chosen)
         raise ModelError(f"pretrained={pretrained!r} means several networks; give one of {listed}")

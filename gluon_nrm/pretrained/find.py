@@ -58,11 +58,11 @@ def choose_pretrained(network: str, pretrained: Union[str, bool]) -> PretrainedN
     every = [describe_pretrained(name) for name in known]
     fitting = [each for each in every if each.model == network]
     chosen = [each for each in fitting if pretrained in (True, each.dataset)]
-    if len(chosen) == 1 or (chosen and pretrained is not True):
-        return min(chosen, key=lambda each: each.test_error.per_cent)
-    if chosen:
+    if len(chosen) > 1 and pretrained is True:
         listed = ", ".join(f"{each.name!r} ({each.test_error.per_cent:.2f} % error)" for each in chosen)
         raise ModelError(f"pretrained={pretrained!r} means several networks; give one of {listed}")
+    if chosen:
+        return min(chosen, key=lambda each: each.test_error.per_cent)
     listed = ", ".join(repr(each.name) for each in fitting) or "none"
     others = ", ".join(f"{each.name!r} of {each.model}" for each in every if each not in fitting)
     raise ModelError(

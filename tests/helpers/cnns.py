@@ -10,6 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.gluon.parameter import Parameter
 from shallow import shallow
 
+from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.models import MaxMin, maxmin
 from gluon_nrm.models.interface.parameters import named_parameters
 from gluon_nrm.models.model_zoos import zoo_builder
@@ -107,6 +108,19 @@ def chain(*parts: Any) -> nn.HybridSequential:
     for part in parts:
         net.add(part if isinstance(part, HybridBlock) else Written(part))
     return net
+
+
+class MixedPair(HybridBlock):
+    """Two convolutions, mixed by gates that are drawn in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.name_scope():
+            self.first, self.second = (nn.Conv2D(4, 3, padding=1, use_bias=False) for _ in range(2))
+            self.mix = ShakeShake()
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return self.mix(self.first(x), self.second(x))
 
 
 def around(*middle: Any, classes: int = 3, channels: int = 4, bias: bool = True) -> nn.HybridSequential:

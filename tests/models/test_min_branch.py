@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cnns import (
     SHAPE,
+    MixedPair,
     Residual,
     Written,
     around,
@@ -25,7 +26,6 @@ from cnns import (
 from mxnet import autograd
 from mxnet.gluon import HybridBlock, nn
 
-from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.models import MaxMin, maxmin
 
 
@@ -47,20 +47,6 @@ def attend(F: Any, x: Any) -> Any:
     return F.sum(F.broadcast_mul(halves, weights), axis=1)
 
 
-class Shaken(HybridBlock):
-    """Two convolutions mixed by gates, which are no features and are not negated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with self.name_scope():
-            self.first, self.second = (nn.Conv2D(4, 3, padding=1, use_bias=False) for _ in range(2))
-            self.mix = ShakeShake()
-
-    def hybrid_forward(self, F: Any, x: Any) -> Any:
-        x = F.relu(x)
-        return self.mix(self.first(x), self.second(x))
-
-
 NEGATED: Dict[str, Callable[[], HybridBlock]] = {
     "plain": lambda: around(nn.MaxPool2D(3, 2, 1), bias=False),
     "average": lambda: around(nn.Activation("relu"), nn.AvgPool2D(2), bias=False),
@@ -72,7 +58,8 @@ NEGATED: Dict[str, Callable[[], HybridBlock]] = {
     "hard swish": lambda: around(lambda F, x: x * F.clip(x + 3, 0, 6) / 6, bias=False),
     "softmax attention": lambda: around(attend, bias=False),
     "tanh and ReLU6": lambda: around(lambda F, x: F.clip(F.tanh(x) + x, 0, 6), bias=False),
-    "gates of chance": lambda: around(Shaken(), bias=False),
+    # the gates are no features and are not negated
+    "gates of chance": lambda: around(nn.Activation("relu"), MixedPair(), bias=False),
     "maximum of two": lambda: around(lambda F, x: F.broadcast_maximum(x, 0.5 * x), bias=False),
     "shapes": lambda: around(
         lambda F, x: F.reshape(F.transpose(F.expand_dims(x, axis=1), (0, 1, 2, 4, 3)), (0, -3, -2)),

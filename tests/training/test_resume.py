@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Set
 
 import pytest
-from cnns import chain
+from cnns import MixedPair, chain
 from fakes import ROOT
 from mxnet.gluon import HybridBlock, nn
 from short_runs import (
@@ -35,7 +35,6 @@ from short_runs import (
 )
 
 from gluon_nrm.errors import NonFiniteLoss
-from gluon_nrm.layers.shake_shake import ShakeShake
 from gluon_nrm.models import registry
 from gluon_nrm.runs.network_arrays import load_network
 from gluon_nrm.runs.open_run import load_run
@@ -50,19 +49,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Parameter .* is not used by any 
 TIMINGS = ("seconds", "images_per_second")
 TWO = {"devices": "cpu(0),cpu(1)"}
 LOCAL = "train.kvstore=local"
-
-
-class MixedPair(HybridBlock):
-    """Two convolutions, mixed by gates that are drawn in every step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with self.name_scope():
-            self.first, self.second = (nn.Conv2D(4, 3, padding=1, use_bias=False) for _ in range(2))
-            self.mix = ShakeShake()
-
-    def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.mix(self.first(x), self.second(x))
 
 
 def mixed_pair(classes: int, channels: int) -> HybridBlock:

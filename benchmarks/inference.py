@@ -160,6 +160,12 @@ def compare(
     ]
 
 
+def line(row: Dict[str, Any]) -> str:
+    """Lay out what was measured as a line of the table."""
+    names = f"{row['network']} | {row['batch']} | {row['kind']}"
+    return f"| {names} | {row['images_per_second']:.1f} | {row['over_plain']:.2f} |"
+
+
 def main() -> int:
     """Export, measure in processes of their own, and print a table."""
     parser = command_line(__doc__ or "", repeats=15)
@@ -176,7 +182,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no network {unknown[0]}; there are {', '.join(NETWORKS)}")
     peer, modes = choose_peer(options.peer_python, options.peer_modes)
-    rows = []
+    rows: List[Dict[str, Any]] = []
     print(f"float32 but for int8 and bfloat16; medians of {options.rounds} x {options.repeats}")
     print("| network | batch | what | images/s | over plain CNN |\n|---|---|---|---|---|")
     for name in options.networks or NETWORKS:
@@ -184,11 +190,10 @@ def main() -> int:
             kinds = [BASE, NETWORK, *export(name, Path(place))]
             for batch in BATCHES:
                 others = peers(name, peer, modes)
-                for row in compare(name, batch, kinds, Path(place), others, options):
-                    rows.append(row)
-                    figures = f"{row['images_per_second']:.1f} | {row['over_plain']:.2f}"
-                    print(f"| {name} | {batch} | {row['kind']} | {figures} |", flush=True)
-    write_json(options.json, rows)
+                found = compare(name, batch, kinds, Path(place), others, options)
+                print("\n".join(map(line, found)), flush=True)
+                rows += found
+                write_json(options.json, rows)  # a run that is cut off keeps what it has measured
     return 0
 
 

@@ -156,11 +156,11 @@ def main() -> int:
         for method in options.method:
             asked = commands(network, method, ours, peer, modes)
             own += measure(network, method, asked, options.starts, options.repeats)
+            write_json(options.json, rows + own)  # a run that is cut off keeps what it has measured
         (title, batch), shape = (NETWORKS[network].title, NETWORKS[network].batch), NETWORKS[network].shape
         print(f"{title}, {shape[1]}x{shape[2]}, batch {batch} + {batch}, "
               f"medians of {options.starts} x {options.repeats}\n{table(own)}\n")  # fmt: skip
         rows += own
-    write_json(options.json, rows)
     return 0
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fakes import ROOT
 
-from benchmarks import devices, end_to_end, network, step_table
+from benchmarks import devices, end_to_end, inference, network, step_table
 from benchmarks.adversarial import compare as adversarial
 from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
@@ -133,13 +133,11 @@ def test_the_time_of_a_whole_run_is_what_was_measured() -> None:
 
 
 def test_the_speed_of_exports_is_what_was_measured() -> None:
-    rows = read_json(ROOT / "results" / "inference.json")
-    expected = [
-        f"| {row['network']} | {row['batch']} | {row['kind']} | {row['images_per_second']:.1f} "
-        f"| {row['over_plain']:.2f} |"
-        for row in rows
-    ]
-    assert between("results/README.md", "table: benchmarks/inference.py").splitlines()[2:] == expected
+    tables = {"inference.json": "", "avx2/inference.json": ", AVX2"}
+    for file, where in tables.items():
+        rows = read_json(ROOT / "results" / file)
+        found = between("results/README.md", f"table: benchmarks/inference.py{where}")
+        assert found.splitlines()[2:] == [inference.line(row) for row in rows]
 
 
 def test_the_speed_over_devices_is_what_was_measured() -> None:

@@ -1,6 +1,6 @@
-"""Inference of the plain CNN in PyTorch, in any mode: seconds of each run, as JSON.
+"""Inference of the plain CNN in PyTorch, in any mode: seconds of a run whenever asked, as JSON.
 
-    PYTHONPATH=. python benchmarks/torch_inference.py NETWORK MODE BATCH REPEATS
+    PYTHONPATH=. python benchmarks/torch_inference.py NETWORK MODE BATCH
 
 Run by ``inference.py`` in the Python that has PyTorch. Compiled networks are frozen: their norms are folded
 into the convolutions, whose weights are stored in the layout of the kernels.
@@ -8,16 +8,14 @@ into the convolutions, whose weights are stored in the layout of the kernels.
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from typing import List
 
 import torch
 from torch import nn
 
 from benchmarks.networks import CLASSES, NETWORKS
 from benchmarks.peer_modes import PEER_MODES, PeerMode, compiled
+from benchmarks.serve import serve, turn
 
 SLOPE = 0.1
 
@@ -37,8 +35,8 @@ def plain_network(name: str) -> nn.Sequential:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
-def measure(name: str, mode: PeerMode, batch: int, repeats: int) -> List[float]:
-    """Seconds of each of ``repeats`` runs, after two that do not count."""
+def serve_runs(name: str, mode: PeerMode, batch: int) -> None:
+    """Build the network in this process, and give a turn whenever asked."""
     net, images = plain_network(name), torch.randn(batch, *NETWORKS[name].shape)
     if mode.channels_last:
         net.to(memory_format=torch.channels_last)
@@ -49,15 +47,11 @@ def measure(name: str, mode: PeerMode, batch: int, repeats: int) -> List[float]:
 
         inductor.freezing = True
         run = compiled(net)
-    seconds = []
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode.bfloat16):
-        for _ in range(2 + repeats):
-            started = time.perf_counter()
-            run(images)
-            seconds.append(time.perf_counter() - started)
-    return seconds[2:]
+        turn(lambda: run(images))
+        serve({}, lambda: {"seconds": turn(lambda: run(images))})
 
 
 if __name__ == "__main__":
-    asked, way, size, count = sys.argv[1:]
-    print(json.dumps(measure(asked, PEER_MODES[way], int(size), int(count))))
+    asked, way, size = sys.argv[1:]
+    serve_runs(asked, PEER_MODES[way], int(size))

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Sequence
 import pytest
 from fakes import ROOT
 
-from benchmarks import find_peer, inference, peer_terms, step, step_table, summary
+from benchmarks import find_peer, peer_terms, step, step_table, summary
 from benchmarks.harness import BenchmarkError, read_json
 from benchmarks.networks import METHODS, NETWORKS, Layer
 from benchmarks.peer_modes import PEER_MODES
@@ -107,18 +107,6 @@ def test_processes_of_a_method() -> None:
     assert found["PyTorch, compiled"][0] == "/a/python" and found["eager"][0] == sys.executable
     own = step.commands("lenet", "nrm_rpn", ["eager"], None, [])
     assert list(own) == ["eager"]
-
-
-def test_rows_of_inference_in_pytorch() -> None:
-    """Only networks that are lists of layers have them."""
-    found = inference.peers("allconv13", "/a/python", ["eager", "compiled"])
-    assert list(found) == ["PyTorch, eager", "PyTorch, compiled"]
-    assert found["PyTorch, compiled"][0] == "/a/python" and found["PyTorch, compiled"][2:] == [
-        "allconv13",
-        "compiled",
-    ]
-    assert inference.peers("gluon.resnet18_v1", "/a/python", ["eager"]) == {}
-    assert inference.peers("allconv13", None, []) == {}
 
 
 def test_titles_of_the_modes() -> None:

@@ -1,7 +1,7 @@
 """Print a table: of finished runs, or one of the paper's with the reported errors beside ours.
 
 gluon-nrm table runs/digits_*-s? [--csv digits.csv]
-gluon-nrm table digits.csv
+gluon-nrm table digits.csv --against digits_supervised         also the difference, paired by seed
 gluon-nrm table table3                                         the runs there are, written to tables/
 gluon-nrm table table3 --seeds 0 1 2 --train                   trains what is missing, run after run
 gluon-nrm table table3 --paired                                also what each part adds, seed by seed
@@ -25,7 +25,8 @@ from gluon_nrm.report.paper_tables import STAND_INS, TABLES, Table, get_table
 from gluon_nrm.report.reproduce import train_missing
 from gluon_nrm.report.table_cost import describe_cost
 from gluon_nrm.report.table_files import make_table
-from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
+from gluon_nrm.runs.averages import group_mean_std, to_markdown
+from gluon_nrm.runs.tables import collect, read_csv, write_csv
 from gluon_nrm.storage.files import exists
 from gluon_nrm.system.commands import command
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     if str(options.runs[0]) in TABLES:
         if len(options.runs) > 1:
             parser.error(f"{options.runs[0]} takes its runs from --root or --from")
+        if options.against is not None:
+            parser.error(f"{options.runs[0]} compares its methods with --paired; --against is for runs")
         return _paper(options)
     for path in options.runs:
         if difflib.get_close_matches(str(path), TABLES, n=1, cutoff=0.75) and not exists(path, RunError):
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     rows = collect([path for path in options.runs if path not in tables])
     for path in tables:
         rows += read_csv(path)
-    print(for_stream(to_markdown(group_mean_std(rows)), sys.stdout), end="")
+    print(for_stream(to_markdown(group_mean_std(rows, options.against)), sys.stdout), end="")
     if options.csv is not None:
         write_csv(rows, options.csv)
         print(f"\n{len(rows)} runs in {options.csv}")
@@ -100,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     what = f"a run folder, a table written with --csv, or one of {', '.join(TABLES)}"
     parser.add_argument("runs", nargs="+", type=place, metavar="RUN", help=what)
     parser.add_argument("--csv", type=place, metavar="FILE", help="also write one line a run to this file")
+    parser.add_argument(
+        "--against", metavar="RECIPE", help="add the difference of every other recipe from it, paired by seed"
+    )
     paper = parser.add_argument_group("with a table of the paper")
     paper.add_argument("--data", help=f"make it on another data set: {' or '.join(STAND_INS)}")
     paper.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of runs and labelled draws (all)")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-import statistics
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Sequence
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.report.comparison import Compared
 from gluon_nrm.report.paper_tables import Table
+from gluon_nrm.runs.differences import Difference, paired, to_text
 from gluon_nrm.storage.files import os_errors, write_text
 
 FULL = "NRM + RPN + Max-Min + Mean Teacher"
@@ -33,13 +32,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Difference(NamedTuple):
-    """Mean of the pairs of a rung, in percentage points; below 0, the method with it has the lower error."""
-
-    mean: Optional[float]  # None without a pair
-    standard_error: Optional[float]  # of the mean; None for fewer than two pairs
-
-
 class Rung(NamedTuple):
     """Two methods on the same seeds, with one number of labels."""
 
@@ -53,30 +45,17 @@ class Rung(NamedTuple):
 
 def paired_differences(table: Table, cells: Sequence[Compared]) -> List[Rung]:
     """Compare the methods of each rung, column by column, on the seeds that both have finished."""
-    found = {(cell.method, cell.column.name): _finished(cell) for cell in cells}
+    runs = {(cell.method, cell.column.name): cell.runs for cell in cells}
     rungs = []
     for without, method in RUNGS:
         for column in table.columns:
-            below, above = found[without, column.name], found[method, column.name]
-            seeds = sorted(set(below) & set(above))
-            last = _difference([above[seed][0] - below[seed][0] for seed in seeds])
-            median = _difference([above[seed][1] - below[seed][1] for seed in seeds])
-            rungs.append(Rung(without, method, column.name, [seed for seed, _ in seeds], last, median))
+            last, median = (
+                paired(runs[method, column.name], runs[without, column.name], error)
+                for error in ("test_error_last", "test_error_median20")
+            )
+            seeds = [seed for seed, _ in last.seeds]
+            rungs.append(Rung(without, method, column.name, seeds, last.difference, median.difference))
     return rungs
-
-
-def _finished(cell: Compared) -> Dict[Tuple[int, int], Tuple[float, float]]:
-    """Return both errors of the finished runs of a cell, by the seeds of run and labelled draw."""
-    return {
-        (row["seed"], row["split_seed"]): (row["test_error_last"], row["test_error_median20"])
-        for row in cell.runs
-        if row["finished"]
-    }
-
-
-def _difference(values: Sequence[float]) -> Difference:
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Difference(statistics.mean(values) if values else None, error)
 
 
 def to_markdown(table: Table, rungs: Sequence[Rung]) -> str:
@@ -87,18 +66,15 @@ def to_markdown(table: Table, rungs: Sequence[Rung]) -> str:
         "|---|---|" + "---:|" * len(table.columns),
     ]  # fmt: skip
     for without, method in RUNGS:
-        texts = [_text(rung) for rung in rungs if (rung.without, rung.method) == (without, method)]
+        texts = [
+            to_text(rung.last, len(rung.seeds))
+            for rung in rungs
+            if (rung.without, rung.method) == (without, method)
+        ]
         if any(texts):
             lines.append(f"| {without} | {method} | " + " | ".join(texts) + " |")
     note = "Mean ± standard error of the mean, number of pairs in brackets; below 0, the method on the right"
     return "\n".join([*lines, "", f"{note} has the lower error. Last epoch, finished runs."]) + "\n"
-
-
-def _text(rung: Rung) -> str:
-    if rung.last.mean is None:
-        return ""
-    spread = "" if rung.last.standard_error is None else f" ± {rung.last.standard_error:.2f}"
-    return f"{rung.last.mean:+.2f}{spread} ({len(rung.seeds)})"
 
 
 def write_rungs(table: Table, rungs: Sequence[Rung], path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Callable, Dict, List, Sequence
 
 from gluon_nrm.report.comparison import Compared
 from gluon_nrm.report.paper_tables import METHODS, Column, Table
-from gluon_nrm.runs.tables import LAST, format_mean_std
+from gluon_nrm.runs.averages import format_mean_std
+from gluon_nrm.runs.tables import LAST
 
 MEDIAN = "test_error_median20"
 

@@ -1,4 +1,4 @@
-"""Tables of runs: one row per run (CSV), mean and standard deviation over seeds (Markdown).
+"""Tables of runs: one row per run, read from run folders, written to CSV and read again.
 
 The error of a run is that of its last evaluation, and the median of its last 20. The best error, which looks
 at the test set, is a column of its own, called optimistic.
@@ -97,64 +97,16 @@ def collect(paths: Sequence[Path]) -> List[Row]:
     rows = [summarise(load_run(path)) for path in paths]
     seen: Dict[Tuple[Any, ...], Path] = {}
     for row, path in zip(rows, paths):
-        key = (*_group_key(row), row["seed"], row["split_seed"])
+        key = (*group_key(row), row["seed"], row["split_seed"])
         if key in seen:
             raise RunError(f"{seen[key]} and {path} are one recipe with one seed;\ngive one of them")
         seen[key] = path
     return sorted(rows, key=_order)
 
 
-def group_mean_std(rows: Sequence[Row]) -> List[Row]:
-    """Average over seeds: one row per recipe and number of labels.
-
-    Runs that differ in anything but the seeds, of the run and of the labelled draw, are never averaged.
-
-    Returns:
-        Rows with recipe, labels, evaluated_on, network, settings; n (number of runs), unfinished (if any
-        is not at its last epoch); last_mean, last_std, median20_mean, median20_std in per cent (sample
-        standard deviations, None for n = 1); for runs without labels nmi_mean, nmi_std, ari_mean, ari_std,
-        which are None for others.
-    """
-    groups: Dict[Tuple[Any, ...], List[Row]] = {}
-    for row in rows:
-        groups.setdefault(_group_key(row), []).append(row)
-    return [_group_row(group) for group in groups.values()]
-
-
-def to_markdown(groups: Sequence[Row]) -> str:
-    """Format the rows of ``group_mean_std`` as a Markdown table with notes."""
-    names = [(group["recipe"], group["labels"]) for group in groups]
-    clusters = any(group["nmi_mean"] is not None for group in groups)
-    lines = [
-        "| recipe | labels | runs | test error, last (%) | test error, median of last 20 (%) |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for group, name in zip(groups, names):
-        recipe = group["recipe"].replace("|", "\\|")
-        if names.count(name) > 1:
-            recipe += f" ({group['settings']})"
-        if group["evaluated_on"] != "test":
-            recipe += " †"
-        runs = f"{group['n']}{' *' if group['unfinished'] else ''}"
-        last = format_mean_std(group["last_mean"], group["last_std"])
-        median = format_mean_std(group["median20_mean"], group["median20_std"])
-        lines.append(f"| {recipe} | {group['labels']} | {runs} | {last} | {median} |")
-        if clusters:
-            lines[-1] += "".join(f" {_cluster_cell(group, name)} |" for name in ("nmi", "ari"))
-    if clusters:
-        lines[0] += " NMI | ARI |"
-        lines[1] += "---:|---:|"
-        lines += ["", "Errors of runs with 0 labels: after the best one-to-one match of clusters to classes"]
-    if any(group["unfinished"] for group in groups):
-        lines += ["", "\\* not all of these runs have reached their last epoch"]
-    if any(group["evaluated_on"] != "test" for group in groups):
-        lines += ["", "† error on a part of the training images held out, not on the test set"]
-    return "\n".join(lines) + "\n"
-
-
-def format_mean_std(mean: float, std: Optional[float]) -> str:
-    """Format ``4.32 ± 0.51``, or the mean alone if there is one run."""
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+def group_key(row: Mapping[str, Any]) -> Tuple[Any, ...]:
+    """Return what runs have in common that may be averaged: all but their seeds."""
+    return tuple(row[name] for name in ("recipe", "labels", "evaluated_on", "network", "settings"))
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -193,11 +145,6 @@ def _cluster_value(text: str, where: str, remedy: str) -> Optional[float]:
         return csv_io.optional_number(text)
     except ValueError:
         raise RunError(f"{where} must be a number or empty, found {text[:40]!r}; {remedy}") from None
-
-
-def _cluster_cell(group: Row, name: str) -> str:
-    mean, std = group[f"{name}_mean"], group[f"{name}_std"]
-    return "" if mean is None else f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
 
 
 def _labels(text: str) -> Any:
@@ -239,25 +186,6 @@ def _commit(env: Mapping[str, Any]) -> str:
     return " ".join(commits)
 
 
-def _group_key(row: Mapping[str, Any]) -> Tuple[Any, ...]:
-    return tuple(row[name] for name in ("recipe", "labels", "evaluated_on", "network", "settings"))
-
-
 def _order(row: Mapping[str, Any]) -> Tuple[Any, ...]:
     labels = float("inf") if row["labels"] == "all" else row["labels"]
     return row["recipe"], labels, row["settings"], row["seed"], row["split_seed"]
-
-
-def _group_row(group: Sequence[Row]) -> Row:
-    row = {name: group[0][name] for name in ("recipe", "labels", "evaluated_on", "network", "settings")}
-    row["n"] = len(group)
-    row["unfinished"] = sum(not member["finished"] for member in group)
-    for name in ("last", "median20"):
-        values = [member[f"test_error_{name}"] for member in group]
-        row[f"{name}_mean"] = statistics.mean(values)
-        row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
-    for name in ("nmi", "ari"):
-        found = [member[f"{name}_last"] for member in group if member.get(f"{name}_last") is not None]
-        row[f"{name}_mean"] = statistics.mean(found) if found else None
-        row[f"{name}_std"] = statistics.stdev(found) if len(found) > 1 else None
-    return row

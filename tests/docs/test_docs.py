@@ -19,7 +19,8 @@ from benchmarks.comparison import read_lines
 from benchmarks.harness import read_json
 from benchmarks.photos import compare
 from gluon_nrm.pretrained.names import NETWORKS
-from gluon_nrm.runs.tables import format_mean_std, group_mean_std, read_csv, to_markdown
+from gluon_nrm.runs.averages import format_mean_std, group_mean_std, to_markdown
+from gluon_nrm.runs.tables import read_csv
 
 RESULTS = ROOT / "results" / "digits.csv"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("re*/*.md")])

@@ -8,9 +8,12 @@ from typing import Dict, List, Sequence, Tuple
 
 import pytest
 
+from gluon_nrm.errors import RunError
 from gluon_nrm.report.comparison import Compared
 from gluon_nrm.report.paired import FULL, RUNGS, paired_differences, to_markdown, write_rungs
 from gluon_nrm.report.paper_tables import METHODS, get_table
+from gluon_nrm.runs.averages import DIFFERENCE_NOTE, group_mean_std
+from gluon_nrm.runs.averages import to_markdown as averages_to_markdown
 from gluon_nrm.runs.tables import Row
 
 TABLE = get_table("table3", "fashion_mnist")
@@ -89,3 +92,38 @@ def test_as_text_and_as_csv(tmp_path: Path) -> None:
     )  # fmt: skip
     assert line["median20_mean"] == "-0.3333" and line["data"] == "fashion_mnist"
     assert lines["Mean Teacher", FULL, "500"]["last_mean"] == ""
+
+
+def run_of(recipe: str, seed: int, error: float, **other: object) -> Row:
+    row = {"recipe": recipe, "seed": seed, "split_seed": seed, "test_error_last": error, "finished": True}
+    return {**row, "test_error_median20": error, "labels": 50, "evaluated_on": "test", "network": "student",
+            "settings": recipe, **other}  # fmt: skip
+
+
+def test_differences_from_a_recipe() -> None:
+    """By hand: -2, -1, -3 have the mean -2 and the standard error 1 / sqrt(3); labels are never mixed."""
+    rows = [
+        *(run_of("plain", seed, error) for seed, error in enumerate([10.0, 11.0, 12.0, 99.0])),
+        *(run_of("ours", seed, error) for seed, error in enumerate([8.0, 10.0, 9.0])),
+        run_of("ours", 3, 0.0, finished=False),
+        run_of("ours", 0, 4.0, labels=100),  # no plain run with 100 labels
+        run_of("held_out", 0, 4.0, evaluated_on="validation"),
+        run_of("other_seed", 9, 4.0),
+    ]
+    groups = {(row["recipe"], row["labels"]): row for row in group_mean_std(rows, against="plain")}
+    assert groups["ours", 50]["difference"] == "-2.00 ± 0.58 (3)"
+    empty = [("plain", 50), ("ours", 100), ("held_out", 50), ("other_seed", 50)]
+    assert [groups[key]["difference"] for key in empty] == [""] * 4
+    text = averages_to_markdown(list(groups.values())).splitlines()
+    assert text[0].endswith("| difference from plain |") and text[0].count("|") == text[1].count("|")
+    assert text[3] == "| ours | 50 | 4 * | 6.75 ± 4.57 | 6.75 ± 4.57 | -2.00 ± 0.58 (3) |"
+    assert DIFFERENCE_NOTE in text
+    assert DIFFERENCE_NOTE not in averages_to_markdown(group_mean_std(rows))
+
+
+def test_no_recipe_to_compare_with() -> None:
+    rows = [run_of("plain", 0, 10.0), run_of("ours", 0, 8.0)]
+    with pytest.raises(RunError, match="^no run is of the recipe plian; there are ours, plain$"):
+        group_mean_std(rows, against="plian")
+    with pytest.raises(RunError, match="^the runs of plain differ in their settings; leave out"):
+        group_mean_std([*rows, run_of("plain", 1, 10.0, settings="another")], against="plain")

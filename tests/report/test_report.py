@@ -13,7 +13,7 @@ from PIL import Image
 
 from gluon_nrm.errors import RunError
 from gluon_nrm.recipe import recipe_from_text, recipe_to_yaml
-from gluon_nrm.runs import figures, tables
+from gluon_nrm.runs import averages, figures, tables
 from gluon_nrm.runs.open_run import load_run, open_run
 
 
@@ -120,7 +120,7 @@ def many_runs(root: Path) -> List[Path]:
 
 
 def test_groups_and_their_markdown(tmp_path: Path) -> None:
-    groups = tables.group_mean_std(tables.collect(many_runs(tmp_path)))
+    groups = averages.group_mean_std(tables.collect(many_runs(tmp_path)))
     assert [(group["recipe"], group["labels"], group["n"]) for group in groups] == [
         ("a", 50, 1),
         ("b", 50, 2),
@@ -132,7 +132,7 @@ def test_groups_and_their_markdown(tmp_path: Path) -> None:
     assert (groups[1]["last_mean"], groups[1]["median20_mean"]) == (5.0, 5.0)
     assert groups[1]["last_std"] == pytest.approx(2**0.5)
     assert groups[0]["last_std"] is None
-    lines = tables.to_markdown(groups).splitlines()
+    lines = averages.to_markdown(groups).splitlines()
     assert lines[2:6] == [
         "| a † | 50 | 1 | 9.00 | 9.00 |",
         "| b | 50 | 2 | 5.00 ± 1.41 | 5.00 ± 1.41 |",
@@ -149,8 +149,8 @@ def test_groups_and_their_markdown(tmp_path: Path) -> None:
 
 
 def test_markdown_without_notes(tmp_path: Path) -> None:
-    groups = tables.group_mean_std(tables.collect([make_run(tmp_path, "toy-s0", [5.0])]))
-    assert tables.to_markdown(groups).splitlines()[2:] == ["| toy | 50 | 1 | 5.00 | 5.00 |"]
+    groups = averages.group_mean_std(tables.collect([make_run(tmp_path, "toy-s0", [5.0])]))
+    assert averages.to_markdown(groups).splitlines()[2:] == ["| toy | 50 | 1 | 5.00 | 5.00 |"]
 
 
 def test_csv(tmp_path: Path) -> None:

@@ -206,6 +206,8 @@ CASES = [
     Case("no such option", f"{TRAIN} --epochs 3", ("--epochs",)),
     Case("no such part", f"{EVALUATE} --part train", ("--part", "'train'")),
     Case("table without runs", "table", ("RUN",)),
+    Case("table against nothing", f"table {RUN} --against nothing", ("recipe nothing", "there are")),
+    Case("a paper's table against runs", "table table3 --against mt", ("--against", "--paired")),
 ]  # fmt: skip
 
 

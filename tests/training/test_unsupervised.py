@@ -20,8 +20,9 @@ from short_runs import (
     values,
 )
 
+from gluon_nrm.runs.averages import group_mean_std, to_markdown
 from gluon_nrm.runs.evaluation_record import read_evaluation
-from gluon_nrm.runs.tables import collect, group_mean_std, read_csv, to_markdown, write_csv
+from gluon_nrm.runs.tables import collect, read_csv, write_csv
 from gluon_nrm.training.describe_evaluation import evaluation_text
 from gluon_nrm.training.evaluate import evaluate_network
 from gluon_nrm.training.evaluate_run import evaluate_run

@@ -149,9 +149,10 @@ def is_of_a_run(name: str) -> bool:
 def read_run(folder: Path, rng: random.Random) -> None:
     """Read a run as the tools do that do not train."""
     from gluon_nrm.recipe import recipe_from_text, recipe_to_yaml
+    from gluon_nrm.runs.averages import group_mean_std, to_markdown
     from gluon_nrm.runs.checkpoint import load_checkpoint
     from gluon_nrm.runs.open_run import load_run, open_run
-    from gluon_nrm.runs.tables import collect, group_mean_std, to_markdown
+    from gluon_nrm.runs.tables import collect
 
     choice = rng.randrange(5)
     if choice == 0:
@@ -220,7 +221,8 @@ def tables(folder: Path) -> None:
 
 def read_tables(folder: Path, rng: random.Random) -> None:
     from gluon_nrm.report.published import read_published
-    from gluon_nrm.runs.tables import group_mean_std, read_csv, to_markdown
+    from gluon_nrm.runs.averages import group_mean_std, to_markdown
+    from gluon_nrm.runs.tables import read_csv
 
     if rng.random() < 0.5:
         read_published(folder / "published.csv")

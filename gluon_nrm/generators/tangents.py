@@ -98,7 +98,17 @@ class _Jacobian:
 
     def pull(self, directions: np.ndarray) -> np.ndarray:
         """Multiply by J^T: directions of images (B, N, k) to directions of codes (B, Z, k)."""
-        return self._each(directions, self._pull)
+        with mx.autograd.record(train_mode=False):
+            images = self._generator(self._codes)
+
+        def product(direction: Tensor) -> Tensor:
+            (found,) = mx.autograd.grad(
+                [images], [self._codes], [direction.reshape(images.shape)],
+                retain_graph=True, train_mode=False,
+            )  # fmt: skip
+            return found
+
+        return self._each(directions, product)
 
     def _each(self, directions: np.ndarray, product: Callable[[Tensor], Tensor]) -> np.ndarray:
         found: List[Any] = []
@@ -111,14 +121,6 @@ class _Jacobian:
         with mx.autograd.pause():
             ends = [self._generator(self._codes + sign * self._step * direction) for sign in (1, -1)]
             return (ends[0] - ends[1]) / (2 * self._step)
-
-    def _pull(self, direction: Tensor) -> Tensor:
-        with mx.autograd.record(train_mode=False):
-            images = self._generator(self._codes)
-        (found,) = mx.autograd.grad(
-            [images], [self._codes], [direction.reshape(images.shape)], train_mode=False
-        )
-        return found
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:

@@ -123,9 +123,15 @@ class AliClassifier(AdversarialClassifier):
         return list(self.encoder.collect_params().values())
 
 
-def _small(width: int, shape: Tuple[int, int, int]) -> AliSizes:
-    """Make small networks for images of 8 x 8 and 28 x 28, leaky ReLU in the towers."""
-    convolutions = [ConvolutionSpec(width, 3, 1, 1), *halving_convolutions(shape, 2 * width)]
+def _small(width: int, halved: int, shape: Tuple[int, int, int]) -> AliSizes:
+    """Make small networks for images of 8 x 8 and 28 x 28, leaky ReLU in the towers.
+
+    Args:
+        width: feature maps of the first convolution.
+        halved: feature maps of the next one, which halves the sides.
+        shape: of the images.
+    """
+    convolutions = [ConvolutionSpec(width, 3, 1, 1), *halving_convolutions(shape, halved)]
     return AliSizes(64, convolutions, TowerSizes(convolutions, (128,), (256, 256)))
 
 
@@ -141,8 +147,8 @@ _TOWERS_OF_32 = TowerSizes(_OF_32, (512, 512), (1024, 1024), maxout=True)
 
 #: The sizes of the registered networks, by name.
 SIZES: Dict[str, AliSizes] = {
-    "ali_digits": _small(16, (1, 8, 8)),
-    "ali_28": _small(16, (1, 28, 28)),
+    "ali_digits": _small(16, 32, (1, 8, 8)),
+    "ali_28": _small(16, 16, (1, 28, 28)),
     "ali_cifar": AliSizes(64, (*_OF_32, ConvolutionSpec(512, 1)), _TOWERS_OF_32),
     "ali_svhn": AliSizes(256, (*_OF_32, ConvolutionSpec(512, 1)), _TOWERS_OF_32),
 }

@@ -124,14 +124,13 @@ SIZES: Dict[str, GanSizes] = {
     ),
     "gan_28": GanSizes(
         convolutions=(
-            ConvolutionSpec(32, 3, 1, 1),
+            ConvolutionSpec(16, 3, 1, 1),
             ConvolutionSpec(32, 3, 2, 1),
-            ConvolutionSpec(64, 3, 1, 1),
             ConvolutionSpec(64, 3, 2, 1),
-            ConvolutionSpec(128, 3),
-            ConvolutionSpec(128, 1),
+            ConvolutionSpec(64, 3),
+            ConvolutionSpec(64, 1),
         ),
-        dropout_before=(2, 4),
+        dropout_before=(2, 3),
         noise=0.3,
     ),
     "gan_conv9": GanSizes(

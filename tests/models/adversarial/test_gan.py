@@ -35,7 +35,7 @@ def images(batch: int = 30, shape: tuple = SHAPE) -> mx.nd.NDArray:
 
 @pytest.mark.parametrize(
     ("name", "shape", "features"),
-    [("gan_digits", (1, 8, 8), 64), ("gan_28", (1, 28, 28), 128), ("gan_conv9", (3, 32, 32), 192)],
+    [("gan_digits", (1, 8, 8), 64), ("gan_28", (1, 28, 28), 64), ("gan_conv9", (3, 32, 32), 192)],
 )
 def test_shapes(name: str, shape: tuple, features: int) -> None:
     net = build(name, shape)

@@ -11,7 +11,7 @@ from typing import Optional, Tuple
 
 import mxnet as mx
 
-from gluon_nrm.rules.statistics import EPSILON, spatial_mean
+from gluon_nrm.rules.statistics import EPSILON, plain_mean, spatial_mean
 from gluon_nrm.typing import Operators, Tensor
 
 #: (C, H, W) of maps, or (N,) of units.
@@ -25,10 +25,10 @@ def _ones(F: Operators, x: Tensor) -> Tensor:
         return F.ones_like(F.slice_axis(x, axis=1, begin=0, end=1))
 
 
-def _mean(F: Operators, x: Tensor, shape: Shape) -> Tensor:
-    """Mean of each feature map or unit over the batch, (C,)."""
+def _mean(F: Operators, x: Tensor, shape: Shape, plain: bool = False) -> Tensor:
+    """Mean of each feature map or unit over the batch, (C,); ``plain`` as for ``plain_mean``."""
     if len(shape) == 3:
-        x = F.reshape(spatial_mean(F, x), shape=(0, 0))
+        x = plain_mean(F, x) if plain else F.reshape(spatial_mean(F, x), shape=(0, 0))
     with mx.autograd.pause():
         even = F.softmax(F.reshape(_ones(F, x), shape=(1, -1)))
     return F.reshape(F.dot(even, x), shape=(-1,))
@@ -64,7 +64,7 @@ def deviation(F: Operators, x: Tensor, shape: Shape) -> Tuple[Tensor, Tensor]:
     """Return the mean of each feature map or unit and 1 / its standard deviation, (C,) each."""
     mean = _mean(F, x, shape)
     # centred first: E[x^2] - E[x]^2 loses the variance where the mean is large
-    variance = _mean(F, F.square(scale_and_shift(F, x, shape, shift=-mean)), shape)
+    variance = _mean(F, F.square(scale_and_shift(F, x, shape, shift=-mean)), shape, plain=True)
     return mean, F.rsqrt(variance + EPSILON)
 
 

@@ -11,6 +11,7 @@ from mxnet.gluon import HybridBlock
 from gluon_nrm.models.ladder.channelwise import Shape, deviation, normalise, scale_and_shift
 from gluon_nrm.models.ladder.layers import CONVOLUTION, DENSE, MAX_POOLING, LadderLayer
 from gluon_nrm.rules.pooling import spread
+from gluon_nrm.rules.statistics import plain_mean
 from gluon_nrm.typing import Operators, Tensor
 
 
@@ -47,7 +48,8 @@ class Combinator(HybridBlock):
     def _curve(self, F: Operators, u: Tensor, parameters: Tensor) -> Tensor:
         """Compute a1 sigmoid(a2 u + a3) + a4 u + a5."""
         a1, a2, a3, a4, a5 = (F.reshape(a, shape=(-1,)) for a in F.split(parameters, num_outputs=5, axis=0))
-        step = F.sigmoid(scale_and_shift(F, u, self._shape, a2, a3))
+        # this operator's exponential is vectorised, that of ``sigmoid`` is not
+        step = F.Activation(scale_and_shift(F, u, self._shape, a2, a3), act_type="sigmoid")
         return scale_and_shift(F, step, self._shape, a1, a5) + scale_and_shift(F, u, self._shape, a4)
 
 
@@ -121,4 +123,5 @@ class DenoisingCost(HybridBlock):
         error = denoised - clean
         if self._normalises:
             error = scale_and_shift(F, error, self._shape, deviation(F, clean, self._shape)[1])
-        return F.mean(F.square(error), axis=0, exclude=True)
+        squared = F.square(error)
+        return F.mean(plain_mean(F, squared) if len(self._shape) == 3 else squared, axis=1)

@@ -32,7 +32,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev train test fuzz kill-test results results-supervised results-skip results-paths bench \
 	results-unsupervised results-consistency results-fashion results-maxmin results-ablation results-prior results-forms \
-	results-adversarial results-photos photos-check deploy-check wheel-check doctor docs clean
+	results-adversarial results-photos photos-check deploy-check wheel-check doctor docs clean \
+	types-of-package types-of-tests
 
 help:
 	@echo 'make train    train RECIPE (default $(RECIPE)), passing ARGS to tools/train.py'
@@ -62,10 +63,15 @@ train: install
 test: install-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy gluon_nrm tools benchmarks
-	$(BIN)/python -m mypy --config-file tests/mypy.ini tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types-of-package types-of-tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+# Side by side, so each keeps a cache of its own.
+types-of-package:
+	$(BIN)/python -m mypy --cache-dir .mypy_cache/package gluon_nrm tools benchmarks
+types-of-tests:
+	$(BIN)/python -m mypy --cache-dir .mypy_cache/tests --config-file tests/mypy.ini tests
 
 # Failing cases are kept in fuzz-findings/. ARGS="--replay fuzz-findings/NAME" reads one again.
 fuzz: install-dev

@@ -63,11 +63,12 @@ def make_table(
     text = to_markdown(table, cells)
     if not taken:
         return Reported(text, 0, [])
+    rungs = paired_differences(table, cells) if paired else []
+    if rungs:
+        text += "\n" + paired_to_markdown(table, rungs)
     curves = collect_curves(cells, None if rows is None else _beside(rows))
     paths = [*_write(table, cells, text, out), *_write_curves(table, curves, taken, out)]
-    if paired:
-        rungs = paired_differences(table, cells)
-        text += "\n" + paired_to_markdown(table, rungs)
+    if rungs:
         paths.append(out / f"{table.stem}_paired.csv")
         write_rungs(table, rungs, paths[-1])
     return Reported(text, taken, paths)

@@ -42,6 +42,7 @@ def test_curves_are_written_with_the_runs_and_read_again(tmp_path: Path) -> None
         f"{stem}{ending}"
         for ending in (".md", ".csv", "_runs.csv", ".png", "_curves.csv", "_curves.png", "_paired.csv")
     ]
+    assert "paired by seed" in written[0].read_text(encoding="utf-8")
     curves = read_curves(tmp_path / "out" / f"{stem}_curves.csv")
     assert curves == {
         ("Mean Teacher", "50", 1): [(1, 8.0), (2, 3.0)],  # the teacher's, which is evaluated

@@ -149,7 +149,8 @@ def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], t
     """Draw one panel per group: means with standard deviations, filled dots ours, hollow dots reported.
 
     Args:
-        groups: (name, dots); a dot is (name of its row, mean, standard deviation, ours).
+        groups: (name, dots); a dot is (name of its row, mean, standard deviation, ours). Groups without a dot
+            are left out, unless none has one.
         path: the PNG file to write.
         names: of the rows, from the top down; rows without a dot are left out.
         title: heading.
@@ -160,6 +161,7 @@ def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], t
     """
     if not groups:
         raise ValueError("no groups to draw")
+    groups = [(group, rows) for group, rows in groups if rows] or groups
     drawn = {name for _, rows in groups for name, *_ in rows}
     names = [name for name in names if name in drawn]
     figure = new_figure(2.6 + 2.6 * len(groups), 1.4 + 0.28 * max(len(names), 3))
@@ -171,7 +173,7 @@ def plot_comparison(groups: Sequence[Group], path: Path, names: Sequence[str], t
             axes.errorbar(mean, place, xerr=std, linewidth=1.0, **look)
         axes.set_title(group, fontsize=10)
         axes.set_xlabel("test error (%)", fontsize=9)
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=max(axes.get_xlim()[0], 0))
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.grid(True, axis="x", alpha=0.3, linewidth=0.6)
     if names:

@@ -326,8 +326,17 @@ def test_what_the_tool_refuses(arguments: Sequence[str], message: str, tmp_path:
 def test_a_plot_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no groups"):
         figures.plot_comparison([], tmp_path / "p.png", [])
-    figures.plot_comparison([("none", []), ("one", [("a", 3.0, 0.0, True)])], tmp_path / "p.png", ["b", "a"])
-    assert imread(str(tmp_path / "p.png")).shape[1] > 500
+    widths = []
+    one, two = [("a", 3.0, 0.0, True)], [("a", 0.1, 0.5, True)]
+    for groups in (
+        [("none", []), ("one", one)],
+        [("one", one)],
+        [("one", one), ("two", two)],
+        [("none", [])],
+    ):
+        figures.plot_comparison(groups, tmp_path / "p.png", ["b", "a"])
+        widths.append(imread(str(tmp_path / "p.png")).shape[1])
+    assert 500 < widths[0] == widths[1] == widths[3] < widths[2]  # a panel without a dot takes no room
 
 
 def test_the_index_is_up_to_date() -> None:

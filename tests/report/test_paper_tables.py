@@ -326,14 +326,10 @@ def test_what_the_tool_refuses(arguments: Sequence[str], message: str, tmp_path:
 def test_a_plot_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no groups"):
         figures.plot_comparison([], tmp_path / "p.png", [])
+    one, two = ("one", [("a", 3.0, 0.0, True)]), ("two", [("a", 0.1, 0.5, True)])
+    panels: List[List[figures.Group]] = [[("none", []), one], [one], [one, two], [("none", [])]]
     widths = []
-    one, two = [("a", 3.0, 0.0, True)], [("a", 0.1, 0.5, True)]
-    for groups in (
-        [("none", []), ("one", one)],
-        [("one", one)],
-        [("one", one), ("two", two)],
-        [("none", [])],
-    ):
+    for groups in panels:
         figures.plot_comparison(groups, tmp_path / "p.png", ["b", "a"])
         widths.append(imread(str(tmp_path / "p.png")).shape[1])
     assert 500 < widths[0] == widths[1] == widths[3] < widths[2]  # a panel without a dot takes no room

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Hashable, List, Mapping, Optional, Sequence, TypeVar
 
 from gluon_nrm.errors import NRMError, RunError
 from gluon_nrm.storage.files import atomic_path, os_errors
@@ -17,6 +18,7 @@ from gluon_nrm.system.environment import describe_environment
 from gluon_nrm.system.processor import INSTRUCTIONS, thread_defaults
 from gluon_nrm.system.tune import tune
 
+Key = TypeVar("Key", bound=Hashable)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -133,6 +135,30 @@ class Child:
                 found: Dict[str, Any] = json.loads(line)
                 return found
         raise _failed(self._command, self._process.wait())
+
+
+def take_turns(children: Mapping[Key, Child], rounds: int, pause: float = 0.0) -> Dict[Key, List[Any]]:
+    """Wait until all processes are ready, then ask each of them once a round; end them in any case.
+
+    Args:
+        children: the processes.
+        rounds: measurements of each.
+        pause: seconds before each measurement.
+
+    Returns:
+        The answers of each, in order.
+    """
+    with ExitStack() as stack:
+        for child in children.values():
+            stack.callback(child.close)
+        for child in children.values():
+            _ = child.ready  # waits
+        found: Dict[Key, List[Any]] = {key: [] for key in children}
+        for _ in range(rounds):
+            for key, child in children.items():
+                time.sleep(pause)
+                found[key].append(child.ask())
+    return found
 
 
 def write_json(path: Optional[str], figures: Any) -> None:

@@ -21,13 +21,11 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from benchmarks.find_peer import add_peer_options, choose_peer
-from benchmarks.harness import Child, command_line, count, write_json
+from benchmarks.harness import Child, command_line, count, take_turns, write_json
 from benchmarks.inference_kinds import BASE, NETWORK, NETWORKS, export, runner
 from benchmarks.networks import NETWORKS as OF_LAYERS
 from benchmarks.peer_modes import PEER_MODES
@@ -47,12 +45,11 @@ def serve_runs(name: str, kind: str, folder: str, batch: str) -> None:
     """Load what is measured in this process, and give a turn whenever asked."""
     import numpy as np
 
-    from benchmarks.serve import serve, turn
+    from benchmarks.serve import serve_turns
 
     side, run = NETWORKS[name][0], runner(name, kind, Path(folder))
     images = np.random.default_rng(1).standard_normal((int(batch), 3, side, side)).astype(np.float32)
-    turn(lambda: run(images))
-    serve({}, lambda: {"seconds": turn(lambda: run(images))})
+    serve_turns(lambda: run(images))
 
 
 def commands(
@@ -69,18 +66,8 @@ def commands(
 
 def start(asked: Commands, repeats: int) -> Turns:
     """Start a process for every row; when all are ready, let them take turns."""
-    with ExitStack() as stack:
-        children = {kind: Child(command) for kind, command in asked.items()}
-        for child in children.values():
-            stack.callback(child.close)
-        for child in children.values():
-            _ = child.ready  # waits: all are built and warm before the first turn
-        found: Turns = {kind: [] for kind in children}
-        for _ in range(repeats):
-            for kind, child in children.items():
-                time.sleep(PAUSE)
-                found[kind].append(child.ask()["seconds"])
-    return found
+    answers = take_turns({kind: Child(command) for kind, command in asked.items()}, repeats, PAUSE)
+    return {kind: [each["seconds"] for each in found] for kind, found in answers.items()}
 
 
 def make_rows(name: str, batch: int, starts: Sequence[Turns]) -> List[Dict[str, Any]]:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from benchmarks.find_peer import (
@@ -33,7 +32,7 @@ from benchmarks.find_peer import (
     choose_peer,
     has_bfloat16,
 )
-from benchmarks.harness import Child, child_environment, command_line, count, write_json
+from benchmarks.harness import Child, child_environment, command_line, count, take_turns, write_json
 from benchmarks.networks import METHODS, NETWORKS
 from benchmarks.peer_modes import PEER_MODES
 from benchmarks.step_table import BFLOAT16, PEER, Start, compare, fastest, make_row, table
@@ -108,17 +107,13 @@ def measure(network: str, method: str, asked: Commands, starts: int, rounds: int
 
 def _start(asked: Commands, threads: Sequence[int], rounds: int) -> Dict[Tuple[str, int], Start]:
     """Start a process for every row and number of threads; when all are ready, let them take turns."""
-    with ExitStack() as stack:
-        children = {}
-        for mode, command in asked.items():
-            for number in threads:
-                child = children[mode, number] = Child(command, OMP_NUM_THREADS=str(number))
-                stack.callback(child.close)
-        found: Dict[Tuple[str, int], Start] = {key: (child.ready, []) for key, child in children.items()}
-        for _ in range(rounds):
-            for key, child in children.items():
-                found[key][1].append(child.ask())
-    return found
+    children = {
+        (mode, number): Child(command, OMP_NUM_THREADS=str(number))
+        for mode, command in asked.items()
+        for number in threads
+    }
+    answers = take_turns(children, rounds)
+    return {key: (child.ready, answers[key]) for key, child in children.items()}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.networks import CLASSES, NETWORKS
 from benchmarks.peer_modes import PEER_MODES, PeerMode, compiled
-from benchmarks.serve import serve, turn
+from benchmarks.serve import serve_turns
 
 SLOPE = 0.1
 
@@ -48,8 +48,7 @@ def serve_runs(name: str, mode: PeerMode, batch: int) -> None:
         inductor.freezing = True
         run = compiled(net)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode.bfloat16):
-        turn(lambda: run(images))
-        serve({}, lambda: {"seconds": turn(lambda: run(images))})
+        serve_turns(lambda: run(images))
 
 
 if __name__ == "__main__":
